@@ -1,0 +1,31 @@
+# Each target prints what it does and a summary, and fails when what it names fails.
+.PHONY: run test interop bench fuzz fmt lint
+
+# Builds and starts everything in one process; for example: make run ARGS="--http 0.0.0.0:8080"
+run:
+	cargo run -- standalone $(ARGS)
+
+# Formatting, lints and all tests that need no encoder. Installs what they use.
+test:
+	tests/install test
+	tests/run test
+
+# Real encoders against a running Whipcord. Installs them. For one: make interop TESTS=chromium
+interop:
+	tests/install interop
+	tests/run interop $(TESTS)
+
+# What a packet, a session and a connection cost; prints a table.
+bench:
+	cargo run --release --package whipcord-bench -- $(ARGS)
+
+# Each fuzz target for SECONDS (default 60).
+fuzz:
+	tests/install fuzz
+	tests/run fuzz $(SECONDS)
+
+fmt:
+	cargo fmt --all
+
+lint:
+	tests/run lint

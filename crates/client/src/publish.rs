@@ -1,0 +1,210 @@
+//! `whipcord publish`: a WHIP client (RFC 9725) that sends a file, or a test pattern, in real time.
+//!
+//! [`run`] is the whole way: open the source, offer, connect, send, end the session.
+
+mod connection;
+mod feedback;
+mod packetise;
+mod progress;
+mod source;
+mod summary;
+mod whip;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use self::connection::Connection;
+pub use self::connection::ConnectionError;
+use self::progress::Progress;
+use self::source::Source;
+pub use self::source::{Codec, FileError, H264Error, Input, IvfError, Mp4Error, OggError, SelectionError};
+pub use self::summary::Summary;
+use self::whip::{Endpoint, Session};
+pub use self::whip::{HttpError, Refusal, Token, TokenError};
+
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+pub struct Config {
+    /// WHIP endpoint, such as http://127.0.0.1:8080/whip/studio.
+    pub url: String,
+    /// What to send: an MP4, MOV, WebM, Matroska, Ogg Opus, IVF or Annex B file, or `test` for a generated picture and beep.
+    #[arg(value_name = "FILE|test")]
+    pub input: Input,
+    /// Bearer token; better in the environment than on a command line that others can list.
+    #[arg(long, env = "WHIPCORD_TOKEN", hide_env_values = true)]
+    pub token: Option<Token>,
+    /// File that holds the bearer token, in place of --token.
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Stop after this much media: 10s, 500ms, 2m, 1h. Without it, at the end of the file, or at Ctrl-C.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub duration: Option<Duration>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    #[error("cannot read the token file {}: {cause}", path.display())]
+    TokenFile { path: PathBuf, cause: std::io::Error },
+    #[error("the token file {} holds no token: {cause}", path.display())]
+    TokenFileContent { path: PathBuf, cause: TokenError },
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
+    #[error("stopped before any media was sent")]
+    NothingSent,
+    #[error("media was sent, but the session did not end properly: {0}")]
+    NotEnded(#[source] HttpError),
+}
+
+/// Publishes until the source ends, `duration` is over, or `stop` is cancelled; then ends the session. `Ok` means that the
+/// connection stood, media went out, and the server confirmed the end.
+pub async fn run(config: Config, stop: CancellationToken) -> Result<Summary, PublishError> {
+    let endpoint = Endpoint::new(&config.url, read_token(&config)?)?;
+    let source = Source::open(&config.input)?;
+    let progress = Progress::new(config.duration);
+    for note in source.notes() {
+        progress.line(note);
+    }
+    let mut connection = Connection::new(&source.tracks(), endpoint.address()).await?;
+    let offer = connection.offer().await?;
+    let started = Instant::now();
+    let session = tokio::select! {
+        session = endpoint.post(&offer) => session?,
+        () = stop.cancelled() => return Err(PublishError::NothingSent),
+    };
+    progress.line(&format!("{} accepted the offer; connecting", endpoint.host()));
+
+    // From here on the server holds a session: whatever happens, it is ended.
+    let mut publication = Publication {
+        connection,
+        source,
+        progress,
+        stop,
+        duration: config.duration,
+    };
+    let connected = publication.connect(&session, started).await;
+    let sent = match connected {
+        Ok(_) => publication.send().await,
+        Err(_) => Ok(Duration::ZERO),
+    };
+    let ended = endpoint.delete(&session).await;
+    publication.connection.close().await;
+    publication.progress.finish();
+
+    let (connected, duration) = (connected?, sent?);
+    ended.map_err(PublishError::NotEnded)?;
+    let summary = publication.summary(endpoint.host(), connected, duration);
+    if summary.packets_sent == 0 {
+        Err(PublishError::NothingSent)
+    } else {
+        Ok(summary)
+    }
+}
+
+/// One source on its way to one session.
+struct Publication {
+    connection: Connection,
+    source: Source,
+    progress: Progress,
+    stop: CancellationToken,
+    duration: Option<Duration>,
+}
+
+impl Publication {
+    /// Returns how long it took since `started`.
+    async fn connect(&mut self, session: &Session, started: Instant) -> Result<Duration, ConnectionError> {
+        self.connection.accept(&session.answer).await?;
+        tokio::select! {
+            connected = self.connection.connected() => connected?,
+            // Ended like any session that has sent nothing.
+            () = self.stop.cancelled() => {}
+        }
+        Ok(started.elapsed())
+    }
+
+    /// Sends each frame when it is due, late ones at once. Returns how long that took.
+    async fn send(&mut self) -> Result<Duration, PublishError> {
+        let start = Instant::now();
+        while !self.stop.is_cancelled() {
+            if self.connection.take_keyframe_request() {
+                self.source.request_keyframe();
+            }
+            // Reads from a disk of this machine, a frame at a time: short enough for a task that does nothing else.
+            let Some(frame) = self.source.next()? else { break };
+            if self.duration.is_some_and(|duration| frame.time >= duration) {
+                break;
+            }
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => break,
+                lost = self.connection.lost() => return Err(lost.into()),
+                () = tokio::time::sleep_until(start + frame.time) => {}
+            }
+            self.connection.send(&frame).await?;
+            self.progress.show(frame.time, self.connection.sent());
+        }
+        self.connection.flush().await;
+        Ok(start.elapsed())
+    }
+
+    fn summary(&self, server: String, connected: Duration, duration: Duration) -> Summary {
+        let sent = self.connection.sent();
+        let feedback = self.connection.feedback();
+        Summary {
+            server,
+            connected_ms: connected.as_millis() as u64,
+            duration_ms: duration.as_millis() as u64,
+            frames_sent: sent.video_frames,
+            audio_frames_sent: sent.audio_frames,
+            packets_sent: sent.packets,
+            bytes_sent: sent.bytes,
+            plis: feedback.keyframe_requests(),
+            nacks: feedback.nacked_packets(),
+        }
+    }
+}
+
+fn read_token(config: &Config) -> Result<Option<Token>, PublishError> {
+    let Some(path) = &config.token_file else {
+        return Ok(config.token.clone());
+    };
+    let content = std::fs::read_to_string(path).map_err(|cause| PublishError::TokenFile {
+        path: path.clone(),
+        cause,
+    })?;
+    let token = Token::new(&content).map_err(|cause| PublishError::TokenFileContent {
+        path: path.clone(),
+        cause,
+    })?;
+    Ok(Some(token))
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("a time is a whole number with a unit, such as 500ms, 10s, 2m or 1h")]
+struct DurationError;
+
+fn parse_duration(text: &str) -> Result<Duration, DurationError> {
+    let unit_at = text.find(|c: char| !c.is_ascii_digit()).ok_or(DurationError)?;
+    let (number, unit) = text.split_at(unit_at);
+    let milliseconds = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60 * 1000,
+        "h" => 60 * 60 * 1000,
+        _ => return Err(DurationError),
+    };
+    let number: u64 = number.parse().map_err(|_| DurationError)?;
+    number
+        .checked_mul(milliseconds)
+        .map(Duration::from_millis)
+        .ok_or(DurationError)
+}
+
+#[cfg(test)]
+mod tests;

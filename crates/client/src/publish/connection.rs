@@ -1,0 +1,343 @@
+//! The media half of the client: the `webrtc` crate's peer connection, with one sender per track.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rtc::media_stream::MediaStreamTrack;
+use rtc::peer_connection::configuration::interceptor_registry::{
+    configure_nack, configure_rtcp_reports, configure_twcc_sender_only,
+};
+use rtc::peer_connection::configuration::media_engine::{MIME_TYPE_H264, MIME_TYPE_OPUS, MIME_TYPE_VP8};
+use rtc::rtp_transceiver::rtp_sender::{
+    RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters, RtpCodecKind,
+};
+use tokio::sync::watch;
+use webrtc::error::Error;
+use webrtc::media_stream::track_local::TrackLocal;
+use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
+use webrtc::peer_connection::{
+    MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCIceGatheringState,
+    RTCPeerConnectionState, RTCSessionDescription, Registry, StatsSelector,
+};
+use webrtc::rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit, RtpSender};
+
+use super::feedback::{Feedback, Listener};
+use super::packetise::{Packetiser, random};
+use super::source::{Codec, Frame, Track};
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectionError {
+    #[error("the peer connection failed: {0}")]
+    WebRtc(#[from] Error),
+    #[error("no local address could be found or used within {} s", GATHERING_TIMEOUT.as_secs())]
+    Gathering,
+    #[error("the server's answer cannot be used: {0}")]
+    Answer(#[source] Error),
+    #[error("the server takes none of the offered codecs ({0})")]
+    Rejected(String),
+    #[error(
+        "no connection within {} s: UDP does not get through; check the media address that the server advertises, and firewalls",
+        CONNECT_TIMEOUT.as_secs()
+    )]
+    NotConnected,
+    #[error("the connection was lost: the server ended it, or UDP no longer gets through")]
+    Lost,
+}
+
+/// What has gone out so far. Counts packets and payload bytes handed to the connection, retransmissions not counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Sent {
+    pub(super) video_frames: u64,
+    pub(super) audio_frames: u64,
+    pub(super) packets: u64,
+    pub(super) bytes: u64,
+}
+
+pub(super) struct Connection {
+    peer: Arc<dyn PeerConnection>,
+    gathering: watch::Receiver<RTCIceGatheringState>,
+    state: watch::Receiver<RTCPeerConnectionState>,
+    feedback: Arc<Feedback>,
+    senders: Vec<Sender>,
+    sent: Sent,
+}
+
+/// One track: offered, and, once the answer has taken it, sending.
+struct Sender {
+    codec: Codec,
+    ssrc: u32,
+    track: Arc<TrackLocalStaticRTP>,
+    rtp_sender: Arc<dyn RtpSender>,
+    packetiser: Option<Packetiser>,
+}
+
+/// Host candidates only: gathering asks nobody and is done at once.
+const GATHERING_TIMEOUT: Duration = Duration::from_secs(5);
+/// ICE and DTLS together; the same patience as the server's.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long the last packets may take from the queue to the socket.
+const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
+/// A large keyframe leaves in bursts of 10 packets, 1 ms apart: 96 Mbit/s, which no socket buffer on the way minds.
+const BURST_PACKETS: usize = 10;
+const BURST_PAUSE: Duration = Duration::from_millis(1);
+
+impl Connection {
+    /// `server`: host and port of the HTTP endpoint; the local address that leads there is one of the candidates, even
+    /// if it is loopback.
+    pub(super) async fn new(tracks: &[Track], server: (String, u16)) -> Result<Self, ConnectionError> {
+        let feedback = Arc::new(Feedback::default());
+        let mut engine = MediaEngine::default();
+        for track in tracks {
+            engine.register_codec(codec_parameters(track), kind(track.codec()))?;
+        }
+        let registry = Registry::new().with(Listener::SLOT, Listener::new(Arc::clone(&feedback)));
+        let registry = configure_rtcp_reports(configure_nack(registry, &mut engine));
+        let registry = configure_twcc_sender_only(registry, &mut engine)?;
+
+        let (gathering_tx, gathering) = watch::channel(RTCIceGatheringState::New);
+        let (state_tx, state) = watch::channel(RTCPeerConnectionState::New);
+        let peer = PeerConnectionBuilder::new()
+            .with_media_engine(engine)
+            .with_interceptor_registry(registry)
+            .with_handler(Arc::new(Watcher {
+                gathering: gathering_tx,
+                state: state_tx,
+            }))
+            .with_udp_addrs(local_addresses(server).await)
+            .build()
+            .await?;
+        let mut connection = Self {
+            peer: Arc::new(peer),
+            gathering,
+            state,
+            feedback,
+            senders: Vec::new(),
+            sent: Sent::default(),
+        };
+        for track in tracks {
+            connection.add(track).await?;
+        }
+        Ok(connection)
+    }
+
+    async fn add(&mut self, track: &Track) -> Result<(), ConnectionError> {
+        let (codec, ssrc) = (track.codec(), random());
+        let encoding = RTCRtpEncodingParameters {
+            rtp_coding_parameters: RTCRtpCodingParameters {
+                ssrc: Some(ssrc),
+                ..RTCRtpCodingParameters::default()
+            },
+            codec: codec_parameters(track).rtp_codec,
+            ..RTCRtpEncodingParameters::default()
+        };
+        let kind = kind(codec);
+        let media = MediaStreamTrack::new(
+            "whipcord".into(),
+            kind.to_string(),
+            kind.to_string(),
+            kind,
+            vec![encoding.clone()],
+        );
+        let track = Arc::new(TrackLocalStaticRTP::new(media));
+        // RFC 9725 section 4.2: a WHIP client only sends.
+        let init = RTCRtpTransceiverInit {
+            direction: RTCRtpTransceiverDirection::Sendonly,
+            streams: vec!["whipcord".into()],
+            send_encodings: vec![encoding],
+        };
+        let local: Arc<dyn TrackLocal> = Arc::<TrackLocalStaticRTP>::clone(&track);
+        let transceiver = self.peer.add_transceiver_from_track(local, Some(init)).await?;
+        let rtp_sender = transceiver.sender().await?.ok_or(Error::ErrRTPSenderNotExisted)?;
+        self.senders.push(Sender {
+            codec,
+            ssrc,
+            track,
+            rtp_sender,
+            packetiser: None,
+        });
+        Ok(())
+    }
+
+    /// The offer with all its candidates: nothing is trickled.
+    pub(super) async fn offer(&mut self) -> Result<String, ConnectionError> {
+        let offer = self.peer.create_offer(None).await?;
+        self.peer.set_local_description(offer).await?;
+        let gathered = self
+            .gathering
+            .wait_for(|state| *state == RTCIceGatheringState::Complete);
+        match tokio::time::timeout(GATHERING_TIMEOUT, gathered).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(_)) | Err(_) => return Err(ConnectionError::Gathering),
+        }
+        let description = self.peer.local_description().await.ok_or(ConnectionError::Gathering)?;
+        Ok(description.sdp)
+    }
+
+    pub(super) async fn accept(&mut self, answer: &str) -> Result<(), ConnectionError> {
+        let answer = RTCSessionDescription::answer(answer.to_owned()).map_err(ConnectionError::Answer)?;
+        self.peer
+            .set_remote_description(answer)
+            .await
+            .map_err(ConnectionError::Answer)?;
+        for sender in &mut self.senders {
+            let parameters = sender.rtp_sender.get_parameters().await?;
+            let codec = parameters.rtp_parameters.codecs.first();
+            sender.packetiser = codec.map(|codec| Packetiser::new(sender.codec, sender.ssrc, codec.payload_type));
+        }
+        if self.senders.iter().all(|sender| sender.packetiser.is_none()) {
+            let offered: Vec<String> = self.senders.iter().map(|sender| sender.codec.to_string()).collect();
+            return Err(ConnectionError::Rejected(offered.join(", ")));
+        }
+        Ok(())
+    }
+
+    /// Until ICE and DTLS are done.
+    pub(super) async fn connected(&mut self) -> Result<(), ConnectionError> {
+        let settled = self
+            .state
+            .wait_for(|&state| state == RTCPeerConnectionState::Connected || is_over(state));
+        match tokio::time::timeout(CONNECT_TIMEOUT, settled).await {
+            Ok(Ok(state)) if *state == RTCPeerConnectionState::Connected => Ok(()),
+            Ok(_) | Err(_) => Err(ConnectionError::NotConnected),
+        }
+    }
+
+    /// Until the connection is gone for good; a short interruption heals by itself.
+    pub(super) async fn lost(&mut self) -> ConnectionError {
+        // A closed channel says the same: the driver is gone.
+        self.state.wait_for(|&state| is_over(state)).await.ok();
+        ConnectionError::Lost
+    }
+
+    /// Frames of a track that the server did not take are dropped.
+    pub(super) async fn send(&mut self, frame: &Frame) -> Result<(), ConnectionError> {
+        let sender = self.senders.iter_mut().find(|sender| sender.codec == frame.codec);
+        let Some(Sender {
+            track,
+            packetiser: Some(packetiser),
+            ..
+        }) = sender
+        else {
+            return Ok(());
+        };
+        for (i, packet) in packetiser.packets(frame)?.into_iter().enumerate() {
+            if i > 0 && i.is_multiple_of(BURST_PACKETS) {
+                tokio::time::sleep(BURST_PAUSE).await;
+            }
+            self.sent.packets += 1;
+            self.sent.bytes += packet.payload.len() as u64;
+            track.write_rtp(packet).await?;
+        }
+        if frame.codec.is_video() {
+            self.sent.video_frames += 1;
+        } else {
+            self.sent.audio_frames += 1;
+        }
+        Ok(())
+    }
+
+    pub(super) fn sent(&self) -> Sent {
+        self.sent
+    }
+
+    pub(super) fn take_keyframe_request(&self) -> bool {
+        self.feedback.take_keyframe_request()
+    }
+
+    pub(super) fn feedback(&self) -> &Feedback {
+        &self.feedback
+    }
+
+    /// Waits until what was sent has left the connection's queue, or for [`FLUSH_TIMEOUT`].
+    pub(super) async fn flush(&self) {
+        let flushed = async {
+            loop {
+                let report = self.peer.get_stats(Instant::now(), StatsSelector::None).await;
+                let sent: u64 = report
+                    .outbound_rtp_streams()
+                    .map(|stream| stream.sent_rtp_stream_stats.packets_sent)
+                    .sum();
+                if sent >= self.sent.packets {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(FLUSH_TIMEOUT, flushed).await.ok();
+    }
+
+    pub(super) async fn close(&self) {
+        // All that could be done for the session was done by HTTP; what remains is local.
+        self.peer.close().await.ok();
+    }
+}
+
+/// Hands the two states that matter from the connection's driver to whoever waits.
+struct Watcher {
+    gathering: watch::Sender<RTCIceGatheringState>,
+    state: watch::Sender<RTCPeerConnectionState>,
+}
+
+#[async_trait::async_trait]
+impl PeerConnectionEventHandler for Watcher {
+    async fn on_ice_gathering_state_change(&self, state: RTCIceGatheringState) {
+        self.gathering.send_replace(state);
+    }
+
+    async fn on_connection_state_change(&self, state: RTCPeerConnectionState) {
+        self.state.send_replace(state);
+    }
+}
+
+fn is_over(state: RTCPeerConnectionState) -> bool {
+    matches!(state, RTCPeerConnectionState::Failed | RTCPeerConnectionState::Closed)
+}
+
+fn kind(codec: Codec) -> RtpCodecKind {
+    if codec.is_video() {
+        RtpCodecKind::Video
+    } else {
+        RtpCodecKind::Audio
+    }
+}
+
+/// Payload types and parameters as browsers offer them.
+fn codec_parameters(track: &Track) -> RTCRtpCodecParameters {
+    let (mime_type, channels, sdp_fmtp_line, payload_type) = match track {
+        Track::H264 {
+            profile_level_id: [profile, constraints, level],
+        } => (
+            MIME_TYPE_H264,
+            0,
+            format!(
+                "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id={profile:02x}{constraints:02x}{level:02x}"
+            ),
+            102,
+        ),
+        Track::Vp8 => (MIME_TYPE_VP8, 0, String::new(), 96),
+        Track::Opus => (MIME_TYPE_OPUS, 2, "minptime=10;stereo=1;useinbandfec=1".to_owned(), 111),
+    };
+    let rtp_codec = RTCRtpCodec {
+        mime_type: mime_type.to_owned(),
+        clock_rate: track.codec().clock_rate(),
+        channels,
+        sdp_fmtp_line,
+        rtcp_feedback: Vec::new(),
+    };
+    RTCRtpCodecParameters {
+        rtp_codec,
+        payload_type,
+    }
+}
+
+/// Every interface of both families, and loopback if the server is reached by it: a wildcard leaves that out.
+async fn local_addresses((host, port): (String, u16)) -> Vec<SocketAddr> {
+    let any = |ip: IpAddr| SocketAddr::new(ip, 0);
+    let mut addresses = vec![any([0, 0, 0, 0].into()), any([0; 16].into())];
+    let servers = tokio::net::lookup_host((host, port)).await.into_iter().flatten();
+    for ip in servers.map(|server| server.ip()).filter(IpAddr::is_loopback) {
+        addresses.push(any(ip));
+    }
+    addresses
+}

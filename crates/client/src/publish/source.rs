@@ -1,0 +1,150 @@
+//! Where media comes from: a file, or the test pattern. Coded frames with their times; nothing here decodes, waits or sends.
+
+mod file;
+mod h264;
+mod ogg;
+mod pattern;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use self::file::MediaFile;
+pub use self::file::{FileError, H264Error, IvfError, Mp4Error, OggError, SelectionError};
+use self::pattern::Pattern;
+
+/// What to publish, as the command line names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// `test`: the generated picture and beep, without end.
+    Test,
+    File(PathBuf),
+}
+
+impl From<std::ffi::OsString> for Input {
+    fn from(name: std::ffi::OsString) -> Self {
+        if name == "test" {
+            Self::Test
+        } else {
+            Self::File(name.into())
+        }
+    }
+}
+
+/// The codecs that can be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Codec {
+    H264,
+    Vp8,
+    Opus,
+}
+
+impl Codec {
+    pub(super) fn is_video(self) -> bool {
+        match self {
+            Self::H264 | Self::Vp8 => true,
+            Self::Opus => false,
+        }
+    }
+
+    /// RTP clock rate, in Hz (RFC 6184, RFC 7741, RFC 7587).
+    pub(super) fn clock_rate(self) -> u32 {
+        match self {
+            Self::H264 | Self::Vp8 => 90_000,
+            Self::Opus => 48_000,
+        }
+    }
+}
+
+impl fmt::Display for Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::H264 => "H.264",
+            Self::Vp8 => "VP8",
+            Self::Opus => "Opus",
+        })
+    }
+}
+
+/// A track that will be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Track {
+    /// `profile_level_id`: profile_idc, constraint flags and level_idc, as the stream's SPS has them.
+    H264 {
+        profile_level_id: [u8; 3],
+    },
+    Vp8,
+    Opus,
+}
+
+impl Track {
+    pub(super) fn codec(&self) -> Codec {
+        match self {
+            Self::H264 { .. } => Codec::H264,
+            Self::Vp8 => Codec::Vp8,
+            Self::Opus => Codec::Opus,
+        }
+    }
+}
+
+/// One coded picture (H.264: an Annex B access unit, parameter sets before each IDR picture) or one Opus packet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Frame {
+    pub(super) codec: Codec,
+    /// When it is due, from the start of the source. Frames of one track never go back in time.
+    pub(super) time: Duration,
+    pub(super) keyframe: bool,
+    pub(super) data: Bytes,
+}
+
+pub(super) enum Source {
+    Pattern(Pattern),
+    File(Box<MediaFile>),
+}
+
+impl Source {
+    /// Reads as much of a file as it takes to know that it can be sent.
+    pub(super) fn open(input: &Input) -> Result<Self, FileError> {
+        match input {
+            Input::Test => Ok(Self::Pattern(Pattern::new())),
+            Input::File(path) => MediaFile::open(path).map(|file| Self::File(Box::new(file))),
+        }
+    }
+
+    pub(super) fn tracks(&self) -> Vec<Track> {
+        match self {
+            Self::Pattern(_) => Pattern::tracks(),
+            Self::File(file) => file.tracks().to_vec(),
+        }
+    }
+
+    /// What the user should know about the file: which track is left out, and why.
+    pub(super) fn notes(&self) -> &[String] {
+        match self {
+            Self::Pattern(_) => &[],
+            Self::File(file) => file.notes(),
+        }
+    }
+
+    /// `None` at the end of a file.
+    pub(super) fn next(&mut self) -> Result<Option<Frame>, FileError> {
+        match self {
+            Self::Pattern(pattern) => Ok(Some(pattern.next())),
+            Self::File(file) => file.next(),
+        }
+    }
+
+    /// The server asks for a keyframe. What is already coded cannot give one.
+    pub(super) fn request_keyframe(&mut self) {
+        match self {
+            Self::Pattern(pattern) => pattern.request_keyframe(),
+            Self::File(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,251 @@
+//! A media file, of a container that its first bytes tell, as a sequence of frames that can be sent.
+
+mod annexb;
+mod ivf;
+mod matroska;
+mod mp4;
+mod selection;
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use self::annexb::AnnexB;
+
+use self::ivf::Ivf;
+pub use self::ivf::IvfError;
+use self::matroska::Matroska;
+use self::mp4::Mp4;
+pub use self::mp4::Mp4Error;
+pub use self::selection::SelectionError;
+pub use super::h264::H264Error;
+pub use super::ogg::OggError;
+use super::{Codec, Frame, Track, ogg};
+
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    #[error("cannot open {}: {cause}", path.display())]
+    Open { path: PathBuf, cause: io::Error },
+    #[error("cannot read the file: {0}")]
+    Read(#[from] io::Error),
+    #[error("{} is no media file that can be sent: MP4, MOV, WebM, Matroska, Ogg Opus, IVF or Annex B H.264", .0.display())]
+    UnknownFormat(PathBuf),
+    #[error(transparent)]
+    Selection(#[from] SelectionError),
+    #[error(transparent)]
+    H264(#[from] H264Error),
+    #[error("the MP4 file is damaged: {0}")]
+    Mp4(#[from] Mp4Error),
+    #[error("the Matroska file is damaged: {0}")]
+    Matroska(#[from] matroska_demuxer::DemuxError),
+    #[error("the IVF file cannot be sent: {0}")]
+    Ivf(#[from] IvfError),
+    #[error(transparent)]
+    Ogg(#[from] OggError),
+    #[error("the file holds no frames")]
+    Empty,
+    #[error("the video does not start with a keyframe, nor has one soon after: nobody could decode it")]
+    NoKeyframe,
+}
+
+/// A frame as a container has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Sample {
+    codec: Codec,
+    /// Presentation time on the file's own clock, in nanoseconds.
+    time: i64,
+    keyframe: bool,
+    data: Bytes,
+}
+
+enum Demuxer {
+    Mp4(Mp4),
+    Matroska(Box<Matroska>),
+    Ogg(ogg::Reader<BufReader<File>>),
+    Ivf(Ivf),
+    AnnexB(AnnexB),
+}
+
+pub(crate) struct MediaFile {
+    demuxer: Demuxer,
+    tracks: Vec<Track>,
+    notes: Vec<String>,
+    /// Read while the file was examined, not sent yet.
+    examined: VecDeque<Sample>,
+    /// Where the file's clock stands at its first frame, in nanoseconds.
+    start: i64,
+    newest_video: Duration,
+    newest_audio: Duration,
+}
+
+/// How many frames are examined before anything is sent: about five seconds of 30 pictures and 50 audio packets each,
+/// and of a keyframe interval as long. What is found later ends the session with the same sentence.
+const EXAMINED_FRAMES: usize = 400;
+/// A picture of 16 MiB would take a second at 128 Mbit/s; a size above it is damage.
+const MAX_FRAME_BYTES: usize = 16 * 1024 * 1024;
+
+impl MediaFile {
+    pub(super) fn open(path: &Path) -> Result<Self, FileError> {
+        let file = File::open(path).map_err(|cause| FileError::Open {
+            path: path.to_owned(),
+            cause,
+        })?;
+        let mut notes = Vec::new();
+        let demuxer = Demuxer::open(file, path, &mut notes)?;
+        let mut media = Self {
+            demuxer,
+            tracks: Vec::new(),
+            notes,
+            examined: VecDeque::new(),
+            start: 0,
+            newest_video: Duration::ZERO,
+            newest_audio: Duration::ZERO,
+        };
+        media.examine()?;
+        Ok(media)
+    }
+
+    pub(super) fn tracks(&self) -> &[Track] {
+        &self.tracks
+    }
+
+    pub(super) fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    pub(super) fn next(&mut self) -> Result<Option<Frame>, FileError> {
+        let sample = match self.examined.pop_front() {
+            Some(sample) => Some(sample),
+            None => self.demuxer.next()?,
+        };
+        sample.map(|sample| self.place(sample)).transpose()
+    }
+
+    /// Reads ahead: what codecs there are, when the first frame is due, and that the video can be sent.
+    fn examine(&mut self) -> Result<(), FileError> {
+        while self.examined.len() < EXAMINED_FRAMES {
+            let Some(sample) = self.demuxer.next()? else { break };
+            self.examined.push_back(sample);
+        }
+        let mut newest_video = i64::MIN;
+        for sample in self.examined.iter().filter(|sample| sample.codec.is_video()) {
+            // Coded before, shown after: the mark of B-frames.
+            if sample.time < newest_video {
+                return Err(H264Error::BFrames.into());
+            }
+            newest_video = sample.time;
+        }
+        let mut keyframe_seen = false;
+        self.examined.retain(|sample| {
+            keyframe_seen |= sample.codec.is_video() && sample.keyframe;
+            keyframe_seen || !sample.codec.is_video()
+        });
+        if newest_video != i64::MIN && !keyframe_seen {
+            return Err(FileError::NoKeyframe);
+        }
+        self.start = self
+            .examined
+            .iter()
+            .map(|sample| sample.time)
+            .min()
+            .ok_or(FileError::Empty)?;
+        for codec in [Codec::H264, Codec::Vp8, Codec::Opus] {
+            if self.examined.iter().any(|sample| sample.codec == codec) {
+                self.tracks.push(self.demuxer.track(codec)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn place(&mut self, sample: Sample) -> Result<Frame, FileError> {
+        let time = Duration::from_nanos(sample.time.saturating_sub(self.start).max(0) as u64);
+        let time = if sample.codec.is_video() {
+            if time < self.newest_video {
+                return Err(H264Error::BFrames.into());
+            }
+            self.newest_video = time;
+            time
+        } else {
+            // Rounding in a container must not make RTP time go back.
+            self.newest_audio = time.max(self.newest_audio);
+            self.newest_audio
+        };
+        Ok(Frame {
+            codec: sample.codec,
+            time,
+            keyframe: sample.keyframe,
+            data: sample.data,
+        })
+    }
+}
+
+impl Demuxer {
+    fn open(mut file: File, path: &Path, notes: &mut Vec<String>) -> Result<Self, FileError> {
+        let mut magic = Vec::new();
+        file.by_ref().take(12).read_to_end(&mut magic)?;
+        file.rewind()?;
+        let file = BufReader::new(file);
+        match magic.as_slice() {
+            [0x1a, 0x45, 0xdf, 0xa3, ..] => {
+                Matroska::open(file, notes).map(|matroska| Self::Matroska(Box::new(matroska)))
+            }
+            [b'O', b'g', b'g', b'S', ..] => Ok(Self::Ogg(ogg::Reader::new(file)?)),
+            [b'D', b'K', b'I', b'F', ..] => Ivf::open(file).map(Self::Ivf),
+            [0, 0, 1, ..] | [0, 0, 0, 1, ..] if !is_mp4(&magic) => Ok(Self::AnnexB(AnnexB::open(file, notes)?)),
+            _ if is_mp4(&magic) => Mp4::open(file, notes).map(Self::Mp4),
+            _ => Err(FileError::UnknownFormat(path.to_owned())),
+        }
+    }
+
+    fn next(&mut self) -> Result<Option<Sample>, FileError> {
+        match self {
+            Self::Mp4(mp4) => mp4.next(),
+            Self::Matroska(matroska) => matroska.next(),
+            Self::Ogg(reader) => Ok(reader.next()?.map(|packet| Sample {
+                codec: Codec::Opus,
+                time: nanoseconds(packet.start, 1, 48_000),
+                keyframe: true,
+                data: packet.data,
+            })),
+            Self::Ivf(ivf) => ivf.next(),
+            Self::AnnexB(annexb) => annexb.next(),
+        }
+    }
+
+    fn track(&self, codec: Codec) -> Result<Track, FileError> {
+        match codec {
+            Codec::Vp8 => Ok(Track::Vp8),
+            Codec::Opus => Ok(Track::Opus),
+            Codec::H264 => {
+                let sets = match self {
+                    Self::Mp4(mp4) => mp4.parameter_sets(),
+                    Self::Matroska(matroska) => matroska.parameter_sets(),
+                    Self::AnnexB(annexb) => annexb.parameter_sets(),
+                    Self::Ogg(_) | Self::Ivf(_) => None,
+                };
+                let profile_level_id = sets.and_then(|sets| sets.profile_level_id());
+                Ok(Track::H264 {
+                    profile_level_id: profile_level_id.ok_or(H264Error::ParameterSets)?,
+                })
+            }
+        }
+    }
+}
+
+/// The first box of an MP4 or MOV file: `ftyp` in nearly all of them.
+fn is_mp4(magic: &[u8]) -> bool {
+    matches!(
+        magic.get(4..8),
+        Some(b"ftyp" | b"styp" | b"moov" | b"mdat" | b"wide" | b"free" | b"skip")
+    )
+}
+
+/// `ticks * numerator / denominator` seconds, in nanoseconds. The denominator is not 0.
+fn nanoseconds(ticks: impl Into<i128>, numerator: u32, denominator: u32) -> i64 {
+    let nanoseconds = ticks.into() * i128::from(numerator) * 1_000_000_000 / i128::from(denominator);
+    nanoseconds.clamp(i128::from(i64::MIN / 2), i128::from(i64::MAX / 2)) as i64
+}

@@ -1,0 +1,132 @@
+//! WebM and Matroska.
+
+use std::fs::File;
+use std::io::BufReader;
+
+use bytes::Bytes;
+use matroska_demuxer::{ContentCompAlgo, ContentEncodingValue, Frame, MatroskaFile, TrackEntry, TrackType};
+
+use super::super::Codec;
+use super::super::h264::ParameterSets;
+use super::ivf::is_vp8_keyframe;
+use super::selection::{Coding, Kind, Selection};
+use super::{FileError, Sample};
+
+pub(super) struct Matroska {
+    file: MatroskaFile<BufReader<File>>,
+    selection: Selection,
+    h264: Option<H264>,
+    /// Bytes that every frame of a track starts with and that are stored once (RFC 9559 section 5.1.4.1.31.6, header stripping).
+    stripped: Vec<(u64, Vec<u8>)>,
+    /// Nanoseconds per tick of a frame's time.
+    scale: u64,
+}
+
+struct H264 {
+    sets: ParameterSets,
+    length_size: usize,
+}
+
+impl Matroska {
+    pub(super) fn open(file: BufReader<File>, notes: &mut Vec<String>) -> Result<Self, FileError> {
+        let file = MatroskaFile::open(file)?;
+        let mut selection = Selection::default();
+        let (mut h264, mut stripped) = (None, Vec::new());
+        for track in file.tracks() {
+            let kind = match track.track_type() {
+                TrackType::Video => Kind::Video,
+                TrackType::Audio => Kind::Audio,
+                _ => continue,
+            };
+            let number = track.track_number().get();
+            selection.consider(number, kind, coding(track))?;
+            if selection.codec(number) == Some(Codec::H264) {
+                let (sets, length_size) = ParameterSets::from_configuration(track.codec_private().unwrap_or_default())?;
+                h264 = Some(H264 { sets, length_size });
+            }
+            stripped.extend(stripped_header(track).map(|header| (number, header)));
+        }
+        selection.finish(notes)?;
+        let scale = file.info().timestamp_scale().get();
+        Ok(Self {
+            file,
+            selection,
+            h264,
+            stripped,
+            scale,
+        })
+    }
+
+    pub(super) fn parameter_sets(&self) -> Option<&ParameterSets> {
+        self.h264.as_ref().map(|h264| &h264.sets)
+    }
+
+    pub(super) fn next(&mut self) -> Result<Option<Sample>, FileError> {
+        let mut frame = Frame::default();
+        while self.file.next_frame(&mut frame)? {
+            let Some(codec) = self.selection.codec(frame.track) else {
+                continue;
+            };
+            let stripped = self.stripped.iter().find(|(track, _)| *track == frame.track);
+            let data = match stripped {
+                Some((_, header)) => [header.as_slice(), &frame.data].concat(),
+                None => std::mem::take(&mut frame.data),
+            };
+            let time = i64::try_from(frame.timestamp.saturating_mul(self.scale)).unwrap_or(i64::MAX / 2);
+            let (keyframe, data) = match (codec, &mut self.h264) {
+                (Codec::H264, Some(h264)) => match h264.sets.sample(&data, h264.length_size)? {
+                    Some(unit) => (unit.keyframe, unit.data),
+                    None => continue,
+                },
+                (Codec::Vp8, _) => (is_vp8_keyframe(&data), Bytes::from(data)),
+                (Codec::Opus | Codec::H264, _) => (true, Bytes::from(data)),
+            };
+            if data.is_empty() {
+                continue;
+            }
+            return Ok(Some(Sample {
+                codec,
+                time,
+                keyframe,
+                data,
+            }));
+        }
+        Ok(None)
+    }
+}
+
+/// Codec mappings of RFC 9559's registry.
+fn coding(track: &TrackEntry) -> Coding {
+    for encoding in track.content_encodings().unwrap_or_default() {
+        match encoding.encoding() {
+            ContentEncodingValue::Compression(compression) if compression.algo() == ContentCompAlgo::Stripping => {}
+            ContentEncodingValue::Encryption(_) => return Coding::Encrypted,
+            _ => return Coding::Other("compressed by the container".to_owned()),
+        }
+    }
+    match track.codec_id() {
+        "V_MPEG4/ISO/AVC" => Coding::Known(Codec::H264),
+        "V_VP8" => Coding::Known(Codec::Vp8),
+        "A_OPUS" => match track.audio().map_or(2, |audio| audio.channels().get()) {
+            1 | 2 => Coding::Known(Codec::Opus),
+            channels => Coding::Other(format!("Opus of {channels} channels")),
+        },
+        "V_VP9" => Coding::Other("VP9".to_owned()),
+        "V_AV1" => Coding::Other("AV1".to_owned()),
+        "V_MPEGH/ISO/HEVC" => Coding::Other("HEVC".to_owned()),
+        id if id.starts_with("A_AAC") => Coding::Other("AAC".to_owned()),
+        "A_VORBIS" => Coding::Other("Vorbis".to_owned()),
+        id => Coding::Other(id.chars().filter(|c| !c.is_control()).take(40).collect()),
+    }
+}
+
+fn stripped_header(track: &TrackEntry) -> Option<Vec<u8>> {
+    track
+        .content_encodings()
+        .unwrap_or_default()
+        .iter()
+        .find_map(|encoding| match encoding.encoding() {
+            ContentEncodingValue::Compression(compression) => compression.settings().map(<[u8]>::to_vec),
+            _ => None,
+        })
+}

@@ -1,0 +1,312 @@
+//! The HTTP half of a WHIP client (RFC 9725 section 4): POST an offer, DELETE the session. It knows nothing of media.
+
+use std::fmt;
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::{Client, Method, Response, StatusCode, Url, redirect};
+
+/// The bearer token. It is shown nowhere.
+#[derive(Clone)]
+pub struct Token(String);
+
+impl Token {
+    /// Surrounding white space, such as the newline at the end of a file, is not part of a token.
+    pub fn new(token: &str) -> Result<Self, TokenError> {
+        let token = token.trim();
+        if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(TokenError);
+        }
+        Ok(Self(token.to_owned()))
+    }
+}
+
+impl std::str::FromStr for Token {
+    type Err = TokenError;
+
+    fn from_str(token: &str) -> Result<Self, TokenError> {
+        Self::new(token)
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(***)")
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("a bearer token is one word of printable ASCII characters")]
+pub struct TokenError;
+
+/// A WHIP endpoint and the right to publish there.
+pub(super) struct Endpoint {
+    client: Client,
+    url: Url,
+    token: Option<Token>,
+}
+
+/// What a 201 brings.
+pub(super) struct Session {
+    url: Url,
+    pub(super) answer: String,
+}
+
+impl fmt::Debug for Session {
+    /// The session's URL is a capability: only its host is shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("host", &self.url.host_str())
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    #[error("the URL must name a WHIP endpoint by http or https, such as https://example.com/whip/studio")]
+    Url,
+    #[error("the HTTP client cannot start: {0}")]
+    Client(#[source] reqwest::Error),
+    #[error("cannot reach {host}: {cause}; is the server running, and the URL right?")]
+    Unreachable { host: String, cause: String },
+    #[error("{host} did not answer within {} s", .after.as_secs())]
+    Silent { host: String, after: Duration },
+    #[error("{0}")]
+    Refused(Refusal),
+    #[error("{host} redirects {MAX_REDIRECTS} times and more, or to nowhere; use the URL that it finally means")]
+    Redirects { host: String },
+    #[error("{host} answered {status} where WHIP asks for 201 Created; is this a WHIP endpoint?")]
+    NotCreated { host: String, status: StatusCode },
+    #[error("{host} accepted the offer, but sent no Location header: its session could never be ended")]
+    NoLocation { host: String },
+    #[error("{host} accepted the offer, but its body is no SDP answer of at most {MAX_BODY} bytes")]
+    NoAnswer { host: String },
+}
+
+/// A status of 400 or above, with the server's own words where it sent problem details (RFC 9457).
+#[derive(Debug)]
+pub struct Refusal {
+    pub host: String,
+    pub status: StatusCode,
+    pub detail: Option<String>,
+    /// From Retry-After, in seconds.
+    pub retry_after: Option<u64>,
+}
+
+/// From connecting to the last byte of an answer. A server may wait for a worker first; a user waits no longer.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+/// A load balancer redirects once, perhaps twice (section 4.5); more is a loop.
+const MAX_REDIRECTS: usize = 5;
+/// A large answer with simulcast and many candidates is below 20 kB.
+const MAX_BODY: usize = 256 * 1024;
+/// What is shown of a server's own words.
+const MAX_DETAIL_CHARS: usize = 300;
+
+const SDP: &str = "application/sdp";
+const PROBLEM: &str = "application/problem+json";
+
+impl Endpoint {
+    pub(super) fn new(url: &str, token: Option<Token>) -> Result<Self, HttpError> {
+        let url = Url::parse(url)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let url = url.ok_or_else(|| HttpError::Url)?;
+        // Ours is the only provider in the program; that it is installed already is as good.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let client = Client::builder()
+            // Redirects are followed here, because only 307 and 308 keep a POST a POST.
+            .redirect(redirect::Policy::none())
+            .timeout(REQUEST_TIMEOUT)
+            .user_agent(concat!("whipcord/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(HttpError::Client)?;
+        Ok(Self { client, url, token })
+    }
+
+    /// Host and port as the URL has them: safe to show.
+    pub(super) fn host(&self) -> String {
+        authority(&self.url)
+    }
+
+    /// For choosing local addresses: where the endpoint is, by name and port.
+    pub(super) fn address(&self) -> (String, u16) {
+        let host = self.url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+        (host.to_owned(), self.url.port_or_known_default().unwrap_or(80))
+    }
+
+    /// Section 4.2, following redirects (section 4.5). The token goes along only to the origin that it was given for:
+    /// another host has its own ways to say who may publish.
+    pub(super) async fn post(&self, offer: &str) -> Result<Session, HttpError> {
+        let mut url = self.url.clone();
+        for _ in 0..=MAX_REDIRECTS {
+            let host = authority(&url);
+            let token = self.token.as_ref().filter(|_| url.origin() == self.url.origin());
+            let mut request = self.client.request(Method::POST, url.clone()).header(ACCEPT, SDP);
+            if let Some(token) = token {
+                request = request.bearer_auth(&token.0);
+            }
+            let request = request.header(CONTENT_TYPE, SDP).body(offer.to_owned());
+            let response = request.send().await.map_err(|error| unreachable(&host, error))?;
+            match response.status() {
+                StatusCode::CREATED => return created(host, url, response).await,
+                StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT => {
+                    url = location(&url, response.headers()).ok_or(HttpError::Redirects { host })?;
+                }
+                status if status.is_client_error() || status.is_server_error() => {
+                    return Err(HttpError::Refused(refusal(host, response).await));
+                }
+                status => return Err(HttpError::NotCreated { host, status }),
+            }
+        }
+        Err(HttpError::Redirects { host: authority(&url) })
+    }
+
+    /// Section 4.2, the last but one paragraph: ends the session. Every request to a session carries the token (section 4.7).
+    pub(super) async fn delete(&self, session: &Session) -> Result<(), HttpError> {
+        let host = authority(&session.url);
+        let mut request = self.client.delete(session.url.clone());
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(&token.0);
+        }
+        let response = request.send().await.map_err(|error| unreachable(&host, error))?;
+        if response.status().is_success() {
+            return Ok(());
+        }
+        Err(HttpError::Refused(refusal(host, response).await))
+    }
+}
+
+async fn created(host: String, url: Url, response: Response) -> Result<Session, HttpError> {
+    let Some(session) = location(&url, response.headers()) else {
+        return Err(HttpError::NoLocation { host });
+    };
+    let header = |name| {
+        response
+            .headers()
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned)
+    };
+    let is_sdp = header(CONTENT_TYPE).is_some_and(|value| media_type(&value).eq_ignore_ascii_case(SDP));
+    let body = body(response).await.and_then(|body| String::from_utf8(body).ok());
+    match body.filter(|body| is_sdp && body.starts_with("v=0")) {
+        Some(answer) => Ok(Session { url: session, answer }),
+        None => Err(HttpError::NoAnswer { host }),
+    }
+}
+
+/// Relative to the URL that was asked, as section 4.2 has it.
+fn location(asked: &Url, headers: &HeaderMap) -> Option<Url> {
+    let location = headers.get(LOCATION)?.to_str().ok()?;
+    asked
+        .join(location)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https"))
+}
+
+fn media_type(content_type: &str) -> &str {
+    content_type.split(';').next().unwrap_or_default().trim()
+}
+
+/// `None`: longer than [`MAX_BODY`], or cut off.
+async fn body(mut response: Response) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.ok()? {
+        if body.len() + chunk.len() > MAX_BODY {
+            return None;
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Some(body)
+}
+
+async fn refusal(host: String, response: Response) -> Refusal {
+    let status = response.status();
+    let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+    let retry_after = header(RETRY_AFTER).and_then(|value| value.parse().ok());
+    let is_problem = header(CONTENT_TYPE).is_some_and(|value| media_type(value).eq_ignore_ascii_case(PROBLEM));
+    let detail = if is_problem {
+        body(response).await.as_deref().and_then(problem_detail)
+    } else {
+        None
+    };
+    Refusal {
+        host,
+        status,
+        detail,
+        retry_after,
+    }
+}
+
+/// The members of RFC 9457 section 3.1 that are written for people.
+#[derive(serde::Deserialize)]
+struct Problem {
+    title: Option<String>,
+    detail: Option<String>,
+}
+
+/// A server's words end up on a terminal: no control characters, and not too many.
+fn problem_detail(body: &[u8]) -> Option<String> {
+    let problem: Problem = serde_json::from_slice(body).ok()?;
+    let words = problem.detail.or(problem.title)?;
+    let shown: String = words
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(MAX_DETAIL_CHARS)
+        .collect();
+    (!shown.is_empty()).then_some(shown)
+}
+
+/// The error's own text would carry the whole URL, and with it the session's secret part.
+fn unreachable(host: &str, error: reqwest::Error) -> HttpError {
+    if error.is_timeout() {
+        return HttpError::Silent {
+            host: host.to_owned(),
+            after: REQUEST_TIMEOUT,
+        };
+    }
+    let error = error.without_url();
+    let mut cause: &dyn std::error::Error = &error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    HttpError::Unreachable {
+        host: host.to_owned(),
+        cause: cause.to_string(),
+    }
+}
+
+fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port()
+        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+impl fmt::Display for Refusal {
+    /// One sentence: what the server says, and what to do.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} refused with {}", self.host, self.status)?;
+        if let Some(detail) = &self.detail {
+            write!(f, " ({})", detail.trim_end_matches('.'))?;
+        }
+        f.write_str(match self.status.as_u16() {
+            401 => ": give a valid bearer token with --token, --token-file or WHIPCORD_TOKEN",
+            403 => ": this token may not publish this stream; use another token or another stream name",
+            404 => ": nothing is there; check the path of the URL",
+            405 => ": this is not a WHIP endpoint; check the path of the URL",
+            400 | 406 | 415 | 422 => ": the server cannot take this offer",
+            409 => ": the stream is being published already; end that session, or use another stream name",
+            429 | 503 => ": the server is busy; try again",
+            _ if self.status.is_server_error() => ": the server failed; its log says why",
+            _ => "",
+        })?;
+        match (self.status.as_u16(), self.retry_after) {
+            (429 | 503, Some(seconds)) => write!(f, " in {seconds} s"),
+            (429 | 503, None) => f.write_str(" later"),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

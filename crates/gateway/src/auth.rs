@@ -1,0 +1,217 @@
+//! Who may publish what: bearer tokens (RFC 6750) in, a [`Grant`] out.
+//!
+//! A token is a JWT (HS256, ES256) or a static key from a file. It is checked before anything else of a request is parsed, and
+//! never leaves this module: not in an error, a log or a `Debug`.
+
+use crate::auth::{jwt::Jwt, static_key::StaticKeys};
+use aws_lc_rs::digest;
+use http::{HeaderMap, header};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+use whipcord_identity::StreamName;
+
+mod jwt;
+mod pattern;
+mod static_key;
+
+pub use jwt::MintError;
+pub use pattern::Pattern;
+
+/// Where tokens' keys come from. Files, because a secret on a command line is in the process list.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[group(skip)]
+pub struct Config {
+    /// File with a secret of at least 32 bytes: tokens are JWTs signed with it by HS256 (repeatable, to rotate)
+    #[arg(long, env = "WHIPCORD_TOKEN_SECRET_FILE", value_name = "FILE", value_delimiter = ',')]
+    pub token_secret_file: Vec<PathBuf>,
+    /// PEM file with a P-256 public key: tokens are JWTs signed by ES256 (repeatable, to rotate)
+    #[arg(
+        long,
+        env = "WHIPCORD_TOKEN_PUBLIC_KEY_FILE",
+        value_name = "FILE",
+        value_delimiter = ','
+    )]
+    pub token_public_key_file: Vec<PathBuf>,
+    /// File with a static key per line and the streams it may publish: `KEY PATTERN [PATTERN...]`
+    #[arg(long, env = "WHIPCORD_STREAM_KEYS_FILE", value_name = "FILE")]
+    pub stream_keys_file: Option<PathBuf>,
+}
+
+/// Decides about tokens.
+pub struct Authority {
+    jwt: Jwt,
+    static_keys: StaticKeys,
+}
+
+/// What a token's bearer may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Grant {
+    pub(crate) scope: Scope,
+    pub(crate) streams: Vec<Pattern>,
+    /// Tells bearers apart for rate limits, and tells nothing else.
+    pub(crate) bearer: Bearer,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// Publish the streams of the patterns, and see their state.
+    Publish,
+    /// See every stream's state, too.
+    Admin,
+}
+
+/// The head of a token's SHA-256.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Bearer([u8; 16]);
+
+impl Authority {
+    /// Reads the key files; without any, no token is good.
+    pub fn from_config(config: &Config) -> Result<Self, ConfigError> {
+        let mut jwt = Jwt::default();
+        for path in &config.token_secret_file {
+            jwt.add_secret(read(path)?.trim_ascii())
+                .map_err(|reason| ConfigError::Jwt {
+                    path: path.clone(),
+                    reason,
+                })?;
+        }
+        for path in &config.token_public_key_file {
+            jwt.add_public_key(&read(path)?).map_err(|reason| ConfigError::Jwt {
+                path: path.clone(),
+                reason,
+            })?;
+        }
+        let static_keys = match &config.stream_keys_file {
+            Some(path) => StaticKeys::parse(&read(path)?).map_err(|reason| ConfigError::StaticKeys {
+                path: path.clone(),
+                reason,
+            })?,
+            None => StaticKeys::default(),
+        };
+        Ok(Self { jwt, static_keys })
+    }
+
+    /// Knows one HS256 secret, made for this process: tokens come from [`Authority::mint`] alone.
+    pub fn ephemeral(random: [u8; 32]) -> Self {
+        let mut jwt = Jwt::default();
+        jwt.add_secret(&random).expect("32 bytes are long enough for HS256");
+        Self {
+            jwt,
+            static_keys: StaticKeys::default(),
+        }
+    }
+
+    /// Makes a token that may publish these streams, signed with the last secret.
+    pub fn mint(&self, streams: &[Pattern], lifetime: Duration, now: SystemTime) -> Result<String, MintError> {
+        self.jwt.mint(streams, lifetime, now)
+    }
+
+    /// What the request's bearer may do.
+    pub(crate) fn authorize(&self, headers: &HeaderMap, now: SystemTime) -> Result<Grant, Error> {
+        let token = bearer_token(headers)?;
+        let bearer = Bearer::new(token);
+        match self.static_keys.streams(token) {
+            Some(streams) => Ok(Grant {
+                scope: Scope::Publish,
+                streams: streams.to_vec(),
+                bearer,
+            }),
+            None => self.jwt.verify(token, bearer, now),
+        }
+    }
+}
+
+impl fmt::Debug for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Authority(***)")
+    }
+}
+
+impl Grant {
+    pub(crate) fn may_publish(&self, stream: &StreamName) -> bool {
+        self.streams.iter().any(|pattern| pattern.matches(stream))
+    }
+
+    pub(crate) fn may_see(&self, stream: &StreamName) -> bool {
+        self.scope == Scope::Admin || self.may_publish(stream)
+    }
+
+    /// The stream, when the grant names exactly one.
+    pub(crate) fn only_stream(&self) -> Option<&StreamName> {
+        match self.streams.as_slice() {
+            [Pattern::One(stream)] => Some(stream),
+            _ => None,
+        }
+    }
+}
+
+impl Bearer {
+    fn new(token: &[u8]) -> Self {
+        let digest = digest::digest(&digest::SHA256, token);
+        let mut head = [0; 16];
+        head.copy_from_slice(&digest.as_ref()[..16]);
+        Self(head)
+    }
+}
+
+/// Why a request has no grant. It quotes nothing of the token.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("this needs a token: send `Authorization: Bearer <token>`")]
+    Missing,
+    #[error("the Authorization header is malformed: send it once, as `Authorization: Bearer <token>`")]
+    Malformed,
+    #[error("the token is not valid here")]
+    Invalid,
+    #[error("the token is not valid yet")]
+    Early,
+    /// Genuine, but over: what it granted goes along for whoever has another proof besides.
+    #[error("the token has expired")]
+    Expired(Grant),
+}
+
+/// Why key files cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("cannot read {}: {reason}", path.display())]
+    Read { path: PathBuf, reason: io::Error },
+    #[error("{}: {reason}", path.display())]
+    Jwt { path: PathBuf, reason: jwt::KeyError },
+    #[error("{}: {reason}", path.display())]
+    StaticKeys {
+        path: PathBuf,
+        reason: static_key::ParseError,
+    },
+}
+
+fn read(path: &Path) -> Result<zeroize::Zeroizing<Vec<u8>>, ConfigError> {
+    let bytes = std::fs::read(path).map_err(|reason| ConfigError::Read {
+        path: path.to_owned(),
+        reason,
+    })?;
+    Ok(zeroize::Zeroizing::new(bytes))
+}
+
+/// The token of the one `Authorization: Bearer` header: scheme in any case, one or more spaces, then anything (RFC 9110 §11.4;
+/// users paste stream keys that are no token68).
+fn bearer_token(headers: &HeaderMap) -> Result<&[u8], Error> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let value = values.next().ok_or(Error::Missing)?.as_bytes();
+    if values.next().is_some() {
+        return Err(Error::Malformed);
+    }
+    let (scheme, rest) = value.split_at(value.iter().position(|b| *b == b' ').unwrap_or(value.len()));
+    if !scheme.eq_ignore_ascii_case(b"bearer") {
+        return Err(Error::Missing);
+    }
+    match rest.trim_ascii() {
+        b"" => Err(Error::Malformed),
+        token => Ok(token),
+    }
+}
+
+#[cfg(test)]
+mod tests;

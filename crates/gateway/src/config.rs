@@ -1,0 +1,87 @@
+//! What a gateway can be told.
+
+use crate::auth;
+use http::Uri;
+use std::{fmt, num::NonZeroU32, str::FromStr};
+use whipcord_whip::link::{self, IceServer};
+
+/// Flags and environment of the gateway.
+#[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
+pub struct Config {
+    #[command(flatten)]
+    pub auth: auth::Config,
+    /// The cluster served here; workers of another are refused
+    #[arg(long, env = "WHIPCORD_CLUSTER_ID", value_name = "NAME", default_value = "whipcord")]
+    pub cluster_id: String,
+    /// Where encoders reach this gateway, as in https://ingest.example.com (default: the Host they ask)
+    #[arg(long, env = "WHIPCORD_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<PublicUrl>,
+    /// STUN server to name to encoders, as in stun:stun.example.com:3478 (repeatable)
+    #[arg(long = "ice-server", env = "WHIPCORD_ICE_SERVERS", value_name = "URI", value_delimiter = ',', value_parser = stun)]
+    pub ice_servers: Vec<IceServer>,
+    /// POST, PATCH and DELETE requests per second from one address or with one token; ten times as many at once
+    #[arg(long, env = "WHIPCORD_REQUEST_RATE", value_name = "N", default_value = "100")]
+    pub request_rate: NonZeroU32,
+}
+
+/// `scheme://authority[/prefix]`, without a slash at the end: what `/whip/...` is appended to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicUrl(String);
+
+impl FromStr for PublicUrl {
+    type Err = UrlError;
+
+    fn from_str(text: &str) -> Result<Self, UrlError> {
+        let uri: Uri = text.parse().map_err(|_| UrlError)?;
+        let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
+        let has_user = uri.authority().is_none_or(|authority| authority.as_str().contains('@'));
+        if !is_http || has_user || uri.query().is_some() || text.contains('#') {
+            return Err(UrlError);
+        }
+        Ok(Self(text.trim_end_matches('/').to_owned()))
+    }
+}
+
+impl fmt::Display for PublicUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Why a text is no public URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an absolute http or https URL without user, query and fragment")]
+pub struct UrlError;
+
+fn stun(uri: &str) -> Result<IceServer, link::Error> {
+    IceServer::stun(uri)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_public_url_is_absolute_and_plain() {
+        let table = [
+            ("https://ingest.example.com", Some("https://ingest.example.com")),
+            ("https://ingest.example.com/", Some("https://ingest.example.com")),
+            ("http://[::1]:8080/media/", Some("http://[::1]:8080/media")),
+            ("ingest.example.com", None),
+            ("ftp://ingest.example.com", None),
+            ("https://user@ingest.example.com", None),
+            ("https://ingest.example.com/?a=b", None),
+            ("https://ingest.example.com/#a", None),
+            ("/whip", None),
+            ("", None),
+        ];
+        for (text, expected) in table {
+            assert_eq!(
+                text.parse::<PublicUrl>().ok().map(|url| url.to_string()).as_deref(),
+                expected,
+                "{text}"
+            );
+        }
+    }
+}

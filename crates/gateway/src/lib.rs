@@ -1,0 +1,96 @@
+//! The stateless edge: WHIP over HTTP, tokens, placement, and the directory's gRPC service.
+//!
+//! It must hold nothing that another gateway would miss, and must not know peer connections, media or files. A request passes
+//! `accept` (the connection), `router` (which of the few things it asks), then one file of `whip/`, which checks, calls one
+//! function of `sessions`, and renders.
+
+use std::{sync::Arc, time::SystemTime};
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use whipcord_directory::Directory;
+use whipcord_identity::SessionKeys;
+use whipcord_proto::directory::directory_service_server::DirectoryServiceServer;
+
+mod accept;
+pub mod auth;
+mod body;
+mod config;
+mod cors;
+mod limits;
+mod placement;
+mod problem;
+mod random;
+mod report;
+mod response;
+mod router;
+mod sessions;
+mod stats;
+mod whip;
+mod workers;
+
+pub use auth::Authority;
+pub use config::{Config, PublicUrl};
+pub use report::Reports;
+pub use workers::Workers;
+
+/// A running gateway.
+#[derive(Debug)]
+pub struct Gateway(Arc<Shared>);
+
+/// What every request and report works with.
+#[derive(Debug)]
+struct Shared {
+    config: Config,
+    authority: Authority,
+    directory: Directory,
+    keys: SessionKeys,
+    workers: Workers,
+    rates: limits::Rates,
+    /// Connections, report streams, and what a request began and must end without it.
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
+}
+
+impl Gateway {
+    /// Serves HTTP on `listener` until `shutdown`; then what is in flight ends, and [`Gateway::join`] returns.
+    pub fn start(
+        config: Config,
+        authority: Authority,
+        listener: TcpListener,
+        directory: Directory,
+        keys: SessionKeys,
+        workers: Workers,
+        shutdown: CancellationToken,
+    ) -> Self {
+        let shared = Arc::new(Shared {
+            rates: limits::Rates::new(config.request_rate),
+            config,
+            authority,
+            directory,
+            keys,
+            workers,
+            tasks: TaskTracker::new(),
+            shutdown,
+        });
+        shared.tasks.spawn(accept::run(Arc::clone(&shared), listener));
+        Self(shared)
+    }
+
+    /// What workers report to, for the gRPC server of whoever holds the listener.
+    pub fn directory_service(&self) -> DirectoryServiceServer<Reports> {
+        DirectoryServiceServer::new(Reports::new(Arc::clone(&self.0)))
+    }
+
+    /// Waits until all tasks have ended, after `shutdown` was cancelled.
+    pub async fn join(self) {
+        self.0.shutdown.cancelled().await;
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+    }
+}
+
+impl Shared {
+    fn authorize(&self, headers: &http::HeaderMap) -> Result<auth::Grant, auth::Error> {
+        self.authority.authorize(headers, SystemTime::now())
+    }
+}

@@ -1,0 +1,185 @@
+//! Why a request is not served, and how that is said: `application/problem+json` (RFC 9457).
+
+use crate::{
+    auth,
+    response::{Response, with_body},
+    workers::CallError,
+};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::Serialize;
+use std::time::Duration;
+use whipcord_identity::{StreamName, stream};
+use whipcord_proto::worker::{Refusal, RefusalKind};
+
+/// All there is. Texts are for an encoder's user: they quote no token, hint or password.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("{0}")]
+    Auth(#[from] auth::Error),
+    #[error("the token may not publish {0}")]
+    Forbidden(StreamName),
+
+    #[error("there is nothing here; publish to /whip/<stream>")]
+    NoSuchPath,
+    #[error("there is no such session, or it has ended; publish again with a POST to /whip/<stream>")]
+    NoSuchSession,
+    #[error("this method is not for this URL; it takes {allow}")]
+    Method { allow: &'static str },
+    #[error("{0}")]
+    Stream(#[from] stream::Error),
+    #[error("the query parameters are more than is kept with a session; send fewer")]
+    Query,
+
+    #[error("the content type must be {expected}")]
+    ContentType { expected: &'static str },
+    #[error("the body is larger than {limit} bytes")]
+    TooLarge { limit: usize },
+    #[error("the body did not arrive in time")]
+    SlowBody,
+    #[error("the body broke off")]
+    BrokenBody,
+
+    #[error("{}", .0.message)]
+    Refused(Refusal),
+    #[error("this needs an If-Match header with the session's ETag, or `*` to restart ICE")]
+    IfMatchMissing,
+    #[error("the If-Match header names another ICE session than the current one")]
+    IfMatchStale,
+    #[error("another publisher took the stream at the same time")]
+    Superseded,
+
+    #[error("too many requests; slow down")]
+    TooManyRequests { retry_after: Duration },
+    #[error("no worker can take the session now; try again")]
+    NoWorker,
+    #[error("the session's worker does not answer now; try again")]
+    WorkerAway(#[source] CallError),
+    #[error("an error on our side; the log has more")]
+    Internal(#[from] Defect),
+}
+
+/// What should not happen, for the log.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Defect {
+    #[error("the worker answered: {0}")]
+    Worker(CallError),
+    #[error("the worker named an ICE session that is no entity-tag")]
+    EntityTag,
+    #[error("the task of a request ended early")]
+    Task,
+}
+
+/// RFC 9457 §3.1, with `about:blank`: `title` is the status's phrase, and `reason` is what a program can go by.
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    reason: &'a str,
+}
+
+pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
+
+impl Error {
+    pub(crate) fn render(&self) -> Response {
+        let status = self.status();
+        let problem = Problem {
+            r#type: "about:blank",
+            title: status.canonical_reason().unwrap_or_default(),
+            status: status.as_u16(),
+            detail: self.to_string(),
+            reason: self.reason(),
+        };
+        let body = serde_json::to_vec(&problem).expect("strings and a number are JSON");
+        let mut response = with_body(status, MEDIA_TYPE, body);
+        self.add_headers(response.headers_mut());
+        response
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status_and_reason().0
+    }
+
+    /// One word, for programs and logs.
+    pub(crate) fn reason(&self) -> &str {
+        match self {
+            Self::Refused(refusal) => &refusal.reason,
+            _ => self.status_and_reason().1,
+        }
+    }
+
+    fn status_and_reason(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Auth(auth::Error::Missing) => (StatusCode::UNAUTHORIZED, "no_token"),
+            Self::Auth(auth::Error::Malformed) => (StatusCode::BAD_REQUEST, "malformed_authorization"),
+            Self::Auth(auth::Error::Invalid) => (StatusCode::UNAUTHORIZED, "invalid_token"),
+            Self::Auth(auth::Error::Early) => (StatusCode::UNAUTHORIZED, "early_token"),
+            Self::Auth(auth::Error::Expired(_)) => (StatusCode::UNAUTHORIZED, "expired_token"),
+            Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden_stream"),
+            Self::NoSuchPath => (StatusCode::NOT_FOUND, "no_such_path"),
+            Self::NoSuchSession => (StatusCode::NOT_FOUND, "no_such_session"),
+            Self::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method"),
+            Self::Stream(_) => (StatusCode::BAD_REQUEST, "stream_name"),
+            Self::Query => (StatusCode::BAD_REQUEST, "query"),
+            Self::ContentType { .. } => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type"),
+            Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
+            Self::SlowBody => (StatusCode::REQUEST_TIMEOUT, "slow_body"),
+            Self::BrokenBody => (StatusCode::BAD_REQUEST, "broken_body"),
+            Self::Refused(refusal) => (refused(refusal.kind()), "refused"),
+            Self::IfMatchMissing => (StatusCode::PRECONDITION_REQUIRED, "if_match_missing"),
+            Self::IfMatchStale => (StatusCode::PRECONDITION_FAILED, "if_match_stale"),
+            Self::Superseded => (StatusCode::CONFLICT, "superseded"),
+            Self::TooManyRequests { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),
+            Self::NoWorker => (StatusCode::SERVICE_UNAVAILABLE, "no_worker"),
+            Self::WorkerAway(_) => (StatusCode::SERVICE_UNAVAILABLE, "worker_away"),
+            Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+        }
+    }
+
+    fn add_headers(&self, headers: &mut HeaderMap) {
+        match self {
+            Self::Auth(_) | Self::Forbidden(_) => {
+                headers.insert(header::WWW_AUTHENTICATE, self.challenge());
+            }
+            Self::Method { allow } => {
+                headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+            }
+            // RFC 6585 §3: responses with this status must not be stored.
+            Self::IfMatchMissing => {
+                headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            }
+            Self::TooManyRequests { retry_after } => {
+                headers.insert(header::RETRY_AFTER, seconds(*retry_after));
+            }
+            Self::NoWorker | Self::WorkerAway(_) | Self::Superseded => {
+                headers.insert(header::RETRY_AFTER, seconds(crate::limits::RETRY_AFTER));
+            }
+            _ => {}
+        }
+    }
+
+    /// RFC 6750 §3: without credentials there is no error code.
+    fn challenge(&self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Auth(auth::Error::Missing) => r#"Bearer realm="whip""#,
+            Self::Auth(auth::Error::Malformed) => r#"Bearer realm="whip", error="invalid_request""#,
+            Self::Forbidden(_) => r#"Bearer realm="whip", error="insufficient_scope""#,
+            _ => r#"Bearer realm="whip", error="invalid_token""#,
+        })
+    }
+}
+
+fn refused(kind: RefusalKind) -> StatusCode {
+    match kind {
+        RefusalKind::Malformed => StatusCode::BAD_REQUEST,
+        RefusalKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        // A kind of a later version: its sentence still says what is wrong.
+        RefusalKind::Unacceptable | RefusalKind::Unspecified => StatusCode::UNPROCESSABLE_ENTITY,
+    }
+}
+
+/// Rounded up, and never "at once".
+fn seconds(duration: Duration) -> HeaderValue {
+    HeaderValue::from(duration.as_secs_f64().ceil().max(1.0) as u64)
+}

@@ -1,0 +1,210 @@
+//! `DirectoryService`: what workers report, on its way into the directory.
+
+use crate::{
+    Shared,
+    limits::{REPORT_RESPONSES_MAX, REPORT_SESSIONS_MAX},
+};
+use std::{fmt, sync::Arc};
+use tokio::{sync::mpsc, time::timeout};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+use tracing::{info, warn};
+use whipcord_directory::{Hello, HelloError, LEASE, Lease, ReportError, Session};
+use whipcord_identity::{Epoch, Incarnation, Owner, SessionId, WorkerNumber};
+use whipcord_proto::{
+    convert,
+    directory::{
+        self as proto, Ack, ReportRequest, ReportResponse, SessionEntry, directory_service_server::DirectoryService,
+        report_request::Report, report_response,
+    },
+    worker::DeleteReason,
+};
+
+/// The gRPC service; made by [`crate::Gateway::directory_service`].
+#[derive(Clone)]
+pub struct Reports(Arc<Shared>);
+
+/// One worker's report stream, after its hello.
+struct Reporter {
+    shared: Arc<Shared>,
+    lease: Lease,
+    /// The owner of every session it names, but for the epoch.
+    owner: Owner,
+}
+
+impl Reports {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self(shared)
+    }
+}
+
+impl fmt::Debug for Reports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Reports")
+    }
+}
+
+#[tonic::async_trait]
+impl DirectoryService for Reports {
+    type ReportStream = ReceiverStream<Result<ReportResponse, Status>>;
+
+    async fn report(&self, request: Request<Streaming<ReportRequest>>) -> Result<Response<Self::ReportStream>, Status> {
+        let (responses, stream) = mpsc::channel(REPORT_RESPONSES_MAX);
+        let shared = Arc::clone(&self.0);
+        self.0.tasks.spawn(async move {
+            let shutdown = shared.shutdown.clone();
+            let ended = tokio::select! {
+                ended = run(shared, request.into_inner(), &responses) => ended,
+                () = shutdown.cancelled() => Err(Status::unavailable("the gateway is stopping")),
+            };
+            if let Err(status) = ended {
+                // Nobody reads it when the worker itself is gone.
+                let _ = responses.try_send(Err(status));
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+}
+
+async fn run(
+    shared: Arc<Shared>,
+    mut requests: Streaming<ReportRequest>,
+    responses: &mpsc::Sender<Result<ReportResponse, Status>>,
+) -> Result<(), Status> {
+    let Some(Report::Hello(hello)) = next(&mut requests, 1).await? else {
+        return Err(Status::failed_precondition("the first report must be a hello"));
+    };
+    let reporter = Reporter::hello(shared, hello).await?;
+    let ended = reporter.follow(&mut requests, responses).await;
+    reporter.shared.directory.suspect(&reporter.lease).await;
+    let worker = &reporter.owner.worker;
+    match &ended {
+        Ok(()) => info!(%worker, "a worker ended its report stream"),
+        Err(status) => warn!(%worker, reason = status.message(), "a worker's report stream broke"),
+    }
+    ended
+}
+
+impl Reporter {
+    async fn hello(shared: Arc<Shared>, message: proto::Hello) -> Result<Self, Status> {
+        if message.cluster_id != shared.config.cluster_id {
+            return Err(Status::failed_precondition("this gateway serves another cluster"));
+        }
+        let hello = hello(message)?;
+        let owner = Owner {
+            worker: hello.worker.clone(),
+            incarnation: hello.incarnation,
+            epoch: Epoch(0),
+        };
+        let address = hello.address.clone();
+        let lease = shared.directory.hello(hello).await.map_err(|error| match error {
+            HelloError::NumberTaken => Status::already_exists(error.to_string()),
+            HelloError::Full => Status::resource_exhausted(error.to_string()),
+        })?;
+        info!(worker = %owner.worker, incarnation = %owner.incarnation, %address, "a worker reports");
+        Ok(Self { shared, lease, owner })
+    }
+
+    /// Applies and acknowledges reports until the stream ends, or is silent for a lease.
+    async fn follow(
+        &self,
+        requests: &mut Streaming<ReportRequest>,
+        responses: &mpsc::Sender<Result<ReportResponse, Status>>,
+    ) -> Result<(), Status> {
+        let mut sequence = 1;
+        loop {
+            let response = Some(report_response::Response::Ack(Ack { sequence }));
+            if responses.send(Ok(ReportResponse { response })).await.is_err() {
+                return Ok(());
+            }
+            sequence += 1;
+            match next(requests, sequence).await? {
+                Some(report) => self.apply(report).await?,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn apply(&self, report: Report) -> Result<(), Status> {
+        let directory = &self.shared.directory;
+        let applied = match report {
+            Report::Hello(_) => return Err(Status::failed_precondition("hello comes once")),
+            Report::Heartbeat(_) => directory.beat(&self.lease).await,
+            Report::Delta(delta) => {
+                let removed = delta.removed.iter().map(|sid| convert::session_id(sid));
+                let removed: Vec<SessionId> = removed.collect::<Result<_, _>>()?;
+                self.add(delta.added).await?;
+                directory.remove(&self.lease, &removed).await
+            }
+            Report::Snapshot(snapshot) => {
+                self.add(snapshot.sessions).await?;
+                if snapshot.last {
+                    directory.end_snapshot(&self.lease).await
+                } else {
+                    Ok(())
+                }
+            }
+        };
+        applied.map_err(status)
+    }
+
+    /// A session whose stream another holds is ended: it was taken over while its worker was away.
+    async fn add(&self, entries: Vec<SessionEntry>) -> Result<(), Status> {
+        if entries.len() > REPORT_SESSIONS_MAX {
+            return Err(Status::resource_exhausted(
+                "too many sessions in one report: send chunks of at most 1 MiB",
+            ));
+        }
+        let sessions = entries
+            .into_iter()
+            .map(|entry| self.session(&entry))
+            .collect::<Result<Vec<_>, _>>()?;
+        for lost in self.shared.directory.add(&self.lease, sessions).await.map_err(status)? {
+            self.shared.end_in_background(lost, DeleteReason::Replaced).await;
+        }
+        Ok(())
+    }
+
+    fn session(&self, entry: &SessionEntry) -> Result<Session, convert::Error> {
+        Ok(Session {
+            sid: convert::session_id(&entry.session_id)?,
+            stream: convert::stream(&entry.stream)?,
+            owner: Owner {
+                epoch: Epoch(entry.epoch),
+                ..self.owner.clone()
+            },
+        })
+    }
+}
+
+/// The next report, which must have this sequence number; `None` when the worker closed the stream.
+async fn next(requests: &mut Streaming<ReportRequest>, sequence: u64) -> Result<Option<Report>, Status> {
+    let message = timeout(LEASE, requests.message()).await;
+    let silent = |_| Status::deadline_exceeded("no report for the length of a lease");
+    match message.map_err(silent)?? {
+        None => Ok(None),
+        Some(ReportRequest { sequence: sent, .. }) if sent != sequence => Err(Status::invalid_argument(format!(
+            "report {sent} came instead of {sequence}"
+        ))),
+        // A report of a later version: it counts, and is not understood.
+        Some(ReportRequest { report: None, .. }) => Ok(Some(Report::Delta(proto::Delta::default()))),
+        Some(ReportRequest { report, .. }) => Ok(report),
+    }
+}
+
+fn hello(message: proto::Hello) -> Result<Hello, convert::Error> {
+    Ok(Hello {
+        worker: message.worker_id.parse()?,
+        incarnation: Incarnation(message.incarnation),
+        number: WorkerNumber::try_from(message.worker_number)?,
+        address: message.address.parse()?,
+        sessions_max: message.capacity.map_or(0, |capacity| capacity.sessions_max),
+    })
+}
+
+fn status(error: ReportError) -> Status {
+    match error {
+        ReportError::Expired => Status::failed_precondition(error.to_string()),
+        ReportError::TooManySessions => Status::resource_exhausted(error.to_string()),
+    }
+}

@@ -1,0 +1,140 @@
+//! Which request is whose.
+
+use crate::{
+    Shared, body, cors,
+    problem::Error,
+    response::Response,
+    stats,
+    whip::{self, SessionPath},
+};
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, header, request::Parts};
+use http_body_util::Full;
+use hyper::body::{Body as _, Incoming};
+use std::{net::IpAddr, sync::Arc};
+use tracing::error;
+use whipcord_identity::StreamName;
+
+/// What a path names. Texts are not parsed yet: whoever asks is looked at first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Target<'a> {
+    /// `/whip` or `/whip/{stream}`.
+    Endpoint(Option<&'a str>),
+    /// `/whip/{stream}/{sid}` or `/whip/{stream}/{sid}.{hint}`.
+    Session(SessionPath<'a>),
+    /// `/whip-stats`.
+    Stats,
+}
+
+const ENDPOINT_METHODS: &str = "OPTIONS, GET, HEAD, POST";
+const SESSION_METHODS: &str = "OPTIONS, GET, HEAD, PATCH, DELETE";
+const STATS_METHODS: &str = "OPTIONS, GET, HEAD";
+
+/// Answers one request.
+pub(crate) async fn serve(shared: Arc<Shared>, peer: IpAddr, request: Request<Incoming>) -> Response {
+    let (parts, mut incoming) = request.into_parts();
+    let mut response = match dispatch(&shared, peer, &parts, &mut incoming).await {
+        Ok(response) => response,
+        Err(problem) => {
+            if problem.status().is_server_error() {
+                error!(method = %parts.method, error = &problem as &dyn std::error::Error, "cannot serve a request");
+            }
+            body::discard(&mut incoming, &parts.headers).await;
+            problem.render()
+        }
+    };
+    cors::expose(response.headers_mut());
+    if parts.method == Method::HEAD {
+        strip_body(&mut response);
+    }
+    response
+}
+
+async fn dispatch(shared: &Arc<Shared>, peer: IpAddr, parts: &Parts, body: &mut Incoming) -> Result<Response, Error> {
+    let target = Target::parse(parts.uri.path()).ok_or(Error::NoSuchPath)?;
+    if matches!(parts.method, Method::POST | Method::PATCH | Method::DELETE) {
+        shared.rates.check_address(peer)?;
+    }
+    match (&parts.method, target) {
+        (&Method::POST, Target::Endpoint(stream)) => whip::post(shared, parts, body, stream).await,
+        (&Method::PATCH, Target::Session(path)) => whip::patch(shared, parts, body, path).await,
+        (&Method::DELETE, Target::Session(path)) => whip::delete(shared, parts, path).await,
+
+        (&Method::GET | &Method::HEAD, Target::Endpoint(_)) => Ok(whip::get_endpoint()),
+        (&Method::GET | &Method::HEAD, Target::Session(path)) => whip::get_session(shared, parts, path).await,
+        (&Method::GET | &Method::HEAD, Target::Stats) => stats::get(shared, parts).await,
+
+        (&Method::OPTIONS, Target::Endpoint(_)) => Ok(whip::options_endpoint()),
+        (&Method::OPTIONS, Target::Session(_) | Target::Stats) => Ok(whip::options()),
+
+        (_, Target::Endpoint(_)) => Err(Error::Method {
+            allow: ENDPOINT_METHODS,
+        }),
+        (_, Target::Session(_)) => Err(Error::Method { allow: SESSION_METHODS }),
+        (_, Target::Stats) => Err(Error::Method { allow: STATS_METHODS }),
+    }
+}
+
+impl<'a> Target<'a> {
+    fn parse(path: &'a str) -> Option<Self> {
+        let below = match path.strip_prefix("/whip") {
+            Some("" | "/") => return Some(Self::Endpoint(None)),
+            Some("-stats") => return Some(Self::Stats),
+            Some(rest) => rest.strip_prefix('/')?,
+            None => return None,
+        };
+        match below.rsplit_once('/') {
+            Some((stream, session)) if StreamName::segment_is_session(session) => {
+                let (sid, hint) = match session.split_once('.') {
+                    Some((sid, hint)) => (sid, Some(hint)),
+                    None => (session, None),
+                };
+                Some(Self::Session(SessionPath { stream, sid, hint }))
+            }
+            _ => Some(Self::Endpoint(Some(below))),
+        }
+    }
+}
+
+/// As after a GET, but without the body (RFC 9110 §9.3.2).
+fn strip_body(response: &mut Response) {
+    if let Some(length) = response.body().size_hint().exact().filter(|length| *length > 0) {
+        response
+            .headers_mut()
+            .insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        *response.body_mut() = Full::new(Bytes::new());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_told_apart_by_their_last_segment() {
+        const SID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
+        let session = |stream, hint| Some(Target::Session(SessionPath { stream, sid: SID, hint }));
+        let table = [
+            ("/whip", Some(Target::Endpoint(None))),
+            ("/whip/", Some(Target::Endpoint(None))),
+            ("/whip/live/cam", Some(Target::Endpoint(Some("live/cam")))),
+            ("/whip/..", Some(Target::Endpoint(Some("..")))),
+            ("/whip/AAAAAAAAAAAAAAAAAAAAAA", Some(Target::Endpoint(Some(SID)))),
+            ("/whip/cam/AAAAAAAAAAAAAAAAAAAAAA", session("cam", None)),
+            (
+                "/whip/live/cam/AAAAAAAAAAAAAAAAAAAAAA.hint",
+                session("live/cam", Some("hint")),
+            ),
+            ("/whip/cam/AAAAAAAAAAAAAAAAAAAAAA.", session("cam", Some(""))),
+            ("/whip//AAAAAAAAAAAAAAAAAAAAAA", session("", None)),
+            ("/whip-stats", Some(Target::Stats)),
+            ("/whip-stats/", None),
+            ("/whipx", None),
+            ("/", None),
+            ("*", None),
+        ];
+        for (path, expected) in table {
+            assert_eq!(Target::parse(path), expected, "{path}");
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! `GET` and `HEAD`: reserved, answered by a 2xx without content (RFC 9725 §4.1).
+
+use super::{SessionPath, access};
+use crate::{
+    Shared,
+    problem::Error,
+    response::{Response, empty},
+};
+use http::{StatusCode, request::Parts};
+
+pub(crate) fn get_endpoint() -> Response {
+    empty(StatusCode::NO_CONTENT)
+}
+
+/// As long as the session lives.
+pub(crate) async fn get_session(shared: &Shared, parts: &Parts, path: SessionPath<'_>) -> Result<Response, Error> {
+    let located = access(shared, &parts.headers, path).await?;
+    shared.confirm(&located).await?;
+    Ok(empty(StatusCode::NO_CONTENT))
+}

@@ -1,0 +1,122 @@
+//! `POST /whip/{stream}`, `POST /whip?channelId={stream}`: an offer in, a session out.
+
+use super::{SDP, SDP_FRAGMENT, check_bearer_rate, check_content_type, query::Query};
+use crate::{
+    Config, Shared,
+    auth::Grant,
+    body,
+    limits::OFFER_BYTES_MAX,
+    problem::Error,
+    response::{Response, with_body},
+    sessions::{Created, NewSession},
+};
+use http::{HeaderName, HeaderValue, StatusCode, header, request::Parts, uri::Authority};
+use hyper::body::Incoming;
+use std::sync::Arc;
+use tracing::info;
+use whipcord_identity::StreamName;
+use whipcord_proto::worker::Refusal;
+use whipcord_whip::{Offer, Preferences, negotiate::negotiate};
+
+/// The stream when neither path, query nor token names one.
+const DEFAULT_STREAM: &str = "default";
+const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
+
+pub(crate) async fn post(
+    shared: &Arc<Shared>,
+    parts: &Parts,
+    incoming: &mut Incoming,
+    path: Option<&str>,
+) -> Result<Response, Error> {
+    let grant = shared.authorize(&parts.headers)?;
+    let query = Query::parse(parts.uri.query().unwrap_or_default());
+    let (stream, query) = stream(path, query, &grant)?;
+    if !grant.may_publish(&stream) {
+        return Err(Error::Forbidden(stream));
+    }
+    check_bearer_rate(shared, Some(&grant))?;
+    let created = create(shared, parts, incoming, stream.clone(), query).await.inspect_err(|error| {
+        info!(%stream, status = error.status().as_u16(), reason = error.reason(), "refused a session for stream {stream}");
+    })?;
+    Ok(render(&shared.config, parts, &stream, created))
+}
+
+async fn create(
+    shared: &Arc<Shared>,
+    parts: &Parts,
+    incoming: &mut Incoming,
+    stream: StreamName,
+    query: Query,
+) -> Result<Created, Error> {
+    let metadata = query.into_metadata().ok_or(Error::Query)?;
+    check_content_type(&parts.headers, SDP)?;
+    let offer = body::read(incoming, OFFER_BYTES_MAX).await?;
+    check_offer(&offer)?;
+    shared
+        .create(NewSession {
+            stream,
+            offer: offer.into(),
+            metadata,
+        })
+        .await
+}
+
+/// The path names the stream; else the query's `channelId`; else the token, if it is for exactly one; else it is `default`.
+fn stream(path: Option<&str>, mut query: Query, grant: &Grant) -> Result<(StreamName, Query), Error> {
+    let stream = match path {
+        Some(path) => path.parse()?,
+        None => match (query.take_channel_id(), grant.only_stream()) {
+            (Some(channel), _) => channel.parse()?,
+            (None, Some(only)) => only.clone(),
+            (None, None) => DEFAULT_STREAM.parse()?,
+        },
+    };
+    Ok((stream, query))
+}
+
+/// Refuses here what a worker would refuse, before a stream is reserved and a worker asked.
+fn check_offer(sdp: &[u8]) -> Result<(), Error> {
+    let refused = |refusal| Error::Refused(Refusal::from(&refusal));
+    let offer = Offer::parse(sdp).map_err(refused)?;
+    negotiate(&offer, &Preferences::default()).map_err(refused)?;
+    Ok(())
+}
+
+fn render(config: &Config, parts: &Parts, stream: &StreamName, created: Created) -> Response {
+    let Created {
+        sid,
+        hint,
+        answer,
+        etag,
+    } = created;
+    let origin = origin(config, parts);
+    let location = format!("{origin}/whip/{stream}/{sid}.{hint}");
+    let mut response = with_body(StatusCode::CREATED, SDP, answer);
+    let headers = response.headers_mut();
+    headers.insert(header::LOCATION, visible(location));
+    headers.insert(header::ETAG, visible(etag.to_string()));
+    headers.insert(ACCEPT_PATCH, HeaderValue::from_static(SDP_FRAGMENT));
+    for server in &config.ice_servers {
+        headers.append(header::LINK, visible(server.header_value()));
+    }
+    response
+}
+
+/// The configured URL, else what the encoder asked; a client of HTTP/1.0 without a Host gets a relative Location.
+fn origin(config: &Config, parts: &Parts) -> String {
+    if let Some(url) = &config.public_url {
+        return url.to_string();
+    }
+    let host = parts
+        .headers
+        .get(header::HOST)
+        .and_then(|host| Authority::try_from(host.as_bytes()).ok());
+    match parts.uri.authority().or(host.as_ref()) {
+        Some(authority) if !authority.as_str().contains('@') => format!("http://{authority}"),
+        _ => String::new(),
+    }
+}
+
+fn visible(value: String) -> HeaderValue {
+    HeaderValue::try_from(value).expect("URLs, entity-tags and links are visible ASCII")
+}

@@ -1,0 +1,373 @@
+//! A gateway, its worker and a client that writes its requests byte by byte.
+
+use crate::worker::Worker;
+use clap::Parser as _;
+use hyper_util::rt::TokioIo;
+use std::{
+    net::SocketAddr,
+    sync::{LazyLock, Mutex},
+    time::{Duration, SystemTime},
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream},
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+};
+use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
+use tokio_util::sync::CancellationToken;
+use tonic::{
+    body::Body,
+    codegen::{Service, StdError, http},
+    transport::{Channel, Endpoint, Server},
+};
+use tracing::Level;
+use tracing_subscriber::{Layer as _, filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use whipcord_directory::{Directory, Hello, Lease};
+use whipcord_gateway::{Authority, Config, Gateway, Workers, auth::Pattern};
+use whipcord_identity::{Incarnation, SessionKeys, WorkerNumber};
+
+pub(crate) const OFFER: &str = "v=0\r\n\
+o=- 1 1 IN IP4 127.0.0.1\r\n\
+s=-\r\n\
+t=0 0\r\n\
+a=group:BUNDLE 0 1\r\n\
+a=fingerprint:sha-256 00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:10:11:12:13:14:15:16:17:18:19:1A:1B:1C:1D:1E:1F\r\n\
+a=ice-ufrag:abcd\r\n\
+a=ice-pwd:planted0offer0password0\r\n\
+a=setup:actpass\r\n\
+m=audio 9 UDP/TLS/RTP/SAVPF 111\r\n\
+c=IN IP4 0.0.0.0\r\n\
+a=mid:0\r\n\
+a=sendonly\r\n\
+a=rtcp-mux\r\n\
+a=rtpmap:111 opus/48000/2\r\n\
+m=video 9 UDP/TLS/RTP/SAVPF 96\r\n\
+c=IN IP4 0.0.0.0\r\n\
+a=mid:1\r\n\
+a=sendonly\r\n\
+a=rtcp-mux\r\n\
+a=rtpmap:96 H264/90000\r\n\
+a=fmtp:96 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f\r\n";
+
+pub(crate) const FRAGMENT: &str = "a=ice-ufrag:abcd\r\na=ice-pwd:planted0offer0password0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\na=candidate:1 1 UDP 1 192.0.2.1 5000 typ host\r\n";
+pub(crate) const SDP: (&str, &str) = ("Content-Type", "application/sdp");
+pub(crate) const SDP_FRAGMENT: (&str, &str) = ("Content-Type", "application/trickle-ice-sdpfrag");
+
+pub(crate) struct Bed {
+    pub(crate) address: SocketAddr,
+    /// May publish everything.
+    pub(crate) token: String,
+    pub(crate) authority: Authority,
+    pub(crate) directory: Directory,
+    pub(crate) worker: Worker,
+    /// To the gateway's DirectoryService.
+    pub(crate) reports: Channel,
+    pub(crate) shutdown: CancellationToken,
+    pub(crate) gateway: Gateway,
+}
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    head: String,
+    pub(crate) body: String,
+}
+
+/// A session as its encoder knows it.
+pub(crate) struct Published {
+    /// Path and hint.
+    pub(crate) path: String,
+    pub(crate) etag: String,
+}
+
+impl Published {
+    pub(crate) fn sid(&self) -> &str {
+        self.path.rsplit('/').next().unwrap().split('.').next().unwrap()
+    }
+
+    pub(crate) fn hint(&self) -> &str {
+        self.path.rsplit_once('.').unwrap().1
+    }
+
+    pub(crate) fn without_hint(&self) -> &str {
+        self.path.rsplit_once('.').unwrap().0
+    }
+}
+
+impl Bed {
+    pub(crate) async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// With one worker in the directory, and flags.
+    pub(crate) async fn with(flags: &[&str]) -> Self {
+        let bed = Self::without_worker(flags).await;
+        bed.hello().await;
+        bed
+    }
+
+    pub(crate) async fn with_authority(authority: Authority) -> Self {
+        let bed = Self::serving(&[], authority).await;
+        bed.hello().await;
+        bed
+    }
+
+    pub(crate) async fn without_worker(flags: &[&str]) -> Self {
+        Self::serving(flags, Authority::ephemeral(SECRET)).await
+    }
+
+    async fn serving(flags: &[&str], served: Authority) -> Self {
+        LazyLock::force(&LOG);
+        let authority = Authority::ephemeral(SECRET);
+        let token = mint(&authority, &["*"]);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (directory, shutdown) = (Directory::memory(), CancellationToken::new());
+        let worker = Worker::default();
+        let workers = Workers::pipe(pipe(worker.service()));
+        let gateway = Gateway::start(
+            config(flags),
+            served,
+            listener,
+            directory.clone(),
+            SessionKeys::generate([0x33; 32]),
+            workers,
+            shutdown.clone(),
+        );
+        let reports = pipe(gateway.directory_service());
+        Self {
+            address,
+            token,
+            authority,
+            directory,
+            worker,
+            reports,
+            shutdown,
+            gateway,
+        }
+    }
+
+    pub(crate) async fn hello(&self) -> Lease {
+        self.hello_of(0).await
+    }
+
+    /// One more worker, behind the same pipe.
+    pub(crate) async fn hello_of(&self, n: u8) -> Lease {
+        let hello = Hello {
+            worker: format!("worker-{n}").parse().unwrap(),
+            incarnation: Incarnation(n.into()),
+            number: WorkerNumber::new(n.into()),
+            address: "pipe".parse().unwrap(),
+            sessions_max: 100,
+        };
+        self.directory.hello(hello).await.unwrap()
+    }
+
+    pub(crate) fn mint(&self, patterns: &[&str]) -> String {
+        mint(&self.authority, patterns)
+    }
+
+    pub(crate) async fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.address);
+        if !body.is_empty() {
+            head += &format!("Content-Length: {}\r\n", body.len());
+        }
+        for (name, value) in headers {
+            head += &format!("{name}: {value}\r\n");
+        }
+        self.raw(method, &[head.as_bytes(), b"\r\n", body].concat()).await
+    }
+
+    /// Sends bytes on a connection of their own, and reads the one answer. `method` tells whether it has a body.
+    pub(crate) async fn raw(&self, method: &str, bytes: &[u8]) -> Answer {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let (mut reading, mut writing) = stream.split();
+        // A server may answer before it has read all.
+        let write = async { writing.write_all(bytes).await };
+        let (answer, _) = tokio::join!(read_answer(&mut reading, method), write);
+        answer.expect("an answer")
+    }
+
+    pub(crate) async fn bearer(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let authorization = format!("Bearer {}", self.token);
+        let headers = [headers, &[("Authorization", authorization.as_str())]].concat();
+        self.request(method, path, &headers, body).await
+    }
+
+    pub(crate) async fn post(&self, path: &str) -> Answer {
+        self.bearer("POST", path, &[SDP], OFFER.as_bytes()).await
+    }
+
+    pub(crate) async fn publish(&self, stream: &str) -> Published {
+        let answer = self.post(&format!("/whip/{stream}")).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        let location = answer.header("location").unwrap();
+        let path = location
+            .strip_prefix(&format!("http://{}", self.address))
+            .unwrap()
+            .to_owned();
+        Published {
+            path,
+            etag: answer.header("etag").unwrap(),
+        }
+    }
+
+    pub(crate) async fn stop(self) {
+        self.shutdown.cancel();
+        self.gateway.join().await;
+    }
+}
+
+impl Answer {
+    /// The one header of this name.
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
+        let mut all = self.headers(name);
+        assert!(all.len() < 2, "{name} comes {} times", all.len());
+        all.pop()
+    }
+
+    pub(crate) fn headers(&self, name: &str) -> Vec<String> {
+        let pairs = self.head.lines().skip(1).filter_map(|line| line.split_once(": "));
+        pairs
+            .filter(|(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.to_owned())
+            .collect()
+    }
+
+    /// A well-formed problem with this status and reason.
+    #[track_caller]
+    pub(crate) fn is_problem(&self, status: u16, reason: &str) {
+        let problem: serde_json::Value = serde_json::from_str(&self.body).unwrap_or_default();
+        let found = (self.status, problem["reason"].as_str().unwrap_or_default());
+        assert_eq!(found, (status, reason), "{self:?}");
+        assert_eq!(self.header("content-type").as_deref(), Some("application/problem+json"));
+        assert_eq!(problem["status"], status);
+        assert_eq!(problem["type"], "about:blank");
+        assert!(problem["title"].is_string() && problem["detail"].is_string());
+        self.is_framed();
+    }
+
+    /// Never chunked; a length for every body, and for none where there cannot be one (RFC 9110 §8.6).
+    #[track_caller]
+    pub(crate) fn is_framed(&self) {
+        assert_eq!(self.header("transfer-encoding"), None);
+        let expected = (self.status != 204).then(|| self.body.len().to_string());
+        assert_eq!(self.header("content-length"), expected);
+        assert_eq!(self.header("access-control-allow-origin").as_deref(), Some("*"));
+        assert!(
+            self.header("access-control-expose-headers")
+                .unwrap()
+                .contains("Location, ETag, Link")
+        );
+    }
+}
+
+const SECRET: [u8; 32] = [0x77; 32];
+
+/// All that all tests of this process logged.
+pub(crate) fn log() -> String {
+    String::from_utf8(LOG.lock().unwrap().clone()).unwrap()
+}
+
+/// Waits for what happens in the background.
+pub(crate) async fn eventually(condition: impl Fn() -> bool) {
+    for _ in 0..500 {
+        if condition() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it did not come true within 5 s");
+}
+
+pub(crate) async fn read_answer(stream: &mut (impl tokio::io::AsyncRead + Unpin), method: &str) -> Option<Answer> {
+    let mut bytes = Vec::new();
+    let head_end = loop {
+        if let Some(end) = bytes.windows(4).position(|w| w == b"\r\n\r\n") {
+            let head = &bytes[..end];
+            if !head.starts_with(b"HTTP/1.1 100") {
+                break end;
+            }
+            bytes.drain(..end + 4);
+            continue;
+        }
+        if stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
+            return None;
+        }
+    };
+    let head = String::from_utf8(bytes[..head_end].to_vec()).unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    let mut answer = Answer {
+        status,
+        head,
+        body: String::new(),
+    };
+    let length = match answer.header("content-length") {
+        Some(length) if method != "HEAD" => length.parse().unwrap(),
+        _ => 0,
+    };
+    while bytes.len() < head_end + 4 + length {
+        if stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
+            return None;
+        }
+    }
+    answer.body = String::from_utf8(bytes.split_off(head_end + 4)).unwrap();
+    Some(answer)
+}
+
+static LOG: LazyLock<Mutex<Vec<u8>>> = LazyLock::new(|| {
+    struct Writer;
+    impl std::io::Write for Writer {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            LOG.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let levels = Targets::new()
+        .with_default(Level::DEBUG)
+        .with_target("whipcord_gateway", Level::TRACE);
+    let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(|| Writer);
+    tracing_subscriber::registry().with(lines.with_filter(levels)).init();
+    Mutex::default()
+});
+
+fn mint(authority: &Authority, patterns: &[&str]) -> String {
+    let patterns: Vec<Pattern> = patterns.iter().map(|pattern| pattern.parse().unwrap()).collect();
+    authority
+        .mint(&patterns, Duration::from_secs(3600), SystemTime::now())
+        .unwrap()
+}
+
+fn config(flags: &[&str]) -> Config {
+    #[derive(clap::Parser)]
+    struct Flags {
+        #[command(flatten)]
+        config: Config,
+    }
+    Flags::parse_from([&["gateway"], flags].concat()).config
+}
+
+/// A gRPC service behind a pipe.
+fn pipe<S>(service: S) -> Channel
+where
+    S: Service<http::Request<Body>, Response = http::Response<Body>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<StdError> + Send,
+{
+    let (sender, receiver) = mpsc::channel::<DuplexStream>(8);
+    let incoming = ReceiverStream::new(receiver).map(Ok::<_, std::io::Error>);
+    tokio::spawn(Server::builder().serve_with_incoming(service, incoming));
+    let connector = tower::service_fn(move |_| {
+        let sender = sender.clone();
+        async move {
+            let (near, far) = tokio::io::duplex(64 * 1024);
+            sender.send(far).await.map_err(std::io::Error::other)?;
+            Ok::<_, std::io::Error>(TokioIo::new(near))
+        }
+    });
+    Endpoint::from_static("http://pipe").connect_with_connector_lazy(connector)
+}

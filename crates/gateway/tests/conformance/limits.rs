@@ -1,0 +1,148 @@
+//! L. Security: rates, sizes and slow clients.
+
+use crate::bed::{Bed, OFFER, SDP, read_answer};
+use std::time::Duration;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
+
+#[tokio::test]
+async fn l3_l4_l5_a_flood_is_429_with_retry_after() {
+    let bed = Bed::with(&["--request-rate", "1"]).await;
+    let session = bed.publish("cam").await;
+    let mut statuses = Vec::new();
+    for method in ["POST", "PATCH", "DELETE"].iter().cycle().take(12) {
+        let path = if *method == "POST" {
+            "/whip/cam"
+        } else {
+            "/whip/cam/AAAAAAAAAAAAAAAAAAAAAA"
+        };
+        let answer = bed.bearer(method, path, &[SDP], b"").await;
+        if answer.status == 429 {
+            answer.is_problem(429, "too_many_requests");
+            assert_eq!(answer.header("retry-after").as_deref(), Some("1"));
+        }
+        statuses.push(answer.status);
+    }
+    assert_eq!(
+        statuses.iter().filter(|status| **status == 429).count(),
+        3,
+        "a burst of ten: {statuses:?}"
+    );
+    assert_eq!(
+        bed.request("GET", &session.path, &[], b"").await.status,
+        204,
+        "reading is not limited"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn l7_a_slow_body_is_408() {
+    let bed = Bed::start().await;
+    let head = format!(
+        "POST /whip/cam HTTP/1.1\r\nHost: a\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\nAuthorization: Bearer {}\r\n\r\n",
+        OFFER.len(),
+        bed.token
+    );
+    let start = tokio::time::Instant::now();
+    bed.raw("POST", &[head.as_bytes(), b"v=0\r\n"].concat())
+        .await
+        .is_problem(408, "slow_body");
+    assert!(start.elapsed() < Duration::from_secs(13), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn l7_a_slow_head_closes_the_connection() {
+    let bed = Bed::start().await;
+    for beginning in ["", "P", "PRI * HTTP/2.0\r\n", "POST /whip/cam HTTP/1.1\r\nHost: a\r\n"] {
+        let mut stream = TcpStream::connect(bed.address).await.unwrap();
+        stream.write_all(beginning.as_bytes()).await.unwrap();
+        let start = tokio::time::Instant::now();
+        let mut rest = Vec::new();
+        // Closed or reset; it may say 408 before.
+        let _ = timeout(Duration::from_secs(60), stream.read_to_end(&mut rest)).await;
+        assert!(
+            start.elapsed() < Duration::from_secs(21),
+            "{beginning:?}: {:?}",
+            start.elapsed()
+        );
+    }
+}
+
+#[tokio::test]
+async fn l7_a_huge_head_is_refused() {
+    let bed = Bed::start().await;
+    let answer = bed
+        .request("GET", "/whip/cam", &[("X-Huge", &"a".repeat(64 * 1024))], b"")
+        .await;
+    assert_eq!(answer.status, 431);
+}
+
+#[tokio::test]
+async fn l8_a_strange_host_is_not_repeated() {
+    let bed = Bed::start().await;
+    for host in ["user@evil", "evil/path", "a b", ""] {
+        let head = format!(
+            "POST /whip/cam HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\nX-Forwarded-Host: evil\r\nX-Forwarded-Proto: https\r\nAuthorization: Bearer {}\r\n\r\n",
+            OFFER.len(),
+            bed.token
+        );
+        let answer = bed.raw("POST", (head + OFFER).as_bytes()).await;
+        assert!(
+            answer.header("location").unwrap().starts_with("/whip/cam/"),
+            "{answer:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn garbage_is_no_request_and_hurts_nobody() {
+    let bed = Bed::start().await;
+    for bytes in [
+        &b"\x16\x03\x01\x02\x00\x01"[..],
+        b"GET\r\n\r\n",
+        b"\r\n\r\n\r\n",
+        &[0xff; 4096],
+    ] {
+        let mut stream = TcpStream::connect(bed.address).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest).await;
+    }
+    assert_eq!(bed.post("/whip/cam").await.status, 201);
+}
+
+#[tokio::test]
+async fn a_connection_carries_one_request_after_another() {
+    let bed = Bed::start().await;
+    let mut stream = TcpStream::connect(bed.address).await.unwrap();
+    for _ in 0..3 {
+        stream
+            .write_all(b"OPTIONS /whip HTTP/1.1\r\nHost: a\r\n\r\n")
+            .await
+            .unwrap();
+        assert_eq!(read_answer(&mut stream, "OPTIONS").await.unwrap().status, 200);
+    }
+}
+
+#[tokio::test]
+async fn shutdown_lets_requests_in_flight_end() {
+    let bed = Bed::start().await;
+    bed.worker.next(crate::worker::Step::Late(Duration::from_millis(300)));
+    let idle = TcpStream::connect(bed.address).await.unwrap();
+    let stop = async {
+        crate::bed::eventually(|| bed.worker.state().created.len() == 1).await;
+        bed.shutdown.cancel();
+    };
+    let (answer, ()) = tokio::join!(bed.post("/whip/cam"), stop);
+    assert_eq!(answer.status, 201);
+    let address = bed.address;
+    timeout(Duration::from_secs(5), bed.stop())
+        .await
+        .expect("an idle connection holds nothing up");
+    assert!(TcpStream::connect(address).await.is_err(), "the port is closed");
+    drop(idle);
+}

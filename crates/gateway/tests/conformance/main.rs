@@ -1,0 +1,17 @@
+//! The gateway over real TCP, before a worker that follows a script. Tests are named by the clause they hold: `a6` is the sixth
+//! check of POST in the project's WHIP checklist (A POST, B OPTIONS and GET, D PATCH, E ICE restart, F termination, I tokens,
+//! K extensions, L security).
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+mod bed;
+mod worker;
+
+mod auth;
+mod delete;
+mod limits;
+mod options;
+mod patch;
+mod post;
+mod report;
+mod secrets;
+mod stats;

@@ -1,0 +1,266 @@
+//! What workers report.
+
+use crate::bed::Bed;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Status, Streaming};
+use whipcord_directory::Health;
+use whipcord_identity::SessionId;
+use whipcord_proto::{
+    directory::{
+        Capacity, Delta, Heartbeat, Hello, ReportRequest, ReportResponse, SessionEntry, Snapshot,
+        directory_service_client::DirectoryServiceClient, report_request::Report, report_response::Response,
+    },
+    worker::DeleteReason,
+};
+
+struct Reporting {
+    requests: mpsc::Sender<ReportRequest>,
+    responses: Streaming<ReportResponse>,
+    sequence: u64,
+}
+
+impl Reporting {
+    async fn start(bed: &Bed) -> Self {
+        let (requests, receiver) = mpsc::channel(8);
+        let mut client = DirectoryServiceClient::new(bed.reports.clone());
+        let responses = client.report(ReceiverStream::new(receiver)).await.unwrap().into_inner();
+        Self {
+            requests,
+            responses,
+            sequence: 0,
+        }
+    }
+
+    /// Sends a report and waits for its acknowledgement.
+    async fn say(&mut self, report: Report) -> Result<(), Status> {
+        self.sequence += 1;
+        self.requests
+            .send(ReportRequest {
+                sequence: self.sequence,
+                report: Some(report),
+            })
+            .await
+            .unwrap();
+        match self.responses.message().await? {
+            Some(ReportResponse {
+                response: Some(Response::Ack(ack)),
+            }) => {
+                assert_eq!(ack.sequence, self.sequence);
+                Ok(())
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn hello() -> Hello {
+    Hello {
+        cluster_id: "whipcord".to_owned(),
+        worker_id: "worker-1".to_owned(),
+        incarnation: 9,
+        worker_number: 9,
+        features: vec!["a-later-one".to_owned()],
+        capacity: Some(Capacity { sessions_max: 10 }),
+        address: "pipe".to_owned(),
+    }
+}
+
+fn entry(n: u8, stream: &str) -> SessionEntry {
+    SessionEntry {
+        session_id: vec![n; 16],
+        stream: stream.to_owned(),
+        epoch: 1,
+    }
+}
+
+#[tokio::test]
+async fn a_workers_sessions_are_in_the_directory_once_acknowledged() {
+    let bed = Bed::without_worker(&[]).await;
+    let mut reporting = Reporting::start(&bed).await;
+    reporting.say(Report::Hello(hello())).await.unwrap();
+    reporting
+        .say(Report::Snapshot(Snapshot {
+            sessions: vec![entry(1, "one")],
+            last: false,
+        }))
+        .await
+        .unwrap();
+    reporting
+        .say(Report::Snapshot(Snapshot {
+            sessions: vec![entry(2, "two")],
+            last: true,
+        }))
+        .await
+        .unwrap();
+    reporting
+        .say(Report::Heartbeat(Heartbeat { sessions: 2 }))
+        .await
+        .unwrap();
+    let removed = vec![vec![1; 16]];
+    reporting
+        .say(Report::Delta(Delta {
+            added: vec![entry(3, "three")],
+            removed,
+        }))
+        .await
+        .unwrap();
+    let known = async |n| {
+        bed.directory
+            .by_sid(SessionId::new([n; 16]))
+            .await
+            .map(|session| session.stream.to_string())
+    };
+    assert_eq!(known(1).await, None);
+    assert_eq!(known(2).await.as_deref(), Some("two"));
+    assert_eq!(known(3).await.as_deref(), Some("three"));
+    let workers = bed.directory.workers().await;
+    assert_eq!((workers[0].sessions, workers[0].health), (2, Health::Alive));
+    assert_eq!(bed.post("/whip/cam").await.status, 201, "and sessions are placed there");
+}
+
+#[tokio::test]
+async fn a_broken_stream_makes_its_worker_suspect_until_it_comes_back() {
+    let bed = Bed::without_worker(&[]).await;
+    let mut reporting = Reporting::start(&bed).await;
+    reporting.say(Report::Hello(hello())).await.unwrap();
+    reporting
+        .say(Report::Delta(Delta {
+            added: vec![entry(1, "one")],
+            removed: vec![],
+        }))
+        .await
+        .unwrap();
+    drop(reporting);
+    for _ in 0..500 {
+        if bed.directory.workers().await[0].health == Health::Suspect {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    bed.post("/whip/cam").await.is_problem(503, "no_worker");
+    assert!(bed.directory.by_sid(SessionId::new([1; 16])).await.is_some());
+    let mut again = Reporting::start(&bed).await;
+    again.say(Report::Hello(hello())).await.unwrap();
+    assert_eq!(bed.directory.workers().await[0].health, Health::Alive);
+}
+
+#[tokio::test]
+async fn a_session_whose_stream_was_taken_is_ended() {
+    let bed = Bed::start().await;
+    bed.publish("cam").await;
+    let mut reporting = Reporting::start(&bed).await;
+    reporting.say(Report::Hello(hello())).await.unwrap();
+    reporting
+        .say(Report::Snapshot(Snapshot {
+            sessions: vec![entry(1, "cam")],
+            last: true,
+        }))
+        .await
+        .unwrap();
+    crate::bed::eventually(|| bed.worker.deleted() == [DeleteReason::Replaced]).await;
+    let ended = bed.worker.state().deleted.remove(0);
+    assert_eq!((ended.session_id, ended.owner.unwrap().incarnation), (vec![1; 16], 9));
+}
+
+#[tokio::test]
+async fn what_breaks_the_contract_ends_the_stream() {
+    let bed = Bed::without_worker(&[]).await;
+    let table = [
+        (Report::Heartbeat(Heartbeat { sessions: 0 }), Code::FailedPrecondition),
+        (
+            Report::Hello(Hello {
+                cluster_id: "other".to_owned(),
+                ..hello()
+            }),
+            Code::FailedPrecondition,
+        ),
+        (
+            Report::Hello(Hello {
+                worker_id: "Not An Id".to_owned(),
+                ..hello()
+            }),
+            Code::InvalidArgument,
+        ),
+        (
+            Report::Hello(Hello {
+                worker_number: 1 << 24,
+                ..hello()
+            }),
+            Code::InvalidArgument,
+        ),
+        (
+            Report::Hello(Hello {
+                address: String::new(),
+                ..hello()
+            }),
+            Code::InvalidArgument,
+        ),
+    ];
+    for (report, code) in table {
+        let refused = Reporting::start(&bed).await.say(report.clone()).await;
+        assert_eq!(refused.map_err(|status| status.code()), Err(code), "{report:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_number_of_another_incarnation_is_refused() {
+    let bed = Bed::without_worker(&[]).await;
+    let mut first = Reporting::start(&bed).await;
+    first.say(Report::Hello(hello())).await.unwrap();
+    let clash = Reporting::start(&bed)
+        .await
+        .say(Report::Hello(Hello {
+            incarnation: 10,
+            ..hello()
+        }))
+        .await;
+    assert_eq!(clash.map_err(|status| status.code()), Err(Code::AlreadyExists));
+}
+
+#[tokio::test]
+async fn what_breaks_the_contract_later_ends_the_stream_too() {
+    let bed = Bed::without_worker(&[]).await;
+    let table = [
+        (Report::Hello(hello()), Code::FailedPrecondition),
+        (
+            Report::Delta(Delta {
+                added: vec![entry(1, "..")],
+                removed: vec![],
+            }),
+            Code::InvalidArgument,
+        ),
+        (
+            Report::Delta(Delta {
+                added: vec![],
+                removed: vec![vec![1]],
+            }),
+            Code::InvalidArgument,
+        ),
+    ];
+    for (report, code) in table {
+        let mut reporting = Reporting::start(&bed).await;
+        reporting.say(Report::Hello(hello())).await.unwrap();
+        let refused = reporting.say(report.clone()).await;
+        assert_eq!(refused.map_err(|status| status.code()), Err(code), "{report:?}");
+    }
+
+    let mut skipping = Reporting::start(&bed).await;
+    skipping.say(Report::Hello(hello())).await.unwrap();
+    skipping.sequence += 1;
+    let refused = skipping.say(Report::Heartbeat(Heartbeat { sessions: 0 })).await;
+    assert_eq!(refused.map_err(|status| status.code()), Err(Code::InvalidArgument));
+}
+
+#[tokio::test]
+async fn a_stopping_gateway_ends_the_streams() {
+    let bed = Bed::without_worker(&[]).await;
+    let mut reporting = Reporting::start(&bed).await;
+    reporting.say(Report::Hello(hello())).await.unwrap();
+    bed.shutdown.cancel();
+    assert_eq!(
+        reporting.responses.message().await.unwrap_err().code(),
+        Code::Unavailable
+    );
+    bed.stop().await;
+}

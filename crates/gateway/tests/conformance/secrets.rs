@@ -1,0 +1,59 @@
+//! No token, hint or password reaches a log or an error body.
+
+use crate::{
+    bed::{Bed, FRAGMENT, OFFER, SDP, SDP_FRAGMENT, log},
+    worker::RESTART,
+};
+use tonic::Code;
+
+#[tokio::test]
+async fn planted_secrets_are_found_nowhere() {
+    let bed = Bed::start().await;
+    let session = bed.publish("secrets/cam").await;
+    let mut secrets = vec![bed.token.clone(), session.hint().to_owned(), "planted".to_owned()];
+
+    let mut answers = Vec::new();
+    for bad in ["planted-token", &bed.token.replacen('.', ".e", 1)] {
+        let authorization = format!("Bearer {bad}");
+        let headers = [SDP, ("Authorization", authorization.as_str())];
+        answers.push(
+            bed.request("POST", "/whip/secrets/cam?token=planted", &headers, OFFER.as_bytes())
+                .await,
+        );
+        answers.push(bed.request("DELETE", &session.path, &headers, b"").await);
+        secrets.push(bad.to_owned());
+    }
+    let garbage = OFFER.replace("a=rtcp-mux\r\n", "");
+    answers.push(
+        bed.bearer("POST", "/whip/secrets/cam", &[SDP], garbage.as_bytes())
+            .await,
+    );
+    answers.push(
+        bed.bearer("POST", "/whip/secrets/cam", &[SDP], b"a=ice-pwd:planted")
+            .await,
+    );
+    answers.push(bed.request("PUT", &session.path, &[], b"").await);
+    answers.push(
+        bed.request("PATCH", &session.path, &[SDP_FRAGMENT], FRAGMENT.as_bytes())
+            .await,
+    );
+    answers.push(bed.request("GET", &format!("{}x", session.path), &[], b"").await);
+    for code in [Code::Internal, Code::Unavailable, Code::FailedPrecondition] {
+        bed.worker.fail(code);
+        let headers = [SDP_FRAGMENT, ("If-Match", "*")];
+        answers.push(bed.request("PATCH", &session.path, &headers, RESTART.as_bytes()).await);
+    }
+    for answer in &answers {
+        assert!(answer.status >= 400, "{answer:?}");
+        for secret in &secrets {
+            assert!(!answer.body.contains(secret.as_str()), "{answer:?}");
+        }
+    }
+
+    let log = log();
+    assert!(log.contains(&format!("created session {} for stream secrets/cam", session.sid())));
+    for secret in &secrets {
+        let line = log.lines().find(|line| line.contains(secret.as_str()));
+        assert_eq!(line, None);
+    }
+}

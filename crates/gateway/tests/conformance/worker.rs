@@ -1,0 +1,240 @@
+//! A worker by script: it keeps sessions as the contract says, and does otherwise where it is told.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+use tonic::{Code, Request, Response, Status};
+use whipcord_proto::worker::{
+    ConnectionState, CreateSessionRequest, CreateSessionResponse, DeleteReason, DeleteSessionRequest,
+    DeleteSessionResponse, DrainRequest, DrainResponse, GetSessionRequest, GetSessionResponse, IceRestart,
+    ListSessionsRequest, ListSessionsResponse, PatchSessionRequest, PatchSessionResponse, Session, Track,
+    worker_service_server::{WorkerService, WorkerServiceServer},
+};
+
+pub(crate) const ANSWER: &str =
+    "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=ice-pwd:planted0answer0password\r\n";
+/// In a fragment, stands for new credentials.
+pub(crate) const RESTART: &str = "a=ice-ufrag:restarted\r\na=ice-pwd:planted0restart0password\r\n";
+pub(crate) const RESTARTED: &str = "a=ice-ufrag:ours\r\na=ice-pwd:planted0our0new0password\r\n";
+
+#[derive(Clone, Default)]
+pub(crate) struct Worker(Arc<Mutex<State>>);
+
+#[derive(Default)]
+pub(crate) struct State {
+    sessions: HashMap<Vec<u8>, Live>,
+    /// Ended ones.
+    tombstones: Vec<Vec<u8>>,
+    pub(crate) created: Vec<CreateSessionRequest>,
+    pub(crate) patched: Vec<PatchSessionRequest>,
+    pub(crate) deleted: Vec<DeleteSessionRequest>,
+    /// What the next calls of any kind do instead.
+    script: VecDeque<Step>,
+    serial: u32,
+}
+
+#[derive(Clone)]
+struct Live {
+    stream: String,
+    ice_session: String,
+    metadata: HashMap<String, String>,
+}
+
+pub(crate) enum Step {
+    Fail(Status),
+    /// Does what it should, and answers so much later.
+    Late(Duration),
+}
+
+impl Worker {
+    pub(crate) fn service(&self) -> WorkerServiceServer<Self> {
+        WorkerServiceServer::new(self.clone())
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+
+    pub(crate) fn next(&self, step: Step) {
+        self.state().script.push_back(step);
+    }
+
+    pub(crate) fn fail(&self, code: Code) {
+        self.next(Step::Fail(Status::new(code, "scripted")));
+    }
+
+    pub(crate) fn sessions(&self) -> usize {
+        self.state().sessions.len()
+    }
+
+    pub(crate) fn deleted(&self) -> Vec<DeleteReason> {
+        self.state().deleted.iter().map(DeleteSessionRequest::reason).collect()
+    }
+
+    async fn step(&self) -> Result<(), Status> {
+        let step = self.state().script.pop_front();
+        match step {
+            Some(Step::Fail(status)) => Err(status),
+            Some(Step::Late(delay)) => {
+                tokio::time::sleep(delay).await;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl State {
+    pub(crate) fn forget_all(&mut self) {
+        self.sessions.clear();
+        self.tombstones.clear();
+    }
+
+    fn ice_session(&mut self) -> String {
+        self.serial += 1;
+        format!("ice-{}", self.serial)
+    }
+}
+
+#[tonic::async_trait]
+impl WorkerService for Worker {
+    async fn create_session(
+        &self,
+        request: Request<CreateSessionRequest>,
+    ) -> Result<Response<CreateSessionResponse>, Status> {
+        let request = request.into_inner();
+        let ice_session = {
+            let mut state = self.state();
+            state.created.push(request.clone());
+            state.ice_session()
+        };
+        let step = self.step().await;
+        if step.is_ok() {
+            let live = Live {
+                stream: request.stream,
+                ice_session: ice_session.clone(),
+                metadata: request.metadata,
+            };
+            self.state().sessions.insert(request.session_id, live);
+        }
+        step.map(|()| {
+            Response::new(CreateSessionResponse {
+                answer: ANSWER.to_owned(),
+                ice_session,
+            })
+        })
+    }
+
+    async fn patch_session(
+        &self,
+        request: Request<PatchSessionRequest>,
+    ) -> Result<Response<PatchSessionResponse>, Status> {
+        let request = request.into_inner();
+        self.state().patched.push(request.clone());
+        self.step().await?;
+        let mut state = self.state();
+        let fresh = state.ice_session();
+        let live = state
+            .sessions
+            .get_mut(&request.session_id)
+            .ok_or_else(|| Status::not_found(""))?;
+        if !request.match_any && !request.if_match.contains(&live.ice_session) {
+            return Err(Status::aborted(""));
+        }
+        let is_restart = request.fragment.starts_with(RESTART.as_bytes());
+        let restart = is_restart.then(|| {
+            live.ice_session = fresh.clone();
+            IceRestart {
+                fragment: RESTARTED.to_owned(),
+                ice_session: fresh,
+            }
+        });
+        Ok(Response::new(PatchSessionResponse { restart }))
+    }
+
+    async fn delete_session(
+        &self,
+        request: Request<DeleteSessionRequest>,
+    ) -> Result<Response<DeleteSessionResponse>, Status> {
+        let request = request.into_inner();
+        self.state().deleted.push(request.clone());
+        self.step().await?;
+        let mut state = self.state();
+        if state.sessions.remove(&request.session_id).is_some() {
+            state.tombstones.push(request.session_id);
+        } else if !state.tombstones.contains(&request.session_id) {
+            return Err(Status::not_found(""));
+        }
+        Ok(Response::new(DeleteSessionResponse {}))
+    }
+
+    async fn get_session(&self, request: Request<GetSessionRequest>) -> Result<Response<GetSessionResponse>, Status> {
+        self.step().await?;
+        let sid = request.into_inner().session_id;
+        let state = self.state();
+        let session = match state.sessions.get(&sid) {
+            Some(live) => session(&sid, live),
+            None if state.tombstones.contains(&sid) => Session {
+                session_id: sid,
+                end_reason: "deleted".to_owned(),
+                ..Session::default()
+            },
+            None => return Err(Status::not_found("")),
+        };
+        Ok(Response::new(GetSessionResponse { session: Some(session) }))
+    }
+
+    /// Pages of two, whatever is asked.
+    async fn list_sessions(
+        &self,
+        request: Request<ListSessionsRequest>,
+    ) -> Result<Response<ListSessionsResponse>, Status> {
+        self.step().await?;
+        let state = self.state();
+        let mut all: Vec<_> = state.sessions.iter().map(|(sid, live)| session(sid, live)).collect();
+        all.sort_by(|a, b| a.session_id.cmp(&b.session_id));
+        let start = request.into_inner().page_token.parse().unwrap_or(0);
+        let end = all.len().min(start + 2);
+        let next_page_token = if end < all.len() {
+            end.to_string()
+        } else {
+            String::new()
+        };
+        Ok(Response::new(ListSessionsResponse {
+            sessions: all[start..end].to_vec(),
+            next_page_token,
+        }))
+    }
+
+    async fn drain(&self, _: Request<DrainRequest>) -> Result<Response<DrainResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+}
+
+fn session(sid: &[u8], live: &Live) -> Session {
+    let track = |kind: &str, codec: &str| Track {
+        kind: kind.to_owned(),
+        codec: codec.to_owned(),
+        ..Track::default()
+    };
+    Session {
+        session_id: sid.to_vec(),
+        stream: live.stream.clone(),
+        created_at_ms: 1_800_000_000_250,
+        state: ConnectionState::Connected.into(),
+        tracks: vec![
+            track("audio", "opus"),
+            Track {
+                width: 1280,
+                height: 720,
+                ..track("video", "H264")
+            },
+        ],
+        metadata: live.metadata.clone(),
+        packets_received: 42,
+        recording: "live/cam/x.mp4".to_owned(),
+        ..Session::default()
+    }
+}

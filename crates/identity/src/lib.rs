@@ -1,0 +1,15 @@
+//! Names, and the keyed proofs that go with them.
+//!
+//! Pure: randomness is passed in, nothing is stored, nothing is sent. It must not know SDP, HTTP, storage or sockets.
+
+pub mod key;
+pub mod session;
+pub mod stream;
+pub mod ufrag;
+pub mod worker;
+
+pub use key::{IceKeys, KeyId, SessionKeys};
+pub use session::{Hint, SessionId};
+pub use stream::StreamName;
+pub use ufrag::Ufrag;
+pub use worker::{Epoch, Incarnation, Owner, WorkerAddress, WorkerId, WorkerNumber};

@@ -1,0 +1,159 @@
+//! H.264 (RFC 6184): single NAL unit packets, STAP-A and FU-A, which is all of packetization modes 0 and 1.
+
+use super::Damage;
+use crate::params::{self, NalType, ParameterSets};
+
+/// Payload structures (RFC 6184 §5.2, table 1).
+const STAP_A: u8 = 24;
+const FU_A: u8 = 28;
+
+/// FU header bits (§5.8).
+const FU_START: u8 = 0x80;
+const FU_END: u8 = 0x40;
+
+#[derive(Debug, Default)]
+pub(super) struct H264 {
+    /// Where in the frame the NAL unit begins whose fragments are arriving.
+    fragmented: Option<usize>,
+    sets: ParameterSets,
+}
+
+impl H264 {
+    pub(super) fn append(&mut self, payload: &[u8], data: &mut Vec<u8>) -> Result<(), Damage> {
+        let (&header, body) = payload.split_first().ok_or(Damage::Truncated)?;
+        // forbidden_zero_bit: a network element says that the unit is broken (§1.3).
+        if header & 0x80 != 0 {
+            return Err(Damage::InvalidHeader);
+        }
+        let payload_type = header & 0x1f;
+        if self.fragmented.is_some() && payload_type != FU_A {
+            return Err(Damage::StrayFragment);
+        }
+        match payload_type {
+            1..=23 => self.append_nal(payload, data),
+            STAP_A => self.append_aggregate(body, data),
+            FU_A => self.append_fragment(header, body, data),
+            other => Err(Damage::UnsupportedPayload(other)),
+        }
+    }
+
+    pub(super) fn end(&mut self, data: Vec<u8>) -> Result<Option<(Vec<u8>, bool)>, Damage> {
+        if self.fragmented.take().is_some() {
+            return Err(Damage::Incomplete);
+        }
+        let keyframe = params::nals(&data).any(|nal| NalType::of(nal) == NalType::Idr);
+        if keyframe {
+            let data = self.sets.complete(data).ok_or(Damage::NoParameterSets)?;
+            return Ok(Some((data, true)));
+        }
+        // Parameter sets alone, with a timestamp of their own: learnt, and no picture.
+        Ok(has_picture(&data).then_some((data, false)))
+    }
+
+    pub(super) fn abandon(&mut self) {
+        self.fragmented = None;
+    }
+
+    fn append_nal(&mut self, nal: &[u8], data: &mut Vec<u8>) -> Result<(), Damage> {
+        let start = data.len();
+        data.extend_from_slice(&[0; 4]);
+        data.extend_from_slice(nal);
+        self.end_nal(start, data)
+    }
+
+    /// Puts the length before the NAL unit that begins at `start`, and remembers a parameter set.
+    fn end_nal(&mut self, start: usize, data: &mut Vec<u8>) -> Result<(), Damage> {
+        let nal = &data[start + 4..];
+        match NalType::of(nal) {
+            // Encoders of constant rate fill up with it; a file has no use for it.
+            NalType::Filler => {
+                data.truncate(start);
+                return Ok(());
+            }
+            NalType::Sps if nal.len() < params::SPS_MIN => return Err(Damage::Truncated),
+            NalType::Pps if nal.len() < params::PPS_MIN => return Err(Damage::Truncated),
+            NalType::Sps | NalType::Pps if nal.len() > params::PARAMETER_SET_MAX => return Err(Damage::TooLarge),
+            NalType::Sps | NalType::Pps => self.sets.learn(nal),
+            NalType::Slice | NalType::Idr | NalType::Delimiter | NalType::Other => {}
+        }
+        let length = nal.len() as u32;
+        data[start..start + 4].copy_from_slice(&length.to_be_bytes());
+        Ok(())
+    }
+
+    fn append_aggregate(&mut self, mut body: &[u8], data: &mut Vec<u8>) -> Result<(), Damage> {
+        while !body.is_empty() {
+            let (size, rest) = body.split_first_chunk::<2>().ok_or(Damage::Truncated)?;
+            let (nal, rest) = rest
+                .split_at_checked(usize::from(u16::from_be_bytes(*size)))
+                .ok_or(Damage::Truncated)?;
+            match nal.first().map(|header| header & 0x9f) {
+                Some(1..=23) => self.append_nal(nal, data)?,
+                // Empty, broken, or an aggregate within the aggregate.
+                _ => return Err(Damage::InvalidHeader),
+            }
+            body = rest;
+        }
+        Ok(())
+    }
+
+    fn append_fragment(&mut self, indicator: u8, body: &[u8], data: &mut Vec<u8>) -> Result<(), Damage> {
+        let (&fu, fragment) = body.split_first().ok_or(Damage::Truncated)?;
+        let nal_type = fu & 0x1f;
+        if !(1..=23).contains(&nal_type) {
+            return Err(Damage::InvalidHeader);
+        }
+        let start = match (fu & FU_START != 0, self.fragmented) {
+            (true, None) => {
+                let start = data.len();
+                data.extend_from_slice(&[0; 4]);
+                data.push(indicator & 0xe0 | nal_type);
+                start
+            }
+            (false, Some(start)) => start,
+            (true, Some(_)) | (false, None) => return Err(Damage::StrayFragment),
+        };
+        data.extend_from_slice(fragment);
+        // Start and end in one packet are forbidden (§5.8), yet mean a whole unit where they come.
+        if fu & FU_END == 0 {
+            self.fragmented = Some(start);
+            return Ok(());
+        }
+        self.fragmented = None;
+        self.end_nal(start, data)
+    }
+}
+
+/// Whether this payload begins an access unit (ITU-T H.264 §7.4.1.2.3): a delimiter, SEI or parameter set, or a slice
+/// that begins with the first macroblock.
+pub(super) fn starts_frame(payload: &[u8]) -> bool {
+    match payload {
+        [header, rest @ ..] => match header & 0x1f {
+            STAP_A => rest.get(2..).is_some_and(starts_frame_nal),
+            FU_A => match rest {
+                [fu, rest @ ..] if fu & FU_START != 0 => starts_frame_with(fu & 0x1f, rest),
+                _ => false,
+            },
+            _ => starts_frame_nal(payload),
+        },
+        [] => false,
+    }
+}
+
+pub(super) fn has_picture(data: &[u8]) -> bool {
+    params::nals(data).any(|nal| matches!(NalType::of(nal), NalType::Slice | NalType::Idr))
+}
+
+fn starts_frame_nal(nal: &[u8]) -> bool {
+    nal.split_first()
+        .is_some_and(|(header, rest)| starts_frame_with(header & 0x1f, rest))
+}
+
+fn starts_frame_with(nal_type: u8, rest: &[u8]) -> bool {
+    match nal_type {
+        // first_mb_in_slice is the first ue(v) of a slice; zero is the single bit 1.
+        1 | 2 | 5 => rest.first().is_some_and(|byte| byte & 0x80 != 0),
+        6..=9 | 14..=18 => true,
+        _ => false,
+    }
+}

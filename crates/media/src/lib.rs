@@ -1,0 +1,20 @@
+//! RTP payloads → frames → file bytes.
+//!
+//! Packets of one track go through [`reorder`], their timestamps through [`clock`], their payloads through
+//! [`depacketise`]; the frames become a fragmented MP4 ([`fmp4`]) or a WebM file ([`matroska`]). [`recording`]
+//! assembles all that. Everything here is pure: the caller passes time in and takes bytes out. This crate knows
+//! nothing of sessions, sockets, files, threads or clocks.
+
+pub mod clock;
+pub mod depacketise;
+pub mod fmp4;
+pub mod fragment;
+pub mod frame;
+pub mod matroska;
+pub mod params;
+pub mod recording;
+pub mod reorder;
+
+pub use clock::SenderReport;
+pub use frame::{Codec, Frame, Kind};
+pub use recording::{Recording, RtpPacket, Stats, TrackSpec, Unsupported};

@@ -1,0 +1,91 @@
+//! Which kind of file holds which codecs.
+
+use crate::{
+    fmp4::{self, H264Track},
+    fragment::{OpusTrack, Run},
+    frame::Codec,
+    matroska::{self, Vp8Track},
+    params::{H264Parameters, PictureSize, vp8_picture_size},
+};
+
+/// A kind of file.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Container {
+    /// H.264 and Opus.
+    Mp4,
+    /// VP8 and Opus. Few players take VP8 in MP4.
+    Webm,
+}
+
+/// What a file says about its video, read from the first keyframe.
+#[derive(Debug)]
+pub(super) enum VideoTrack {
+    H264(H264Track),
+    Vp8(Vp8Track),
+}
+
+#[derive(Debug)]
+pub(super) enum Writer {
+    Mp4(fmp4::Writer),
+    Webm(matroska::Writer),
+}
+
+impl Container {
+    pub(super) fn of(codecs: impl IntoIterator<Item = Codec>) -> Self {
+        if codecs.into_iter().any(|codec| codec == Codec::Vp8) {
+            Self::Webm
+        } else {
+            Self::Mp4
+        }
+    }
+
+    pub(super) fn extension(self) -> &'static str {
+        match self {
+            Self::Mp4 => "mp4",
+            Self::Webm => "webm",
+        }
+    }
+
+    /// Appends the header of a file with these tracks.
+    pub(super) fn begin(self, video: Option<&VideoTrack>, audio: Option<OpusTrack>, out: &mut Vec<u8>) -> Writer {
+        match (video, self) {
+            (Some(VideoTrack::H264(track)), _) => Writer::Mp4(fmp4::Writer::new(Some(track), audio, out)),
+            (Some(VideoTrack::Vp8(track)), _) => Writer::Webm(matroska::Writer::new(Some(*track), audio, out)),
+            (None, Self::Mp4) => Writer::Mp4(fmp4::Writer::new(None, audio, out)),
+            (None, Self::Webm) => Writer::Webm(matroska::Writer::new(None, audio, out)),
+        }
+    }
+}
+
+impl VideoTrack {
+    /// None where the keyframe does not tell what is needed.
+    pub(super) fn of(codec: Codec, clock_rate: u32, keyframe: &[u8]) -> Option<Self> {
+        match codec {
+            Codec::H264 => Some(Self::H264(H264Track {
+                clock_rate,
+                parameters: H264Parameters::of(keyframe)?,
+            })),
+            Codec::Vp8 => Some(Self::Vp8(Vp8Track {
+                clock_rate,
+                size: vp8_picture_size(keyframe)?,
+            })),
+            Codec::Opus => None,
+        }
+    }
+
+    pub(super) fn picture_size(&self) -> Option<PictureSize> {
+        match self {
+            Self::H264(track) => track.parameters.picture.map(|picture| picture.size),
+            Self::Vp8(track) => Some(track.size),
+        }
+    }
+}
+
+impl Writer {
+    pub(super) fn fragment(&mut self, runs: &[Run<'_>], out: &mut Vec<u8>) {
+        match self {
+            Self::Mp4(writer) => writer.fragment(runs, out),
+            Self::Webm(writer) => writer.fragment(runs, out),
+        }
+    }
+}

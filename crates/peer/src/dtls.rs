@@ -1,0 +1,247 @@
+//! DTLS 1.2 by rtc-dtls, inside our own retransmission layer.
+//!
+//! Not here: which address a record came from or goes to, SRTP, timers beyond the handshake's.
+
+mod alert;
+mod association;
+mod certificate;
+mod flight;
+mod handshake;
+mod hello;
+mod reassembly;
+mod record;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::VecDeque, time::Instant};
+
+use bytes::BytesMut;
+use whipcord_whip::{negotiate::Role, offer::Fingerprint};
+
+use crate::{budget::Budget, srtp::Keys};
+use alert::Alert;
+use association::{Association, Read};
+pub use certificate::Certificate;
+use flight::Flight;
+use handshake::{Handshake, Step};
+use record::Content;
+
+/// Datagrams per second that a handshake may take, and at once. A whole flight of a client with a chain of certificates is under
+/// ten datagrams, repeated each 50 ms by the most eager: 200 in the first second at the very worst, and 20 is usual. With the
+/// session's 30 s this also bounds a handshake as a whole: 128 + 30 × 64 datagrams. Memory does not grow with them (see `reassembly`).
+const HANDSHAKE_RATE: u32 = 64;
+const HANDSHAKE_BURST: u32 = 128;
+/// The same once connected: a repeated last flight of a few datagrams, a close_notify.
+const CONNECTED_RATE: u32 = 10;
+const CONNECTED_BURST: u32 = 20;
+
+/// One association. Kept for the session's whole life.
+pub struct Dtls {
+    role: Role,
+    certificate: Certificate,
+    phase: Phase,
+    budget: Budget,
+    dropped: u64,
+    transmits: VecDeque<Vec<u8>>,
+    output: Option<Output>,
+}
+
+enum Phase {
+    Handshake(Box<Handshake>),
+    /// The last flight is kept where we are server: the client may lack it. A client sends nothing more.
+    Connected {
+        association: Box<Association>,
+        last: Option<Flight>,
+    },
+    Over,
+}
+
+#[derive(Debug)]
+pub enum Output {
+    /// Done, and the peer's certificate is the one the offer announced.
+    Connected(Keys),
+    /// The peer ended the association: close_notify, or, once connected, a fatal alert under the association's keys.
+    Closed,
+    /// An alert for the peer may wait in `poll_transmit`, unless the error is the peer's alert.
+    Failed(Error),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    #[error("the peer's certificate is not the one its offer announced")]
+    FingerprintMismatch,
+    #[error("no SRTP profile in common")]
+    NoSrtpProfile,
+    #[error("no cipher suite in common")]
+    NoCipherSuite,
+    #[error("the peer does not speak DTLS 1.2")]
+    Version,
+    #[error("the peer sent no certificate")]
+    NoCertificate,
+    #[error(
+        "the peer's signature cannot be verified; keys may be EC P-256, EC P-384, Ed25519 or RSA of 2048 bits or more"
+    )]
+    Signature,
+    /// RFC 5246 §7.2: the peer's number.
+    #[error("the peer ended the handshake with DTLS alert {0}")]
+    Alert(u8),
+    #[error("the peer's handshake breaks the rules of DTLS 1.2")]
+    Protocol,
+    #[error("our own DTLS certificate cannot be made")]
+    Certificate,
+}
+
+impl std::fmt::Debug for Dtls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let phase = match self.phase {
+            Phase::Handshake(_) => "handshake",
+            Phase::Connected { .. } => "connected",
+            Phase::Over => "over",
+        };
+        f.debug_struct("Dtls")
+            .field("role", &self.role)
+            .field("phase", &phase)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Dtls {
+    /// As client, a ClientHello waits in `poll_transmit` at once.
+    ///
+    /// # Errors
+    /// Only if there is no randomness to begin with.
+    pub fn new(now: Instant, role: Role, certificate: &Certificate, expected: &[Fingerprint]) -> Result<Self, Error> {
+        let mut transmits = VecDeque::new();
+        let handshake = Handshake::new(now, role, certificate, expected, &mut transmits)?;
+        Ok(Self {
+            role,
+            certificate: certificate.clone(),
+            phase: Phase::Handshake(Box::new(handshake)),
+            budget: Budget::new(HANDSHAKE_RATE, HANDSHAKE_BURST),
+            dropped: 0,
+            transmits,
+            output: None,
+        })
+    }
+
+    /// One datagram from an ICE-validated address.
+    pub fn receive(&mut self, now: Instant, datagram: &[u8]) {
+        // RFC 7983 §7: 20-63 is DTLS.
+        let is_dtls = matches!(datagram.first(), Some(20..=63)) && record::records(datagram).next().is_some();
+        if !is_dtls || !self.budget.take(now) {
+            self.dropped += 1;
+            return;
+        }
+        match &mut self.phase {
+            Phase::Handshake(handshake) => {
+                let step = handshake.receive(now, datagram, &self.certificate, &mut self.transmits);
+                self.take(step);
+            }
+            Phase::Connected { .. } => self.receive_connected(now, datagram),
+            Phase::Over => {}
+        }
+    }
+
+    /// The next datagram to send. After the end too: an alert, a close_notify.
+    pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
+        self.transmits.pop_front()
+    }
+
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.output.take()
+    }
+
+    /// When the last flight is sent again. None once connected.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Handshake(handshake) => handshake.due(),
+            Phase::Connected { .. } | Phase::Over => None,
+        }
+    }
+
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if let Phase::Handshake(handshake) = &mut self.phase {
+            handshake.repeat(now, &mut self.transmits);
+        }
+    }
+
+    /// Queues close_notify. Not for FFmpeg, which any DTLS record after its handshake cripples.
+    pub fn close(&mut self, now: Instant) {
+        match std::mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Handshake(mut handshake) => handshake.send_alert(Alert::CLOSE_NOTIFY, &mut self.transmits),
+            Phase::Connected { mut association, .. } => {
+                association.close(now);
+                self.transmits.extend(association.transmits());
+            }
+            Phase::Over => {}
+        }
+    }
+
+    /// Datagrams not looked at: not DTLS, or more than a handshake needs.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    fn take(&mut self, step: Step) {
+        if matches!(step, Step::Waiting) {
+            return;
+        }
+        let Phase::Handshake(mut handshake) = std::mem::replace(&mut self.phase, Phase::Over) else {
+            return;
+        };
+        self.output = match step {
+            Step::Waiting => None,
+            Step::Connected(keys) => {
+                self.budget = Budget::new(CONNECTED_RATE, CONNECTED_BURST);
+                if let Some((association, flight)) = handshake.finish() {
+                    let last = (self.role == Role::Server).then_some(flight);
+                    self.phase = Phase::Connected {
+                        association: Box::new(association),
+                        last,
+                    };
+                }
+                Some(Output::Connected(keys))
+            }
+            Step::Closed => Some(Output::Closed),
+            Step::Failed(error, alert) => {
+                if let Some(alert) = alert {
+                    handshake.send_alert(alert, &mut self.transmits);
+                }
+                Some(Output::Failed(error))
+            }
+        };
+    }
+
+    /// rtc-dtls sees protected alerts only. Handshake records would grow its fragment buffer, and make a client send again;
+    /// a ChangeCipherSpec in a protected epoch, which nothing protects, would move its epoch on.
+    fn receive_connected(&mut self, now: Instant, datagram: &[u8]) {
+        let Phase::Connected { association, last } = &mut self.phase else {
+            return;
+        };
+        let mut alerts = BytesMut::new();
+        let mut repeated = false;
+        for record in record::records(datagram) {
+            match record.content {
+                Content::Alert if record.epoch == 1 => alerts.extend_from_slice(record.bytes),
+                Content::Handshake => repeated = true,
+                _ => {}
+            }
+        }
+        if repeated && let Some(last) = last {
+            last.answer(now, &mut self.transmits);
+        }
+        if alerts.is_empty() {
+            return;
+        }
+        let read = association.read(now, alerts);
+        let replies = association.transmits();
+        if matches!(read, Ok(Read::Closed | Read::Aborted)) {
+            // Only close_notify is answered (RFC 5246 §7.2.1); rtc-dtls would send every alert back.
+            if read == Ok(Read::Closed) {
+                self.transmits.extend(replies);
+            }
+            self.phase = Phase::Over;
+            self.output = Some(Output::Closed);
+        }
+    }
+}

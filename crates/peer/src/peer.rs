@@ -1,0 +1,501 @@
+//! One session: its phase, and what each kind of datagram does to it.
+//!
+//! Not here: which session a datagram belongs to (see `mux`), and formats.
+
+mod adoption;
+mod feedback;
+mod held;
+mod live;
+mod pledge;
+mod streams;
+mod tracks;
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use whipcord_whip::{
+    Credentials, Negotiated,
+    negotiate::{Encoder, Role},
+    offer::Fingerprint,
+};
+
+use crate::{
+    Certificate, EndReason, Event, Path, Stats,
+    dtls::{self, Dtls},
+    event::TrackId,
+    ice::Ice,
+    outputs::Output,
+    rtp,
+    srtp::Keys,
+    stats::{Drop, Dropped, TrackStats},
+    stun,
+};
+use feedback::Feedback;
+pub(crate) use feedback::Identity;
+use held::{Held, HeldPacket};
+pub(crate) use live::Opened;
+use live::{Around, Association, Live};
+use tracks::Tracks;
+
+/// A client that got its answer sends STUN at once; RFC 8863 gives it 39.5 s at most, and none in the field needs 30.
+const NO_STUN_AFTER: Duration = Duration::from_secs(30);
+/// The whole handshake, however often it repeats itself.
+const HANDSHAKE_WITHIN: Duration = Duration::from_secs(30);
+/// RFC 7675 §5.1: consent lasts 30 s.
+const SILENT_AFTER: Duration = Duration::from_secs(30);
+/// Checks come every 4 to 6 s (RFC 7675 §5.1): later than that, something is wrong, and browsers say `disconnected` too.
+const DISCONNECTED_AFTER: Duration = Duration::from_secs(7);
+/// Addresses that lead to one session: paths an encoder tries, and the places a NAT moved it to.
+const ADDRESSES_MAX: usize = 16;
+
+#[derive(Debug)]
+pub(crate) struct Peer {
+    role: Role,
+    encoder: Encoder,
+    identity: Identity,
+    epoch: u32,
+    tracks: Tracks,
+    ice: Ice,
+    phase: Phase,
+    liveness: Liveness,
+    /// The last packet that authenticated: STUN, SRTP or SRTCP. At first, the session's beginning.
+    heard: Instant,
+    addresses: Vec<SocketAddr>,
+    wrong_password: WrongPassword,
+    pub(crate) dropped: Dropped,
+    /// When the timers will call next.
+    pub(crate) scheduled: Option<Instant>,
+    #[cfg(test)]
+    pub(crate) defect: bool,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// Nothing is made for a stranger: no association, no buffer.
+    AwaitStun {
+        since: Instant,
+        fingerprints: Vec<Fingerprint>,
+    },
+    Handshake {
+        since: Instant,
+        dtls: Box<Dtls>,
+        held: Held,
+    },
+    Live(Box<Live>),
+    /// For the `Mux` to remove.
+    Ended(EndReason),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Liveness {
+    Heard,
+    Disconnected,
+}
+
+/// Told once: it is a fact of the session, but anybody can cause it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum WrongPassword {
+    Unseen,
+    Told,
+}
+
+impl Peer {
+    pub(crate) fn new(now: Instant, offer: Negotiated, local: Credentials, identity: Identity) -> Self {
+        let Negotiated {
+            role,
+            encoder,
+            remote,
+            fingerprints,
+            sections,
+            ..
+        } = offer;
+        Self {
+            role,
+            encoder,
+            identity,
+            epoch: 0,
+            tracks: Tracks::new(sections),
+            ice: Ice::new(remote, local),
+            phase: Phase::AwaitStun {
+                since: now,
+                fingerprints,
+            },
+            liveness: Liveness::Heard,
+            heard: now,
+            addresses: Vec::new(),
+            wrong_password: WrongPassword::Unseen,
+            dropped: Dropped::default(),
+            scheduled: None,
+            #[cfg(test)]
+            defect: false,
+        }
+    }
+
+    /// True if the request authenticated, and so its address is this session's.
+    pub(crate) fn receive_stun(
+        &mut self,
+        now: Instant,
+        path: Path,
+        request: &stun::Request<'_>,
+        certificate: &Certificate,
+        out: &mut Output<'_>,
+    ) -> bool {
+        let ufrag = request.local_ufrag();
+        let Some(pwd) = self.ice.password(ufrag) else {
+            self.dropped.add(Drop::UnknownUfrag);
+            return false;
+        };
+        if !request.authenticates(pwd) {
+            self.dropped.add(Drop::WrongPassword);
+            if self.wrong_password == WrongPassword::Unseen {
+                self.wrong_password = WrongPassword::Told;
+                out.event(Event::StunWrongPassword { path });
+            }
+            return false;
+        }
+        let refusal = match request {
+            // We are lite, so the other side controls (RFC 8445 §6.1.1); told so, it switches (§7.2.5.1).
+            _ if request.controlled() => Some((487, "Role Conflict")),
+            _ if !request.unknown().is_empty() => Some((420, "Unknown Attribute")),
+            _ => None,
+        };
+        if let Some((code, reason)) = refusal {
+            out.transmit(path, |datagram| request.error(code, reason, Some(pwd), datagram));
+            return false;
+        }
+        out.transmit(path, |datagram| request.success(path.remote, pwd, datagram));
+        let checked = self.ice.on_check(now, path, ufrag, request.nominates());
+        if checked.first {
+            out.event(Event::StunSeen { path });
+        }
+        if checked.moved {
+            out.event(Event::PathChanged { path });
+        }
+        self.hear(now, out);
+        self.begin_handshake(now, certificate, out);
+        true
+    }
+
+    /// Handshake datagrams cost memory and CPU: only from addresses whose STUN authenticated.
+    pub(crate) fn takes_handshakes_from(&self, path: &Path) -> bool {
+        self.ice.is_validated(path)
+    }
+
+    pub(crate) fn receive_dtls(&mut self, now: Instant, datagram: &[u8], out: &mut Output<'_>) {
+        if let Some(dtls) = self.association() {
+            dtls.receive(now, datagram);
+            self.pump_dtls(now, out);
+        }
+    }
+
+    /// One SRTP or SRTCP packet from an address of this session.
+    pub(crate) fn receive_media(
+        &mut self,
+        now: Instant,
+        path: Path,
+        datagram: &mut [u8],
+        out: &mut Output<'_>,
+    ) -> Option<Opened> {
+        let result = match &mut self.phase {
+            Phase::AwaitStun { .. } | Phase::Ended(_) => Err(Drop::NotValidated),
+            Phase::Handshake { held, .. } => {
+                if !self.ice.is_validated(&path) {
+                    Err(Drop::NotValidated)
+                } else if held.push(now, path, datagram) {
+                    return None;
+                } else {
+                    Err(Drop::HeldFull)
+                }
+            }
+            Phase::Live(live) if rtp::is_rtcp(datagram) => {
+                live.receive_rtcp(now, datagram, &self.tracks, out).map(|()| None)
+            }
+            Phase::Live(live) => {
+                let mut around = Around {
+                    tracks: &self.tracks,
+                    ice: &mut self.ice,
+                };
+                live.receive_rtp(now, path, datagram, &mut around, out)
+            }
+        };
+        match result {
+            Ok(opened) => {
+                self.hear(now, out);
+                opened
+            }
+            Err(reason) => {
+                self.dropped.add(reason);
+                None
+            }
+        }
+    }
+
+    /// See [`Live::recognises`].
+    pub(crate) fn recognises(&self, datagram: &[u8]) -> bool {
+        matches!(&self.phase, Phase::Live(live) if live.recognises(datagram))
+    }
+
+    pub(crate) fn pop_held(&mut self) -> Option<HeldPacket> {
+        match &mut self.phase {
+            Phase::Live(live) => live.held.pop(),
+            Phase::AwaitStun { .. } | Phase::Handshake { .. } | Phase::Ended(_) => None,
+        }
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Instant {
+        let silent = match self.liveness {
+            Liveness::Heard => self.heard + DISCONNECTED_AFTER,
+            Liveness::Disconnected => self.heard + SILENT_AFTER,
+        };
+        match &self.phase {
+            Phase::AwaitStun { since, .. } => *since + NO_STUN_AFTER,
+            Phase::Handshake { since, dtls, .. } => {
+                let next = silent.min(*since + HANDSHAKE_WITHIN);
+                dtls.poll_timeout().map_or(next, |at| at.min(next))
+            }
+            Phase::Live(live) => {
+                let dtls = match &live.dtls {
+                    Association::Own(dtls) => dtls.poll_timeout(),
+                    Association::Lost => None,
+                };
+                let next = silent.min(live.feedback.poll_timeout());
+                [dtls, self.ice.poll_timeout()]
+                    .into_iter()
+                    .flatten()
+                    .fold(next, Instant::min)
+            }
+            Phase::Ended(_) => silent,
+        }
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant, out: &mut Output<'_>) {
+        #[cfg(test)]
+        assert!(!self.defect, "a planted defect");
+        match &mut self.phase {
+            Phase::AwaitStun { since, .. } => {
+                if now >= *since + NO_STUN_AFTER {
+                    self.end(EndReason::NoStun);
+                }
+                return;
+            }
+            Phase::Handshake { since, .. } if now >= *since + HANDSHAKE_WITHIN => {
+                return self.end(EndReason::HandshakeTimeout);
+            }
+            Phase::Live(live) => {
+                if let Some(gone) = self.ice.handle_timeout(now) {
+                    out.ufrag_gone(gone);
+                }
+                live.feedback
+                    .handle_timeout(now, self.ice.path(), &self.tracks, &mut live.streams, out);
+            }
+            Phase::Handshake { .. } | Phase::Ended(_) => {}
+        }
+        if let Some(dtls) = self.association() {
+            dtls.handle_timeout(now);
+            self.pump_dtls(now, out);
+        }
+        self.notice_silence(now, out);
+    }
+
+    pub(crate) fn restart(&mut self, now: Instant, remote: Credentials, local: Credentials, out: &mut Output<'_>) {
+        if let Some(gone) = self.ice.restart(now, remote, local) {
+            out.ufrag_gone(gone);
+        }
+    }
+
+    pub(crate) fn request_keyframe(&mut self, track: TrackId) {
+        if let Phase::Live(live) = &mut self.phase {
+            live.feedback.request_keyframe(track);
+        }
+    }
+
+    pub(crate) fn close(&mut self, now: Instant, reason: EndReason, out: &mut Output<'_>) {
+        // FFmpeg ignores close_notify, and any DTLS record after its handshake slows it to a few packets per second.
+        if self.encoder != Encoder::Ffmpeg
+            && let Some(dtls) = self.association()
+        {
+            dtls.close(now);
+            self.flush_dtls(out);
+        }
+        self.end(reason);
+    }
+
+    pub(crate) fn ended(&self) -> Option<EndReason> {
+        match self.phase {
+            Phase::Ended(reason) => Some(reason),
+            Phase::AwaitStun { .. } | Phase::Handshake { .. } | Phase::Live(_) => None,
+        }
+    }
+
+    pub(crate) fn local_ufrags(&self) -> impl Iterator<Item = &str> {
+        self.ice.local_ufrags()
+    }
+
+    pub(crate) fn path(&self) -> Option<Path> {
+        self.ice.path()
+    }
+
+    pub(crate) fn ssrcs(&self) -> impl Iterator<Item = u32> {
+        self.live()
+            .into_iter()
+            .flat_map(|live| live.streams.iter().map(|stream| stream.ssrc))
+    }
+
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Remembers an address that leads here; gives back the one that has to go for it.
+    pub(crate) fn learn_address(&mut self, address: SocketAddr) -> Option<SocketAddr> {
+        if self.addresses.contains(&address) {
+            return None;
+        }
+        let current = self.ice.path().map(|path| path.remote);
+        let forgotten = (self.addresses.len() >= ADDRESSES_MAX)
+            .then(|| self.addresses.iter().position(|known| Some(*known) != current))
+            .flatten()
+            .map(|oldest| self.addresses.remove(oldest));
+        self.addresses.push(address);
+        forgotten
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let mut tracks: Vec<_> = self
+            .tracks
+            .ids()
+            .map(|track| TrackStats {
+                track,
+                packets: 0,
+                bytes: 0,
+                lost: 0,
+                jitter: 0,
+            })
+            .collect();
+        for stream in self.live().into_iter().flat_map(|live| live.streams.iter()) {
+            let of_track = &mut tracks[usize::from(stream.binding.track().0)];
+            of_track.packets += stream.packets;
+            of_track.bytes += stream.bytes;
+            if let tracks::Binding::Media(_) = stream.binding {
+                of_track.lost += stream.reception.lost();
+                of_track.jitter = stream.reception.jitter();
+            }
+        }
+        Stats {
+            path: self.ice.path(),
+            packets: tracks.iter().map(|track| track.packets).sum(),
+            bytes: tracks.iter().map(|track| track.bytes).sum(),
+            tracks,
+            dropped: self.dropped,
+        }
+    }
+}
+
+// === phases ===
+
+impl Peer {
+    fn live(&self) -> Option<&Live> {
+        match &self.phase {
+            Phase::Live(live) => Some(live),
+            Phase::AwaitStun { .. } | Phase::Handshake { .. } | Phase::Ended(_) => None,
+        }
+    }
+
+    fn association(&mut self) -> Option<&mut Dtls> {
+        match &mut self.phase {
+            Phase::Handshake { dtls, .. } => Some(dtls),
+            Phase::Live(live) => match &mut live.dtls {
+                Association::Own(dtls) => Some(dtls),
+                Association::Lost => None,
+            },
+            Phase::AwaitStun { .. } | Phase::Ended(_) => None,
+        }
+    }
+
+    fn begin_handshake(&mut self, now: Instant, certificate: &Certificate, out: &mut Output<'_>) {
+        let Phase::AwaitStun { fingerprints, .. } = &mut self.phase else {
+            return;
+        };
+        match Dtls::new(now, self.role, certificate, fingerprints) {
+            Ok(dtls) => {
+                self.phase = Phase::Handshake {
+                    since: now,
+                    dtls: Box::new(dtls),
+                    held: Held::default(),
+                };
+                out.event(Event::HandshakeStarted);
+                self.pump_dtls(now, out);
+            }
+            Err(error) => self.fail(error, out),
+        }
+    }
+
+    fn flush_dtls(&mut self, out: &mut Output<'_>) {
+        let Some(path) = self.ice.path() else { return };
+        let Some(dtls) = self.association() else { return };
+        while let Some(datagram) = dtls.poll_transmit() {
+            out.transmit(path, |buffer| buffer.extend_from_slice(&datagram));
+        }
+    }
+
+    fn pump_dtls(&mut self, now: Instant, out: &mut Output<'_>) {
+        self.flush_dtls(out);
+        while let Some(output) = self.association().and_then(Dtls::poll_output) {
+            match output {
+                dtls::Output::Connected(keys) => self.connect(now, keys, out),
+                dtls::Output::Closed => self.end(EndReason::ClosedByPeer),
+                dtls::Output::Failed(error) => self.fail(error, out),
+            }
+        }
+    }
+
+    fn connect(&mut self, now: Instant, keys: Keys, out: &mut Output<'_>) {
+        let phase = std::mem::replace(&mut self.phase, Phase::Ended(EndReason::Fault));
+        let Phase::Handshake { dtls, held, .. } = phase else {
+            self.phase = phase;
+            return;
+        };
+        out.event(Event::Connected { profile: keys.profile });
+        if !held.is_empty() {
+            out.held();
+        }
+        let live = Feedback::new(now, &keys, &self.tracks, self.encoder, self.identity, self.epoch, 0)
+            .and_then(|feedback| Live::new(keys, Association::Own(dtls), held, feedback));
+        if let Ok(live) = live {
+            self.phase = Phase::Live(Box::new(live));
+        }
+    }
+
+    fn fail(&mut self, error: dtls::Error, out: &mut Output<'_>) {
+        out.event(Event::HandshakeFailed { error });
+        self.end(match error {
+            dtls::Error::FingerprintMismatch => EndReason::FingerprintMismatch,
+            dtls::Error::NoSrtpProfile => EndReason::NoSrtpProfile,
+            _ => EndReason::HandshakeFailed,
+        });
+    }
+
+    fn end(&mut self, reason: EndReason) {
+        self.phase = Phase::Ended(reason);
+    }
+
+    #[inline]
+    fn hear(&mut self, now: Instant, out: &mut Output<'_>) {
+        self.heard = now;
+        if self.liveness == Liveness::Disconnected {
+            self.liveness = Liveness::Heard;
+            out.event(Event::Reconnected);
+        }
+    }
+
+    fn notice_silence(&mut self, now: Instant, out: &mut Output<'_>) {
+        let silence = now.saturating_duration_since(self.heard);
+        if silence >= SILENT_AFTER {
+            self.end(EndReason::Silent);
+        } else if silence >= DISCONNECTED_AFTER && self.liveness == Liveness::Heard {
+            self.liveness = Liveness::Disconnected;
+            out.event(Event::Disconnected);
+        }
+    }
+}

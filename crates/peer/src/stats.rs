@@ -1,0 +1,116 @@
+//! Counters of a session and of the port, read by the shell whenever it likes.
+
+use crate::{Path, event::TrackId};
+
+/// A session's totals since its start. They survive adoption only as far as the checkpoint carries them.
+#[derive(Clone, Debug, Default)]
+pub struct Stats {
+    /// Where we send now; None until a STUN check authenticated.
+    pub path: Option<Path>,
+    /// RTP packets that authenticated, repairs included, duplicates not.
+    pub packets: u64,
+    /// RTP payload bytes of those.
+    pub bytes: u64,
+    pub tracks: Vec<TrackStats>,
+    pub dropped: Dropped,
+}
+
+/// One track's totals.
+#[derive(Clone, Copy, Debug)]
+pub struct TrackStats {
+    pub track: TrackId,
+    pub packets: u64,
+    pub bytes: u64,
+    /// Expected minus received (RFC 3550 §A.3); repaired packets count as received, so it can fall again.
+    pub lost: u64,
+    /// Inter-arrival jitter in RTP clock units (RFC 3550 §A.8).
+    pub jitter: u32,
+}
+
+/// Why a datagram, or a packet in it, was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drop {
+    /// Not STUN, DTLS, RTP or RTCP by its first byte (RFC 7983 §7), or cut short.
+    Malformed,
+    /// STUN for a ufrag that no session here has.
+    UnknownUfrag,
+    /// STUN for one of our ufrags, signed with another password.
+    WrongPassword,
+    /// From an address that belongs to no session.
+    UnknownAddress,
+    /// DTLS or media from an address whose STUN has not authenticated.
+    NotValidated,
+    /// SRTP or SRTCP whose tag is wrong.
+    Unauthentic,
+    /// SRTP or SRTCP seen before, or older than the replay window.
+    Replayed,
+    /// Authentic RTP that belongs to no track: an unknown payload type, or no MID where one is needed.
+    Unbound,
+    /// One SSRC more than a session may have.
+    TooManyStreams,
+    /// Media before the keys, beyond what is held for them.
+    HeldFull,
+    /// Handshake datagrams beyond the queue's limit.
+    HandshakeQueueFull,
+    /// Trial decryption beyond its budget: an unknown SSRC or address.
+    RateLimited,
+}
+
+impl Drop {
+    const ALL: [(Self, &'static str); 12] = [
+        (Self::Malformed, "malformed"),
+        (Self::UnknownUfrag, "unknown_ufrag"),
+        (Self::WrongPassword, "wrong_password"),
+        (Self::UnknownAddress, "unknown_address"),
+        (Self::NotValidated, "not_validated"),
+        (Self::Unauthentic, "unauthentic"),
+        (Self::Replayed, "replayed"),
+        (Self::Unbound, "unbound"),
+        (Self::TooManyStreams, "too_many_streams"),
+        (Self::HeldFull, "held_full"),
+        (Self::HandshakeQueueFull, "handshake_queue_full"),
+        (Self::RateLimited, "rate_limited"),
+    ];
+
+    /// The reason's word in statistics and metrics.
+    pub fn as_str(self) -> &'static str {
+        Self::ALL[self as usize].1
+    }
+}
+
+/// Dropped datagrams, counted by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    counts: [u64; Drop::ALL.len()],
+}
+
+impl Dropped {
+    pub fn count(&self, reason: Drop) -> u64 {
+        self.counts[reason as usize]
+    }
+
+    /// Every reason's word and count, zeros too.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        Drop::ALL.iter().map(|(reason, word)| (*word, self.count(*reason)))
+    }
+
+    pub fn total(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    pub(crate) fn add(&mut self, reason: Drop) {
+        self.counts[reason as usize] += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_stands_at_its_own_index() {
+        for (index, (reason, _)) in Drop::ALL.iter().enumerate() {
+            assert_eq!(*reason as usize, index);
+        }
+    }
+}

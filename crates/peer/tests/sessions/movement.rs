@@ -1,0 +1,168 @@
+//! An encoder moves, and its session with it.
+
+use std::time::Duration;
+
+use whipcord_peer::{EndReason, Event, Path, stats::Drop};
+use whipcord_whip::Credentials;
+
+use crate::{
+    bed::{Bed, ENCODER, SERVER, address},
+    publisher::Habits,
+};
+
+const ELSEWHERE: &str = "203.0.113.9:40404";
+
+#[test]
+fn media_from_a_new_address_is_recognised_by_its_keys_before_any_stun() {
+    let mut bed = Bed::live(Habits::default());
+    bed.publisher.checks = false;
+    bed.publisher.address = address(ELSEWHERE);
+    let before = bed.media.len();
+    bed.run(Duration::from_millis(100));
+    assert!(bed.media.len() >= before + 8, "media from the new address is lost");
+    bed.run(Duration::from_secs(1));
+    let path = Path::udp(address(SERVER), address(ELSEWHERE));
+    assert!(bed.has(&Event::PathChanged { path }), "{:?}", bed.events);
+    assert_eq!(bed.mux.stats(bed.key).expect("alive").path, Some(path));
+    // And feedback follows it there.
+    let reports = bed.publisher.heard.receiver_reports;
+    bed.run(Duration::from_secs(3));
+    assert!(bed.publisher.heard.receiver_reports >= reports + 2);
+}
+
+#[test]
+fn a_forger_at_another_address_does_not_move_the_session() {
+    let mut bed = Bed::live(Habits::default());
+    let sealed = bed.publisher.next[0];
+    bed.publisher.send_video(0, 100);
+    let mut genuine = bed.publisher.poll_transmit().expect("just sent");
+    for byte in 0..40 {
+        let mut forged = genuine.clone();
+        let at = forged.len() - 1 - byte;
+        forged[at] ^= 1;
+        bed.receive(address(ELSEWHERE), forged);
+    }
+    assert!(
+        !bed.media
+            .iter()
+            .any(|media| media.sequence == sealed && !media.payload.is_empty() && media.track.0 == 1)
+    );
+    assert_eq!(bed.mux.dropped().count(Drop::UnknownAddress), 40);
+    bed.run(Duration::from_secs(1));
+    assert_eq!(
+        bed.mux.stats(bed.key).expect("alive").path.map(|path| path.remote),
+        Some(address(ENCODER))
+    );
+    genuine.truncate(20);
+    bed.receive(address(ELSEWHERE), genuine);
+}
+
+#[test]
+fn a_check_that_nominates_another_path_moves_an_encoder_that_fell_silent_on_the_old_one() {
+    let mut bed = Bed::live(Habits::default());
+    bed.network.cut = true;
+    bed.run(Duration::from_secs(1));
+    bed.network.cut = false;
+    bed.publisher.publishing = false;
+    bed.publisher.address = address(ELSEWHERE);
+    let check = bed.publisher.check(&bed.publisher.server.clone(), true);
+    bed.receive(address(ELSEWHERE), check);
+    assert_eq!(
+        bed.mux.stats(bed.key).expect("alive").path.map(|path| path.remote),
+        Some(address(ELSEWHERE))
+    );
+}
+
+fn credentials(name: &str) -> Credentials {
+    Credentials {
+        ufrag: format!("{name}ufrag"),
+        pwd: format!("{name}password{name}password"),
+    }
+}
+
+#[test]
+fn an_ice_restart_keeps_media_flowing_and_ends_the_old_credentials_30_s_after_the_new_ones_carry_srtp() {
+    let mut bed = Bed::live(Habits::default());
+    let old = bed.publisher.server.clone();
+    let new = credentials("second");
+    assert!(bed.mux.restart(bed.now, bed.key, credentials("client2"), new.clone()));
+    bed.run(Duration::from_secs(5));
+    assert!(
+        !bed.has(&Event::Restarted),
+        "nothing was checked with the new credentials yet"
+    );
+    // The encoder checks from elsewhere, with the new credentials.
+    bed.publisher.server = new.clone();
+    bed.publisher.address = address(ELSEWHERE);
+    let check = bed.publisher.check(&new, true);
+    bed.publisher.push(check);
+    let before = bed.media.len();
+    bed.run(Duration::from_secs(2));
+    assert!(bed.has(&Event::Restarted), "{:?}", bed.events);
+    assert!(
+        bed.media.len() >= before + 190,
+        "media went on: {}",
+        bed.media.len() - before
+    );
+    let answers = |bed: &mut Bed, credentials: &Credentials| {
+        let before = bed.publisher.heard.stun_successes;
+        let check = bed.publisher.check(credentials, false);
+        bed.publisher.push(check);
+        bed.run(Duration::from_millis(50));
+        bed.publisher.heard.stun_successes > before
+    };
+    assert!(answers(&mut bed, &old), "old credentials are answered meanwhile");
+    bed.run(Duration::from_secs(31));
+    assert!(!answers(&mut bed, &old), "and no longer");
+    assert!(answers(&mut bed, &new));
+    assert_eq!(
+        bed.events
+            .iter()
+            .filter(|event| matches!(event, Event::Connected { .. }))
+            .count(),
+        1
+    );
+}
+
+#[test]
+fn a_second_restart_replaces_one_that_is_pending_and_the_session_lives_on_the_first_credentials() {
+    let mut bed = Bed::live(Habits::default());
+    let first = bed.publisher.server.clone();
+    for name in ["second", "third"] {
+        assert!(
+            bed.mux
+                .restart(bed.now, bed.key, credentials("client"), credentials(name))
+        );
+    }
+    for (credentials, answered) in [
+        (credentials("second"), false),
+        (credentials("third"), true),
+        (first, true),
+    ] {
+        let before = bed.publisher.heard.stun_successes;
+        let check = bed.publisher.check(&credentials, false);
+        bed.publisher.push(check);
+        bed.run(Duration::from_millis(50));
+        assert_eq!(
+            bed.publisher.heard.stun_successes > before,
+            answered,
+            "{}",
+            credentials.ufrag
+        );
+    }
+    let before = bed.media.len();
+    bed.run(Duration::from_secs(1));
+    assert!(bed.media.len() > before + 90);
+}
+
+#[test]
+fn a_restart_that_never_connects_ends_the_session_by_silence_and_not_before() {
+    let mut bed = Bed::live(Habits::default());
+    bed.mux
+        .restart(bed.now, bed.key, credentials("client"), credentials("second"));
+    bed.network.cut = true;
+    bed.run(Duration::from_secs(25));
+    assert!(bed.mux.stats(bed.key).is_some());
+    bed.run(Duration::from_secs(10));
+    assert!(bed.has(&Event::Ended(EndReason::Silent)));
+}

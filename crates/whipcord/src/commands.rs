@@ -1,0 +1,48 @@
+//! What each sub-command does, and how a failure ends the process.
+
+pub(crate) mod publish;
+
+use std::process::ExitCode;
+
+use crate::args::{Args, Command};
+use crate::process::{signal, telemetry};
+use crate::standalone;
+
+/// Why the process ends otherwise than asked: one sentence.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error(transparent)]
+    Telemetry(#[from] telemetry::FilterError),
+    #[error("cannot listen for signals: {0}")]
+    Signals(#[source] std::io::Error),
+    #[error(transparent)]
+    Standalone(#[from] standalone::StartError),
+    #[error(transparent)]
+    Publish(#[from] whipcord_client::publish::PublishError),
+    #[error("cannot write to stdout: {0}")]
+    Stdout(#[source] std::io::Error),
+}
+
+impl Failure {
+    /// 2, as for a wrong command line, if the process could not start as it was told; else 1.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Telemetry(_) | Self::Signals(_) | Self::Standalone(_) => ExitCode::from(2),
+            Self::Publish(_) | Self::Stdout(_) => ExitCode::FAILURE,
+        }
+    }
+}
+
+pub(crate) async fn run(args: Args) -> Result<(), Failure> {
+    let default_level = match args.command {
+        Command::Standalone(_) => "info",
+        // Its progress is on stderr too.
+        Command::Publish(_) => "warn",
+    };
+    telemetry::install(&args.telemetry, default_level)?;
+    let stop = signal::watch().map_err(Failure::Signals)?;
+    match args.command {
+        Command::Standalone(config) => standalone::run(*config, stop).await,
+        Command::Publish(config) => publish::run(config, stop).await,
+    }
+}

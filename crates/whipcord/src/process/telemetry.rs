@@ -1,0 +1,68 @@
+//! Log lines on stderr.
+
+use std::io;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
+
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+pub(crate) struct Config {
+    /// What to log: a level, or targets with levels, as in whipcord_worker=debug,info
+    #[arg(
+        long,
+        global = true,
+        display_order = 900,
+        env = "RUST_LOG",
+        value_name = "FILTER",
+        hide_env = true
+    )]
+    log: Option<String>,
+    /// How to log
+    #[arg(
+        long,
+        global = true,
+        display_order = 901,
+        env = "WHIPCORD_LOG_FORMAT",
+        value_name = "FORMAT",
+        value_enum,
+        default_value_t,
+        hide_env = true
+    )]
+    log_format: Format,
+}
+
+#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+enum Format {
+    #[default]
+    Text,
+    Json,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the log filter cannot be read: {0}; give a level, or targets with levels, as in --log whipcord_worker=debug,info"
+)]
+pub(crate) struct FilterError(#[from] ParseError);
+
+/// Protocol crates that report each stray packet, and each step of the in-process gRPC.
+const QUIET: &str = "rtc=error,rtc_dtls=error,rtc_ice=error,rtc_stun=error,rtc_interceptor=error,rtc_mdns=off,webrtc=error,\
+                     h2=warn,hyper=warn,hyper_util=warn,tonic=warn,tower=warn,rustls=warn,mio=warn";
+
+/// Installs the subscriber of this process. What the user names comes last, and wins over [`QUIET`].
+pub(crate) fn install(config: &Config, default_level: &str) -> Result<(), FilterError> {
+    let directives = config
+        .log
+        .as_deref()
+        .filter(|filter| !filter.is_empty())
+        .unwrap_or(default_level);
+    let filter = EnvFilter::try_new(format!("{QUIET},{directives}"))?;
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr);
+    match config.log_format {
+        Format::Text => subscriber.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).init(),
+        Format::Json => subscriber.json().flatten_event(true).init(),
+    }
+    Ok(())
+}

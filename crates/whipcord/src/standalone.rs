@@ -1,0 +1,235 @@
+//! `whipcord standalone`: a gateway and a worker in one process, with the directory in memory. They speak the same gRPC as in a
+//! cluster, over two pipes.
+
+mod announcement;
+mod pipe;
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime};
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+use tracing::{error, info};
+use whipcord_directory::Directory;
+use whipcord_gateway::auth::{ConfigError, Pattern};
+use whipcord_gateway::{Authority, Gateway, Workers};
+use whipcord_identity::{IceKeys, SessionKeys};
+use whipcord_worker::Worker;
+
+use self::announcement::Announcement;
+use crate::commands::Failure;
+use crate::process::admin::{self, Readiness};
+
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+#[command(mut_arg("recordings", |arg| arg.default_value("recordings").help("Folder for recordings, {DIR}/{stream}/{session}.mp4")))]
+#[command(mut_arg("cluster_id", |arg| arg.hide(true)))]
+#[command(mut_args(|arg| arg.hide_env(true)))]
+pub(crate) struct Config {
+    /// HTTP address for encoders
+    #[arg(long, value_name = "ADDR", env = "WHIPCORD_HTTP", default_value = "127.0.0.1:8080")]
+    http: SocketAddr,
+    #[command(flatten)]
+    worker: whipcord_worker::Config,
+    #[command(flatten)]
+    gateway: whipcord_gateway::Config,
+    /// HTTP address for operators: /healthz and /readyz
+    #[arg(long, value_name = "ADDR", env = "WHIPCORD_ADMIN", default_value = "127.0.0.1:9090")]
+    admin: SocketAddr,
+    /// When ready, print one line of JSON on stdout instead of a text
+    #[arg(long)]
+    json: bool,
+}
+
+/// Why it does not start: one sentence, which names the flag to change.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    #[error("cannot listen on {address} for {purpose}: {error}; free it, or choose another with {flag}")]
+    Listen {
+        address: SocketAddr,
+        purpose: &'static str,
+        flag: &'static str,
+        error: io::Error,
+    },
+    #[error("{0}; free it, or choose another with --media")]
+    Media(#[source] whipcord_worker::StartError),
+    #[error(transparent)]
+    Worker(whipcord_worker::StartError),
+    #[error(transparent)]
+    Tokens(#[from] ConfigError),
+    #[error("the worker did not register with the gateway within {} s", REGISTRATION_TIMEOUT.as_secs())]
+    Registration,
+}
+
+/// For trying things out on one machine: a token that outlives a day of it would be forgotten about.
+const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+/// Inside one process it takes milliseconds.
+const REGISTRATION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Runs until `stop` is cancelled, then ends all sessions well.
+pub(crate) async fn run(config: Config, stop: CancellationToken) -> Result<(), Failure> {
+    let json = config.json;
+    let recordings = config.worker.recordings.clone();
+    let standalone = Standalone::start(config).await?;
+    let announcement = standalone.announcement(recordings);
+    announcement.print(json).map_err(Failure::Stdout)?;
+    stop.cancelled().await;
+    standalone.end().await;
+    Ok(())
+}
+
+/// The running roles, and what ends each.
+struct Standalone {
+    gateway: Gateway,
+    worker: Worker,
+    token: Option<String>,
+    http: SocketAddr,
+    public_url: Option<String>,
+    admin: SocketAddr,
+    readiness: watch::Sender<Readiness>,
+    servers: [JoinHandle<()>; 2],
+    /// Cancelled one after the other, in this order.
+    stop_worker: CancellationToken,
+    stop_gateway: CancellationToken,
+    stop_pipes: CancellationToken,
+}
+
+impl Standalone {
+    /// Binds everything, starts the roles, and waits until the worker is registered.
+    async fn start(config: Config) -> Result<Self, StartError> {
+        let (authority, token) = authority(&config.gateway.auth)?;
+        let http = listen(config.http, "encoders", "--http").await?;
+        let admin = listen(config.admin, "operators", "--admin").await?;
+        let (http_address, admin_address) = (local_address(&http), local_address(&admin));
+        let [stop_worker, stop_gateway, stop_pipes] = std::array::from_fn(|_| CancellationToken::new());
+        let (readiness, is_ready) = watch::channel(Readiness::Starting);
+        tokio::spawn(admin::serve(admin, is_ready, stop_pipes.clone()));
+
+        let (to_gateway, from_worker) = pipe::open();
+        let (to_worker, from_gateway) = pipe::open();
+        let identity = whipcord_worker::Identity {
+            cluster_id: config.gateway.cluster_id.clone(),
+            worker: "standalone".parse().expect("a constant, and a valid worker ID"),
+            ice_keys: IceKeys::generate(random()),
+            address: "pipe".to_owned(),
+        };
+        let worker = Worker::start(config.worker, identity, to_gateway, stop_worker.clone()).await;
+        let worker = worker.map_err(|error| match error {
+            error @ whipcord_worker::StartError::Bind { .. } => StartError::Media(error),
+            error => StartError::Worker(error),
+        })?;
+        let public_url = config.gateway.public_url.as_ref().map(ToString::to_string);
+        let gateway = Gateway::start(
+            config.gateway,
+            authority,
+            http,
+            Directory::memory(),
+            SessionKeys::generate(random()),
+            Workers::pipe(to_worker),
+            stop_gateway.clone(),
+        );
+        let directory_service = Server::builder().serve_with_incoming_shutdown(
+            gateway.directory_service(),
+            from_worker,
+            stop_pipes.clone().cancelled_owned(),
+        );
+        let worker_service = Server::builder().serve_with_incoming_shutdown(
+            worker.service(),
+            from_gateway,
+            stop_pipes.clone().cancelled_owned(),
+        );
+        let servers = [
+            tokio::spawn(watched(directory_service)),
+            tokio::spawn(watched(worker_service)),
+        ];
+        let registered = tokio::time::timeout(REGISTRATION_TIMEOUT, worker.registered()).await;
+        registered.map_err(|_| StartError::Registration)?;
+        readiness.send_replace(Readiness::Ready);
+        info!(http = %http_address, admin = %admin_address, "ready");
+        Ok(Self {
+            gateway,
+            worker,
+            token,
+            http: http_address,
+            public_url,
+            admin: admin_address,
+            readiness,
+            servers,
+            stop_worker,
+            stop_gateway,
+            stop_pipes,
+        })
+    }
+
+    fn announcement(&self, recordings: Option<std::path::PathBuf>) -> Announcement {
+        let media = self.worker.media_addresses().to_vec();
+        Announcement {
+            whip_url: announcement::whip_url(self.public_url.as_deref(), self.http, &media),
+            token: self.token.clone(),
+            media,
+            // A folder that cannot be made absolute would not have been made.
+            recordings: recordings.map(|folder| std::path::absolute(&folder).unwrap_or(folder)),
+            admin_url: format!("http://{}", self.admin),
+        }
+    }
+
+    /// The worker ends first: encoders are told, recordings finished, the directory informed, while the gateway still answers.
+    async fn end(self) {
+        self.readiness.send_replace(Readiness::Draining);
+        self.stop_worker.cancel();
+        self.worker.join().await;
+        self.stop_gateway.cancel();
+        self.gateway.join().await;
+        self.stop_pipes.cancel();
+        for server in self.servers {
+            // It has logged what went wrong.
+            let _ = server.await;
+        }
+        info!("ended");
+    }
+}
+
+/// The operator's keys if there are any, else a secret of this process. The token is `None` if none of the keys can sign one.
+fn authority(config: &whipcord_gateway::auth::Config) -> Result<(Authority, Option<String>), StartError> {
+    let has_keys = !config.token_secret_file.is_empty()
+        || !config.token_public_key_file.is_empty()
+        || config.stream_keys_file.is_some();
+    let authority = if has_keys {
+        Authority::from_config(config)?
+    } else {
+        Authority::ephemeral(random())
+    };
+    // The one reason for a refusal is that no secret is there to sign with.
+    let token = authority.mint(&[Pattern::All], TOKEN_LIFETIME, SystemTime::now()).ok();
+    Ok((authority, token))
+}
+
+async fn listen(address: SocketAddr, purpose: &'static str, flag: &'static str) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|error| StartError::Listen {
+        address,
+        purpose,
+        flag,
+        error,
+    })
+}
+
+fn local_address(listener: &TcpListener) -> SocketAddr {
+    listener.local_addr().expect("a bound listener has an address")
+}
+
+async fn watched(server: impl Future<Output = Result<(), tonic::transport::Error>>) {
+    if let Err(error) = server.await {
+        error!(%error, "an in-process gRPC server ended");
+    }
+}
+
+/// For keys.
+fn random() -> [u8; 32] {
+    let mut bytes = [0; 32];
+    aws_lc_rs::rand::fill(&mut bytes).expect("the system's random numbers never fail once the process runs");
+    bytes
+}

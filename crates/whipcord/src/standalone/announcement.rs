@@ -1,0 +1,121 @@
+//! What is said once, when all is ready: where to publish, and with what.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use super::TOKEN_LIFETIME;
+
+/// With `--json`, this is the line. Its fields are a contract with scripts.
+#[derive(serde::Serialize)]
+pub(super) struct Announcement {
+    pub(super) whip_url: String,
+    /// `None` if the operator's keys cannot sign tokens.
+    pub(super) token: Option<String>,
+    pub(super) media: Vec<SocketAddr>,
+    pub(super) recordings: Option<PathBuf>,
+    pub(super) admin_url: String,
+}
+
+/// A stream to start with; any name will do.
+const STREAM: &str = "live";
+
+/// Where encoders publish. An unspecified address is none that an encoder could ask, so the first media address lends its host.
+pub(super) fn whip_url(public_url: Option<&str>, http: SocketAddr, media: &[SocketAddr]) -> String {
+    if let Some(public_url) = public_url {
+        return format!("{public_url}/whip/{STREAM}");
+    }
+    let host = if http.ip().is_unspecified() {
+        media.first().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), SocketAddr::ip)
+    } else {
+        http.ip()
+    };
+    format!("http://{}/whip/{STREAM}", SocketAddr::new(host, http.port()))
+}
+
+impl Announcement {
+    pub(super) fn print(&self, json: bool) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        if json {
+            serde_json::to_writer(&mut stdout, self)?;
+            writeln!(stdout)?;
+        } else {
+            write!(stdout, "{self}")?;
+        }
+        stdout.flush()
+    }
+}
+
+impl fmt::Display for Announcement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = &self.whip_url;
+        let token = self.token.as_deref().unwrap_or("TOKEN");
+        let whipcord = std::env::args().next().unwrap_or_else(|| "whipcord".to_owned());
+        let media: Vec<String> = self.media.iter().map(ToString::to_string).collect();
+        writeln!(f, "\nWhipcord is ready.\n")?;
+        writeln!(f, "  WHIP URL    {url}    (any stream name in place of \"{STREAM}\")")?;
+        match &self.token {
+            Some(token) => {
+                writeln!(f, "  Token       {token}")?;
+                writeln!(
+                    f,
+                    "              (for all streams, for {} hours)",
+                    TOKEN_LIFETIME.as_secs() / 3600
+                )?;
+            }
+            None => writeln!(f, "  Token       by your own keys; put it in place of TOKEN below")?,
+        }
+        writeln!(f, "  Media       {} (UDP)", media.join(", "))?;
+        if let Some(recordings) = &self.recordings {
+            writeln!(f, "  Recordings  {}", recordings.display())?;
+        }
+        writeln!(f, "  Operators   {}/readyz", self.admin_url)?;
+        write!(
+            f,
+            "
+A test picture, from this program:
+  {whipcord} publish {url} test --token {token}
+
+OBS Studio 30 or newer:
+  Settings > Stream: Service WHIP, Server {url}, Bearer Token as above
+  Settings > Output > Streaming: Keyframe Interval 1 or 2 s, no B-frames
+
+FFmpeg 8 or newer:
+  ffmpeg -re -f lavfi -i testsrc=size=1280x720:rate=30 -f lavfi -i sine=frequency=440:sample_rate=48000 \\
+    -c:v libx264 -preset veryfast -pix_fmt yuv420p -bf 0 -g 60 -c:a libopus -ar 48000 -ac 2 \\
+    -f whip -authorization {token} {url}
+
+GStreamer with gst-plugins-rs:
+  gst-launch-1.0 whipclientsink name=whip signaller::whip-endpoint={url} \\
+    signaller::auth-token={token} \\
+    videotestsrc is-live=true ! whip. audiotestsrc is-live=true ! whip.
+
+"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_url_names_a_host_that_an_encoder_can_ask() {
+        let media = ["192.0.2.7:8189".parse().unwrap()];
+        let cases = [
+            (None, "127.0.0.1:8080", "http://127.0.0.1:8080/whip/live"),
+            (None, "[::1]:8080", "http://[::1]:8080/whip/live"),
+            (None, "0.0.0.0:8080", "http://192.0.2.7:8080/whip/live"),
+            (None, "[::]:8080", "http://192.0.2.7:8080/whip/live"),
+            (
+                Some("https://ingest.example.com"),
+                "0.0.0.0:8080",
+                "https://ingest.example.com/whip/live",
+            ),
+        ];
+        for (public_url, http, expected) in cases {
+            assert_eq!(whip_url(public_url, http.parse().unwrap(), &media), expected);
+        }
+    }
+}

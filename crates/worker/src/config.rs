@@ -1,0 +1,27 @@
+//! What an operator chooses about a worker.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
+
+/// Options of a worker, as flags and as environment variables.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Config {
+    /// UDP address for media; every session shares it.
+    #[arg(long, value_name = "ADDR", env = "WHIPCORD_MEDIA", default_value = "0.0.0.0:8189")]
+    pub media: SocketAddr,
+
+    /// IP address written into answers, repeatable; by default those of the interfaces.
+    #[arg(long, value_name = "IP", env = "WHIPCORD_ADVERTISE", value_delimiter = ',')]
+    pub advertise: Vec<IpAddr>,
+
+    /// Folder for recordings, {DIR}/{stream}/{session}.mp4; without it nothing is recorded.
+    #[arg(long, value_name = "DIR", env = "WHIPCORD_RECORDINGS")]
+    pub recordings: Option<PathBuf>,
+
+    /// Sessions accepted at once.
+    #[arg(long, value_name = "N", env = "WHIPCORD_SESSIONS_MAX", default_value_t = 1000,
+          value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub sessions_max: u32,
+}

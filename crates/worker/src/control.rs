@@ -1,0 +1,339 @@
+//! What can be done to this worker's sessions: made, changed, ended, looked at, drained.
+//!
+//! Everything that needs thought happens here, on tokio; the shard is sent commands that it only carries out. Not here: the
+//! contract's messages (rpc).
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use aws_lc_rs::digest;
+use tokio::sync::{oneshot, watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{info, warn};
+use whipcord_identity::{Epoch, Incarnation, SessionId, StreamName, Ufrag, WorkerId, WorkerNumber, key::IceKeys};
+use whipcord_peer::{Certificate, EndReason};
+use whipcord_proto::worker::Session;
+use whipcord_whip::{
+    Credentials, Negotiated, Offer, Preferences, Refusal,
+    answer::Local,
+    fragment::{self, Fragment},
+    negotiate,
+};
+
+use crate::{
+    random,
+    sessions::{AdmitError, Admitted, Close, Created, Digest, Live, LookUpError, Sessions},
+    shard::{self, Busy, Command},
+    sinks::record::Recorder,
+    snapshot::Info,
+};
+
+/// The only shard there is.
+const SHARD: u8 = 0;
+
+/// What every request needs.
+#[derive(Debug)]
+pub(crate) struct Control {
+    pub(crate) worker: WorkerId,
+    pub(crate) incarnation: Incarnation,
+    /// A [`WorkerNumber`]; redrawn by the report when another incarnation has it.
+    pub(crate) number: AtomicU32,
+    pub(crate) ice_keys: IceKeys,
+    pub(crate) certificate: Certificate,
+    pub(crate) candidates: Vec<SocketAddr>,
+    pub(crate) preferences: Preferences,
+    pub(crate) sessions: Sessions,
+    pub(crate) shard: shard::Handle,
+    pub(crate) recorder: Option<Recorder>,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) shutdown: CancellationToken,
+}
+
+/// A session to be made.
+#[derive(Debug)]
+pub(crate) struct Creation {
+    pub(crate) sid: SessionId,
+    pub(crate) stream: StreamName,
+    pub(crate) epoch: Epoch,
+    /// As received.
+    pub(crate) offer: Vec<u8>,
+    pub(crate) metadata: HashMap<String, String>,
+}
+
+/// What a fragment's sender believes to be the current ICE session.
+#[derive(Debug)]
+pub(crate) enum IfMatch {
+    Any,
+    OneOf(Vec<String>),
+}
+
+/// The answer to an ICE restart.
+#[derive(Debug)]
+pub(crate) struct Restarted {
+    pub(crate) fragment: String,
+    pub(crate) ice_session: String,
+}
+
+/// Why a request is not served.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error("the fragment is for another ICE session than the current one")]
+    OtherIceSession,
+    #[error(transparent)]
+    Admit(#[from] AdmitError),
+    #[error(transparent)]
+    LookUp(#[from] LookUpError),
+    #[error(transparent)]
+    Busy(#[from] Busy),
+}
+
+impl Control {
+    /// Makes a session, or repeats what was answered when this one was made.
+    pub(crate) async fn create(self: &Arc<Self>, creation: Creation) -> Result<Created, Error> {
+        let offer = negotiate::negotiate(&Offer::parse(&creation.offer)?, &self.preferences)?;
+        let sid = creation.sid;
+        match self.sessions.admit(sid, creation.epoch, creation.digest())? {
+            Admitted::Done(created) => Ok(created),
+            Admitted::Same(created) => answered(created).await,
+            Admitted::New(sender) => {
+                let created = sender.subscribe();
+                let control = Arc::clone(self);
+                // A task of its own: a caller that goes away must not leave a session half made.
+                let making = self
+                    .tasks
+                    .spawn(async move { control.make(creation, offer, sender).await });
+                let made = making.await.unwrap_or_else(|_| Err(Busy.into()));
+                if made.is_err() {
+                    self.sessions.abandon(sid);
+                }
+                made?;
+                answered(created).await
+            }
+        }
+    }
+
+    /// Makes an admitted session on the shard, and says so through the channel.
+    async fn make(
+        &self,
+        creation: Creation,
+        offer: Negotiated,
+        sender: watch::Sender<Option<Created>>,
+    ) -> Result<(), Error> {
+        let Creation {
+            sid, stream, metadata, ..
+        } = creation;
+        let started = Instant::now();
+        let recording = self.recorder.as_ref().and_then(|recorder| {
+            let recording = recorder.record(&stream, sid, &offer.sections, started);
+            recording
+                .inspect_err(|error| warn!(%sid, %stream, %error, "the session is not recorded"))
+                .ok()
+        });
+        let (tap, progress) = recording.map(|recording| (recording.tap, recording.progress)).unzip();
+        let info = Arc::new(Info {
+            sid,
+            stream,
+            created_at_ms: unix_ms(),
+            metadata,
+            sections: offer.sections.iter().map(Into::into).collect(),
+            recording: progress,
+        });
+        let origin = u64::from_be_bytes(random::bytes());
+        let (remote, transport) = (offer.remote.clone(), offer.transport.clone());
+        let (reply, answer) = oneshot::channel();
+        let (local, created) = (self.mint(), Arc::clone(&info));
+        let create = shard::Create {
+            info: created,
+            offer,
+            local,
+            origin,
+            tap,
+            started,
+            reply,
+        };
+        self.shard.send(Command::Create(Box::new(create)))?;
+        let answer = answer
+            .await
+            .map_err(|_| Busy)?
+            .map_err(|whipcord_peer::Full| AdmitError::Full)?;
+        info!(%sid, stream = %info.stream, "session created");
+        let created = Created {
+            answer: answer.as_str().to_owned(),
+            ice_session: new_ice_session(),
+        };
+        let ice_session = created.ice_session.clone();
+        self.sessions.establish(Live {
+            info,
+            created: created.clone(),
+            ice_session,
+            remote,
+            transport,
+            origin,
+        });
+        sender.send_replace(Some(created));
+        Ok(())
+    }
+
+    /// Adds candidates or restarts ICE, as the fragment says.
+    pub(crate) fn patch(
+        &self,
+        sid: SessionId,
+        epoch: Epoch,
+        fragment: &[u8],
+        if_match: &IfMatch,
+    ) -> Result<Option<Restarted>, Error> {
+        let fragment = Fragment::parse(fragment)?;
+        self.sessions.with_live(sid, epoch, |live| {
+            if matches!(if_match, IfMatch::OneOf(names) if !names.contains(&live.ice_session)) {
+                return Err(Error::OtherIceSession);
+            }
+            match fragment.request(&live.remote)? {
+                // ICE-lite sends no checks (RFC 8445 §2.5): the encoder's reach us without its candidates.
+                fragment::Request::Trickle => Ok(None),
+                fragment::Request::Restart(remote) => self.restart(live, remote).map(Some),
+            }
+        })
+    }
+
+    /// RFC 9725 §4.3.3.
+    fn restart(&self, live: &mut Live, remote: Credentials) -> Result<Restarted, Error> {
+        let local = self.mint();
+        let ours = Local {
+            credentials: &local,
+            fingerprint: self.certificate.fingerprint(),
+            candidates: &self.candidates,
+            origin: live.origin,
+        };
+        let fragment = fragment::restart_answer(&live.transport, &ours);
+        self.shard.send(Command::Restart {
+            sid: live.info.sid,
+            remote: remote.clone(),
+            local,
+        })?;
+        live.remote = remote;
+        live.ice_session = new_ice_session();
+        Ok(Restarted {
+            fragment,
+            ice_session: live.ice_session.clone(),
+        })
+    }
+
+    /// Ends a session. One that ended within the last minute is found, too.
+    pub(crate) async fn close(&self, sid: SessionId, epoch: Epoch, reason: EndReason) -> Result<(), Error> {
+        loop {
+            match self.sessions.close(sid, epoch)? {
+                Close::Over => return Ok(()),
+                Close::Now => return Ok(self.shard.send_surely(Command::Close { sid, reason }).await?),
+                // Made or not, it is settled when the channel says so or closes.
+                Close::After(mut created) => {
+                    if created.wait_for(Option::is_some).await.is_err() {
+                        return Err(LookUpError::NotFound.into());
+                    }
+                }
+            }
+        }
+    }
+
+    /// One session's state, also for a minute after its end.
+    pub(crate) async fn get(&self, sid: SessionId) -> Result<Session, Error> {
+        let mut changes = self.sessions.changes();
+        loop {
+            if let Some(last) = self.sessions.ended(sid) {
+                return Ok(last);
+            }
+            let info = self.sessions.info(sid).ok_or(LookUpError::NotFound)?;
+            if let Some((_, snapshot)) = self.shard.snapshots(vec![sid]).await?.pop() {
+                return Ok(snapshot.to_message(&info));
+            }
+            // The shard has ended it, and that is on its way here.
+            changes.changed().await.map_err(|_| Busy)?;
+        }
+    }
+
+    /// At most `limit` live sessions after `after`, and the id to go on from if there are more.
+    pub(crate) async fn list(
+        &self,
+        after: Option<SessionId>,
+        limit: usize,
+    ) -> Result<(Vec<Session>, Option<SessionId>), Error> {
+        let (infos, more) = self.sessions.page(after, limit);
+        let next = infos.last().filter(|_| more).map(|info| info.sid);
+        let snapshots = self
+            .shard
+            .snapshots(infos.iter().map(|info| info.sid).collect())
+            .await?;
+        let infos: HashMap<SessionId, Arc<Info>> = infos.into_iter().map(|info| (info.sid, info)).collect();
+        let sessions = snapshots
+            .iter()
+            .filter_map(|(sid, snapshot)| Some(snapshot.to_message(infos.get(sid)?)));
+        Ok((sessions.collect(), next))
+    }
+
+    /// Admits no more; ends those that are left at the deadline. Returns how many live now.
+    pub(crate) fn drain(self: &Arc<Self>, deadline: Duration) -> usize {
+        let sessions = self.sessions.drain();
+        info!(sessions, deadline_seconds = deadline.as_secs(), "draining");
+        let control = Arc::clone(self);
+        self.tasks.spawn(async move {
+            // At shutdown they are ended anyway.
+            let waited = control.shutdown.run_until_cancelled(tokio::time::sleep(deadline)).await;
+            if waited.is_some() {
+                control.end_all().await;
+            }
+        });
+        sessions
+    }
+
+    async fn end_all(&self) {
+        for (sid, epoch) in self.sessions.all() {
+            // One that has ended meanwhile is what was wanted.
+            let _ = self.close(sid, epoch, EndReason::Drained).await;
+        }
+    }
+
+    /// Our credentials for a new ICE session.
+    fn mint(&self) -> Credentials {
+        let number = WorkerNumber::new(self.number.load(Ordering::Relaxed));
+        let ufrag = Ufrag::mint(&self.ice_keys, number, SHARD, random::bytes());
+        Credentials {
+            ufrag: ufrag.to_string(),
+            pwd: ufrag.password(&self.ice_keys),
+        }
+    }
+}
+
+impl Creation {
+    fn digest(&self) -> Digest {
+        let mut context = digest::Context::new(&digest::SHA256);
+        context.update(self.stream.as_str().as_bytes());
+        // No stream has it in its name.
+        context.update(b"\n");
+        context.update(&self.offer);
+        context.finish().as_ref().try_into().expect("SHA-256 has 32 bytes")
+    }
+}
+
+async fn answered(mut created: watch::Receiver<Option<Created>>) -> Result<Created, Error> {
+    let created = created.wait_for(Option::is_some).await.map_err(|_| Busy)?;
+    Ok(created.clone().ok_or(Busy)?)
+}
+
+/// 128 random bits: an ICE session's name, which becomes an entity-tag.
+fn new_ice_session() -> String {
+    format!("{:032x}", u128::from_be_bytes(random::bytes()))
+}
+
+fn unix_ms() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as u64)
+}

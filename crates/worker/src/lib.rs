@@ -1,0 +1,26 @@
+//! Owns peer connections: the shard that moves datagrams, the sessions, and what becomes of the media.
+//!
+//! It must not know Redis, Kubernetes, or an end user's bearer token.
+//!
+//! Threads: the shard (one; packets, sessions' protocol state, no lock and no allocation per packet), the recorder's writers
+//! (files), and tasks on the caller's tokio runtime (RPC, the journal's log lines, the report to the directory). What they
+//! share are bounded queues.
+
+mod advertise;
+mod config;
+mod control;
+mod journal;
+mod random;
+mod report;
+mod rpc;
+mod sessions;
+mod shard;
+mod sinks;
+mod snapshot;
+mod tap;
+mod worker;
+
+pub use advertise::Error as AdvertiseError;
+pub use config::Config;
+pub use rpc::Service;
+pub use worker::{Identity, StartError, Worker};

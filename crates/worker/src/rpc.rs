@@ -1,0 +1,178 @@
+//! WorkerService: parse, one call, render.
+
+mod status;
+
+use std::{sync::Arc, time::Duration};
+
+use tonic::{Request, Response, Status};
+use whipcord_identity::{Epoch, SessionId};
+use whipcord_peer::EndReason;
+use whipcord_proto::{
+    convert,
+    worker::{
+        CreateSessionRequest, CreateSessionResponse, DeleteReason, DeleteSessionRequest, DeleteSessionResponse,
+        DrainRequest, DrainResponse, GetSessionRequest, GetSessionResponse, IceRestart, ListSessionsRequest,
+        ListSessionsResponse, Owner, PatchSessionRequest, PatchSessionResponse, worker_service_server::WorkerService,
+    },
+};
+
+use crate::{
+    control::{Control, Creation, IfMatch, Restarted},
+    sessions::Created,
+};
+use status::Error;
+
+/// The contract's limit for the query parameters of a POST.
+const METADATA_BYTES_MAX: usize = 8192;
+
+/// Sessions in one page of a list: with some 700 bytes each, below tonic's 4 MiB for a message.
+const PAGE_MAX: usize = 1000;
+
+/// The service over this worker's sessions. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Service(Arc<Control>);
+
+impl Service {
+    pub(crate) fn new(control: Arc<Control>) -> Self {
+        Self(control)
+    }
+
+    /// The request's owner must be this incarnation; returns the epoch it names.
+    fn check_owner(&self, owner: Option<Owner>) -> Result<Epoch, Error> {
+        let owner = convert::owner(owner)?;
+        if owner.worker == self.0.worker && owner.incarnation == self.0.incarnation {
+            Ok(owner.epoch)
+        } else {
+            Err(Error::OtherOwner)
+        }
+    }
+
+    fn creation(&self, request: CreateSessionRequest) -> Result<Creation, Error> {
+        let CreateSessionRequest {
+            session_id,
+            stream,
+            offer,
+            owner,
+            metadata,
+        } = request;
+        if metadata
+            .iter()
+            .map(|(key, value)| key.len() + value.len())
+            .sum::<usize>()
+            > METADATA_BYTES_MAX
+        {
+            return Err(Error::Metadata);
+        }
+        Ok(Creation {
+            epoch: self.check_owner(owner)?,
+            sid: convert::session_id(&session_id)?,
+            stream: convert::stream(&stream)?,
+            offer,
+            metadata,
+        })
+    }
+
+    fn patch(&self, request: PatchSessionRequest) -> Result<Option<Restarted>, Error> {
+        let PatchSessionRequest {
+            session_id,
+            owner,
+            fragment,
+            if_match,
+            match_any,
+        } = request;
+        let epoch = self.check_owner(owner)?;
+        let sid = convert::session_id(&session_id)?;
+        let if_match = if match_any {
+            IfMatch::Any
+        } else {
+            IfMatch::OneOf(if_match)
+        };
+        Ok(self.0.patch(sid, epoch, &fragment, &if_match)?)
+    }
+
+    async fn delete(&self, request: DeleteSessionRequest) -> Result<(), Error> {
+        let reason = end_reason(request.reason());
+        let epoch = self.check_owner(request.owner)?;
+        Ok(self
+            .0
+            .close(convert::session_id(&request.session_id)?, epoch, reason)
+            .await?)
+    }
+
+    async fn list(&self, request: ListSessionsRequest) -> Result<ListSessionsResponse, Error> {
+        let after = match request.page_token.as_str() {
+            "" => None,
+            token => Some(token.parse::<SessionId>().map_err(|_| Error::PageToken)?),
+        };
+        let limit = match request.page_size as usize {
+            0 => PAGE_MAX,
+            size => size.min(PAGE_MAX),
+        };
+        let (sessions, next) = self.0.list(after, limit).await?;
+        let next_page_token = next.map_or_else(String::new, |sid| sid.to_string());
+        Ok(ListSessionsResponse {
+            sessions,
+            next_page_token,
+        })
+    }
+}
+
+#[tonic::async_trait]
+impl WorkerService for Service {
+    async fn create_session(
+        &self,
+        request: Request<CreateSessionRequest>,
+    ) -> Result<Response<CreateSessionResponse>, Status> {
+        let creation = self.creation(request.into_inner())?;
+        let Created { answer, ice_session } = self.0.create(creation).await.map_err(Error::from)?;
+        Ok(Response::new(CreateSessionResponse { answer, ice_session }))
+    }
+
+    async fn patch_session(
+        &self,
+        request: Request<PatchSessionRequest>,
+    ) -> Result<Response<PatchSessionResponse>, Status> {
+        let restarted = self.patch(request.into_inner())?;
+        let restart = restarted.map(|Restarted { fragment, ice_session }| IceRestart { fragment, ice_session });
+        Ok(Response::new(PatchSessionResponse { restart }))
+    }
+
+    async fn delete_session(
+        &self,
+        request: Request<DeleteSessionRequest>,
+    ) -> Result<Response<DeleteSessionResponse>, Status> {
+        self.delete(request.into_inner()).await?;
+        Ok(Response::new(DeleteSessionResponse {}))
+    }
+
+    async fn get_session(&self, request: Request<GetSessionRequest>) -> Result<Response<GetSessionResponse>, Status> {
+        let sid = convert::session_id(&request.into_inner().session_id)?;
+        let session = self.0.get(sid).await.map_err(Error::from)?;
+        Ok(Response::new(GetSessionResponse { session: Some(session) }))
+    }
+
+    async fn list_sessions(
+        &self,
+        request: Request<ListSessionsRequest>,
+    ) -> Result<Response<ListSessionsResponse>, Status> {
+        Ok(Response::new(self.list(request.into_inner()).await?))
+    }
+
+    async fn drain(&self, request: Request<DrainRequest>) -> Result<Response<DrainResponse>, Status> {
+        let sessions = self
+            .0
+            .drain(Duration::from_secs(request.into_inner().deadline_seconds.into()));
+        Ok(Response::new(DrainResponse {
+            sessions: u32::try_from(sessions).unwrap_or(u32::MAX),
+        }))
+    }
+}
+
+fn end_reason(reason: DeleteReason) -> EndReason {
+    match reason {
+        DeleteReason::Unspecified | DeleteReason::Client => EndReason::Deleted,
+        DeleteReason::Replaced => EndReason::Replaced,
+        DeleteReason::Operator => EndReason::Operator,
+        DeleteReason::Abandoned => EndReason::Abandoned,
+    }
+}

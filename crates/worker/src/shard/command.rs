@@ -1,0 +1,87 @@
+//! What the rest of the worker asks of a shard.
+
+use std::{sync::Arc, time::Instant};
+
+use mio::Waker;
+use tokio::sync::{mpsc, oneshot};
+use whipcord_identity::SessionId;
+use whipcord_peer::{EndReason, Full};
+use whipcord_whip::{Answer, Credentials, Negotiated};
+
+use crate::{
+    snapshot::{Info, Snapshot},
+    tap::Tap,
+};
+
+#[derive(Debug)]
+pub(crate) enum Command {
+    Create(Box<Create>),
+    /// New ICE credentials; nothing if the session is gone.
+    Restart {
+        sid: SessionId,
+        remote: Credentials,
+        local: Credentials,
+    },
+    Close {
+        sid: SessionId,
+        reason: EndReason,
+    },
+    /// The state of those that live.
+    Snapshots {
+        sids: Vec<SessionId>,
+        reply: oneshot::Sender<Vec<(SessionId, Snapshot)>>,
+    },
+    /// End every session and then the thread.
+    Stop,
+}
+
+/// A session to be made of an offer that was parsed and negotiated elsewhere: the shard only inserts.
+#[derive(Debug)]
+pub(crate) struct Create {
+    pub(crate) info: Arc<Info>,
+    pub(crate) offer: Negotiated,
+    pub(crate) local: Credentials,
+    /// The answer's `o=` id.
+    pub(crate) origin: u64,
+    pub(crate) tap: Option<Tap>,
+    /// When the session's arrival times begin.
+    pub(crate) started: Instant,
+    pub(crate) reply: oneshot::Sender<Result<Answer, Full>>,
+}
+
+/// The way to a shard. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Handle {
+    commands: mpsc::Sender<Command>,
+    waker: Arc<Waker>,
+}
+
+/// The shard has more to do than it may put off, or is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the worker is overloaded or stopping")]
+pub(crate) struct Busy;
+
+impl Handle {
+    pub(super) fn new(commands: mpsc::Sender<Command>, waker: Arc<Waker>) -> Self {
+        Self { commands, waker }
+    }
+
+    /// Does not wait. Commands are worked off in the order in which they were sent.
+    pub(crate) fn send(&self, command: Command) -> Result<(), Busy> {
+        self.commands.try_send(command).map_err(|_| Busy)?;
+        self.waker.wake().map_err(|_| Busy)
+    }
+
+    /// Waits for room: for the commands that must arrive.
+    pub(crate) async fn send_surely(&self, command: Command) -> Result<(), Busy> {
+        self.commands.send(command).await.map_err(|_| Busy)?;
+        self.waker.wake().map_err(|_| Busy)
+    }
+
+    /// The state of those of `sids` that live.
+    pub(crate) async fn snapshots(&self, sids: Vec<SessionId>) -> Result<Vec<(SessionId, Snapshot)>, Busy> {
+        let (reply, snapshots) = oneshot::channel();
+        self.send(Command::Snapshots { sids, reply })?;
+        snapshots.await.map_err(|_| Busy)
+    }
+}

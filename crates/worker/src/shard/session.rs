@@ -1,0 +1,228 @@
+//! What the shard knows of its sessions, beside the Mux: where their media goes, and their state.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use whipcord_identity::SessionId;
+use whipcord_peer::{Event, Mux, Packet, SessionKey, Stats, event::TrackId};
+
+use super::bit;
+use crate::{
+    journal::Journal,
+    snapshot::{Info, Snapshot},
+    tap::{Pushed, Tap},
+};
+
+/// The shard's sessions.
+#[derive(Debug, Default)]
+pub(super) struct Sessions {
+    by_key: HashMap<SessionKey, Session, BuildHasherDefault<KeyHasher>>,
+    by_sid: HashMap<SessionId, SessionKey>,
+}
+
+#[derive(Debug)]
+pub(super) struct Session {
+    info: Arc<Info>,
+    journal: Journal,
+    tap: Option<Tap>,
+    started: Instant,
+    /// Bit n: track n has been announced to the tap.
+    announced: u32,
+    /// The Mux's figures when they were last asked for; it forgets them with the session.
+    stats: Stats,
+    packets: u64,
+    bytes: u64,
+    rate: Rate,
+}
+
+/// Bytes per second, looked at once a second.
+#[derive(Clone, Copy, Debug)]
+struct Rate {
+    since: Instant,
+    bytes: u64,
+    bps: u64,
+}
+
+impl Sessions {
+    pub(super) fn insert(&mut self, key: SessionKey, session: Session) {
+        self.by_sid.insert(session.info.sid, key);
+        self.by_key.insert(key, session);
+    }
+
+    pub(super) fn remove(&mut self, key: SessionKey) -> Option<Session> {
+        let session = self.by_key.remove(&key)?;
+        self.by_sid.remove(&session.info.sid);
+        Some(session)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_key.is_empty()
+    }
+
+    pub(super) fn key(&self, sid: SessionId) -> Option<SessionKey> {
+        self.by_sid.get(&sid).copied()
+    }
+
+    pub(super) fn keys(&self) -> Vec<SessionKey> {
+        self.by_key.keys().copied().collect()
+    }
+
+    pub(super) fn get_mut(&mut self, key: SessionKey) -> Option<&mut Session> {
+        self.by_key.get_mut(&key)
+    }
+
+    /// Whether the track's announcement has been seen; a packet must not overtake it.
+    #[inline]
+    pub(super) fn knows(&self, key: SessionKey, track: TrackId) -> bool {
+        self.by_key
+            .get(&key)
+            .is_some_and(|session| session.announced & bit(track) != 0)
+    }
+
+    /// One packet to the session's sinks. True if one needs a keyframe now, because it lost packets before.
+    #[inline]
+    pub(super) fn media(&mut self, key: SessionKey, packet: &Packet<'_>, arrival: Instant) -> bool {
+        let Some(session) = self.by_key.get_mut(&key) else {
+            return false;
+        };
+        session.packets += 1;
+        session.bytes += packet.payload.len() as u64;
+        let age = arrival.saturating_duration_since(session.started);
+        session
+            .tap
+            .as_mut()
+            .is_some_and(|tap| tap.push(packet, age) == Pushed::Resumed)
+    }
+
+    pub(super) fn keyframe_requests(&mut self, key: SessionKey) -> impl Iterator<Item = TrackId> + use<> {
+        let tap = self.by_key.get_mut(&key).and_then(|session| session.tap.as_mut());
+        tap.map(Tap::take_keyframe_requests).into_iter().flatten()
+    }
+
+    /// Once a second.
+    pub(super) fn tick(&mut self, now: Instant, mux: &Mux) {
+        for (key, session) in &mut self.by_key {
+            session.rate.look(now, session.bytes);
+            session.count(*key, mux);
+        }
+    }
+
+    /// Takes the Mux's figures over, before the session ends.
+    pub(super) fn count(&mut self, key: SessionKey, mux: &Mux) {
+        if let Some(session) = self.by_key.get_mut(&key) {
+            session.count(key, mux);
+        }
+    }
+
+    pub(super) fn snapshot(&mut self, sid: SessionId, now: Instant, mux: &Mux) -> Option<(SessionId, Snapshot)> {
+        let key = self.key(sid)?;
+        let session = self.by_key.get_mut(&key)?;
+        session.count(key, mux);
+        Some((sid, session.snapshot(now)))
+    }
+}
+
+impl Session {
+    pub(super) fn new(info: Arc<Info>, tap: Option<Tap>, started: Instant) -> Self {
+        Self {
+            info,
+            journal: Journal::default(),
+            tap,
+            started,
+            announced: 0,
+            stats: Stats::default(),
+            packets: 0,
+            bytes: 0,
+            rate: Rate {
+                since: started,
+                bytes: 0,
+                bps: 0,
+            },
+        }
+    }
+
+    pub(super) fn info(&self) -> &Arc<Info> {
+        &self.info
+    }
+
+    pub(super) fn apply(&mut self, event: &Event, now: Instant) {
+        self.journal.apply(event);
+        match event {
+            Event::Track { track, mid, rid, .. } => {
+                self.announced |= bit(*track);
+                let place = self.info.place_of(mid, rid.as_deref());
+                if let (Some(tap), Some((section, layer))) = (&mut self.tap, place) {
+                    tap.announce(*track, section, layer);
+                }
+            }
+            Event::SenderReport { track, ntp, timestamp } => {
+                let age = now.saturating_duration_since(self.started);
+                if let Some(tap) = &mut self.tap {
+                    tap.sender_report(*track, *ntp, *timestamp, age);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The last that is known of it. Its taps end with it.
+    pub(super) fn end(mut self, now: Instant) -> (Arc<Info>, Snapshot) {
+        self.rate.bps = 0;
+        // The Mux's figures may be up to a second old, these are not.
+        self.stats.packets = self.stats.packets.max(self.packets);
+        self.stats.bytes = self.stats.bytes.max(self.bytes);
+        let last = self.snapshot(now);
+        (self.info, last)
+    }
+
+    fn count(&mut self, key: SessionKey, mux: &Mux) {
+        if let Some(stats) = mux.stats(key) {
+            self.stats = stats;
+        }
+    }
+
+    fn snapshot(&self, now: Instant) -> Snapshot {
+        Snapshot {
+            journal: self.journal.clone(),
+            stats: self.stats.clone(),
+            bitrate_bps: self.rate.bps,
+            recording_packets_lost: self.tap.as_ref().map_or(0, Tap::packets_lost),
+            age: now.saturating_duration_since(self.started),
+        }
+    }
+}
+
+impl Rate {
+    fn look(&mut self, now: Instant, bytes: u64) {
+        let elapsed = now.saturating_duration_since(self.since);
+        if elapsed < Duration::from_millis(1) {
+            return;
+        }
+        self.bps = ((bytes - self.bytes) as f64 * 8.0 / elapsed.as_secs_f64()) as u64;
+        self.since = now;
+        self.bytes = bytes;
+    }
+}
+
+/// Keys are ours, not an attacker's, so one multiplication spreads them well enough for a look-up per packet.
+#[derive(Debug, Default)]
+struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u32(u32::from(*byte)));
+    }
+
+    fn write_u32(&mut self, word: u32) {
+        // 2^64 divided by the golden ratio: it sends neighbours far apart.
+        self.0 = (self.0.rotate_left(32) ^ u64::from(word)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0.rotate_left(26)
+    }
+}

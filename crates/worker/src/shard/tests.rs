@@ -1,0 +1,152 @@
+use std::collections::HashMap;
+
+use tokio::sync::oneshot;
+use whipcord_identity::SessionId;
+use whipcord_udp::Options;
+use whipcord_whip::{Credentials, Offer, Preferences, negotiate};
+
+use super::*;
+use crate::snapshot::{Info, Snapshot};
+
+const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n\
+    c=IN IP4 0.0.0.0\r\na=mid:0\r\na=sendonly\r\na=rtcp-mux\r\na=ice-ufrag:abcd\r\na=ice-pwd:aaaaaaaaaaaaaaaaaaaaaa\r\n\
+    a=fingerprint:sha-256 00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF\r\n\
+    a=setup:active\r\na=rtpmap:111 opus/48000/2\r\n";
+
+/// A shard without its thread: the test takes the turns.
+struct Bench {
+    shard: Shard,
+    commands: mpsc::Sender<Command>,
+    notices: mpsc::Receiver<Notice>,
+}
+
+impl Bench {
+    fn new(sessions_max: usize) -> Self {
+        let (sender, notices) = mpsc::channel(NOTICES_MAX);
+        let setup = Setup {
+            socket: Socket::bind("127.0.0.1:0".parse().unwrap(), Options::default()).unwrap(),
+            certificate: Certificate::generate().unwrap(),
+            candidates: vec!["127.0.0.1:1".parse().unwrap()],
+            sessions_max,
+            notices: sender,
+        };
+        let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
+        Self {
+            shard: Shard::new(Poll::new().unwrap(), receiver, setup),
+            commands,
+            notices,
+        }
+    }
+
+    fn create(&mut self, number: u8) -> bool {
+        let info = Info {
+            sid: SessionId::new([number; 16]),
+            stream: "cam".parse().unwrap(),
+            created_at_ms: 0,
+            metadata: HashMap::new(),
+            sections: Vec::new(),
+            recording: None,
+        };
+        let offer = Offer::parse(OFFER.as_bytes()).unwrap();
+        let (reply, mut answer) = oneshot::channel();
+        let create = Create {
+            info: Arc::new(info),
+            offer: negotiate::negotiate(&offer, &Preferences::default()).unwrap(),
+            local: Credentials {
+                ufrag: format!("ufrag{number}"),
+                pwd: "p".repeat(24),
+            },
+            origin: 1,
+            tap: None,
+            started: Instant::now(),
+            reply,
+        };
+        self.commands.try_send(Command::Create(Box::new(create))).unwrap();
+        self.shard.turn();
+        answer.try_recv().unwrap().is_ok()
+    }
+
+    fn snapshots(&mut self, numbers: &[u8]) -> Vec<(SessionId, Snapshot)> {
+        let sids = numbers.iter().map(|number| SessionId::new([*number; 16])).collect();
+        let (reply, mut snapshots) = oneshot::channel();
+        self.commands.try_send(Command::Snapshots { sids, reply }).unwrap();
+        self.shard.turn();
+        snapshots.try_recv().unwrap()
+    }
+
+    /// Reasons of the sessions that ended, and how many faults were told of.
+    fn notices(&mut self) -> (Vec<EndReason>, usize) {
+        let (mut ends, mut faults) = (Vec::new(), 0);
+        while let Ok(notice) = self.notices.try_recv() {
+            match notice {
+                Notice::Ended { last, .. } => ends.extend(last.journal.end),
+                Notice::Fault { .. } => faults += 1,
+                Notice::Event { .. } | Notice::Dropped { .. } | Notice::Lost { .. } => {}
+            }
+        }
+        (ends, faults)
+    }
+}
+
+#[test]
+fn a_panic_outside_any_session_ends_none() {
+    let mut bench = Bench::new(2);
+    assert!(bench.create(1));
+    assert_eq!(bench.shard.on_panic(&"a defect"), Turn::Busy);
+    assert_eq!(bench.snapshots(&[1, 2]).len(), 1);
+    assert_eq!(bench.notices(), (vec![], 1));
+}
+
+#[test]
+fn panics_without_end_end_every_session_and_then_new_ones_are_served() {
+    let mut bench = Bench::new(2);
+    assert!(bench.create(1) && bench.create(2));
+    assert!(!bench.create(3), "full");
+    (0..FAULTS_MAX).for_each(|_| _ = bench.shard.on_panic(&"a defect"));
+    assert_eq!(bench.snapshots(&[1, 2]).len(), 0);
+    assert_eq!(bench.notices(), (vec![EndReason::Fault; 2], FAULTS_MAX as usize));
+    assert!(bench.create(3) && bench.create(4));
+}
+
+#[test]
+fn what_belongs_to_no_session_is_said_once_a_minute() {
+    let mut bench = Bench::new(1);
+    let start = Instant::now();
+    let said = |bench: &mut Bench, seconds| {
+        let client = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.send_to(b"garbage", bench.shard.socket.local_address()).unwrap();
+        bench.shard.turn();
+        bench.shard.tell_dropped(start + Duration::from_secs(seconds));
+        match bench.notices.try_recv() {
+            Ok(Notice::Dropped { strays, .. }) => Some(strays.total()),
+            _ => None,
+        }
+    };
+    assert_eq!(
+        [0, 1, 59, 60].map(|seconds| said(&mut bench, seconds)),
+        [Some(1), None, None, Some(4)]
+    );
+}
+
+#[test]
+fn commands_are_worked_off_some_at_a_time() {
+    let mut bench = Bench::new(1);
+    for _ in 0..=COMMANDS_PER_TURN {
+        let close = Command::Close {
+            sid: SessionId::new([0; 16]),
+            reason: EndReason::Deleted,
+        };
+        bench.commands.try_send(close).unwrap();
+    }
+    assert_eq!(bench.shard.turn(), Turn::Busy);
+    assert_eq!(bench.shard.turn(), Turn::Idle);
+    bench.commands.try_send(Command::Stop).unwrap();
+    assert_eq!(bench.shard.turn(), Turn::Stop);
+}
+
+#[test]
+fn a_panics_text_is_kept_for_the_log() {
+    assert_eq!(message_of(&"text"), "text");
+    assert_eq!(message_of(&String::from("text")), "text");
+    assert_eq!(message_of(&7), "a panic without a message");
+}

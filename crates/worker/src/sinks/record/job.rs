@@ -1,0 +1,323 @@
+//! One recording: from its feed, through the muxer, into its file.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tracing::{info, warn};
+use whipcord_media::{Recording, RtpPacket, SenderReport};
+use whipcord_peer::event::TrackId;
+use whipcord_whip::{Kind, Section};
+
+use super::{
+    file::File,
+    layers::{Held, Layers, Verdict},
+    progress::Progress,
+};
+use crate::tap::{Feed, Item};
+
+/// How long a disk that refused bytes is left alone.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// A recording and where it stands.
+#[derive(Debug)]
+pub(super) struct Job {
+    feed: Feed,
+    sink: Sink,
+    file: File,
+    disk: Disk,
+    /// Bytes that the disk refused. Nothing is added to them: while they wait, media is dropped and counted.
+    unwritten: Vec<u8>,
+    /// When arrival times begin.
+    started: Instant,
+}
+
+/// The muxer, and which tracks go into it.
+#[derive(Debug)]
+struct Sink {
+    recording: Recording,
+    /// By the recording's track, which is the offer's section.
+    sections: Vec<(Kind, Layers)>,
+    progress: Arc<Progress>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Disk {
+    Good,
+    /// It was said once, and is not again until the disk recovers.
+    Failing {
+        retry: Instant,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Going {
+    On,
+    Done,
+}
+
+impl Job {
+    pub(super) fn new(
+        feed: Feed,
+        recording: Recording,
+        sections: &[Section],
+        file: File,
+        progress: Arc<Progress>,
+        started: Instant,
+    ) -> Self {
+        let sections = sections
+            .iter()
+            .map(|section| (section.kind, Layers::new(section.rids.len() > 1)))
+            .collect();
+        let sink = Sink {
+            recording,
+            sections,
+            progress,
+        };
+        Self {
+            feed,
+            sink,
+            file,
+            disk: Disk::Good,
+            unwritten: Vec::new(),
+            started,
+        }
+    }
+
+    pub(super) fn path(&self) -> &str {
+        self.sink.progress.path()
+    }
+
+    /// Takes what has arrived, writes what can be written.
+    pub(super) fn step(&mut self, now: Instant) -> Going {
+        let age = now.saturating_duration_since(self.started);
+        // Before the feed is read: what was written before its end is then read, too.
+        let closed = self.feed.is_closed();
+        if let Disk::Failing { retry } = self.disk
+            && (now >= retry || closed)
+        {
+            self.retry(now);
+        }
+        match self.disk {
+            Disk::Good => self.record(now, age, closed),
+            Disk::Failing { .. } => self.drop_media(),
+        }
+        match closed {
+            true => Going::Done,
+            false => Going::On,
+        }
+    }
+
+    fn record(&mut self, now: Instant, age: Duration, last: bool) {
+        while let Some(item) = self.feed.pop() {
+            self.sink.take(item);
+        }
+        self.sink.choose(age, last);
+        if last {
+            self.sink.recording.finish();
+        } else {
+            self.sink.recording.advance(age);
+        }
+        self.unwritten = self.sink.recording.take_bytes();
+        self.write(now);
+        if let Some(track) = self.sink.recording.take_keyframe_request() {
+            self.request_keyframe(track);
+        }
+        self.sink.report();
+    }
+
+    fn retry(&mut self, now: Instant) {
+        self.write(now);
+        if self.disk == Disk::Good {
+            for track in 0..self.sink.sections.len() {
+                self.sink.recording.gap(track);
+                self.request_keyframe(track);
+            }
+        }
+    }
+
+    /// Appends what waits, whole or not at all.
+    fn write(&mut self, now: Instant) {
+        if self.unwritten.is_empty() {
+            return;
+        }
+        match (self.file.append(&self.unwritten), self.disk) {
+            (Ok(()), disk) => {
+                self.unwritten.clear();
+                self.disk = Disk::Good;
+                self.sink.progress.set_bytes(self.file.length());
+                if disk != Disk::Good {
+                    info!(recording = self.path(), "the recording goes on");
+                }
+            }
+            (Err(error), disk) => {
+                self.disk = Disk::Failing { retry: now + RETRY };
+                if disk == Disk::Good {
+                    warn!(recording = self.path(), %error, "the recording cannot be written and loses media; it is tried again each second");
+                }
+            }
+        }
+    }
+
+    /// The muxer stands still while its bytes cannot leave it.
+    fn drop_media(&mut self) {
+        let mut lost = 0;
+        while let Some(item) = self.feed.pop() {
+            match item {
+                Item::Packet { .. } => lost += 1,
+                Item::Track { .. } => self.sink.take(item),
+                Item::SenderReport { .. } | Item::Gap { .. } => {}
+            }
+        }
+        self.feed.lose(lost);
+    }
+
+    fn request_keyframe(&self, section: usize) {
+        let Some((Kind::Video, layers)) = self.sink.sections.get(section) else {
+            return;
+        };
+        if let Some(track) = layers.chosen() {
+            self.feed.request_keyframe(track);
+        }
+    }
+}
+
+impl Sink {
+    fn take(&mut self, item: Item<'_>) {
+        match item {
+            Item::Track { track, section, .. } => self.announce(track, usize::from(section)),
+            Item::Packet {
+                track,
+                sequence,
+                timestamp,
+                marker,
+                arrival,
+                payload,
+            } => {
+                let Some(section) = self.section_of(track) else { return };
+                let packet = RtpPacket {
+                    track: section,
+                    sequence,
+                    timestamp,
+                    marker,
+                    payload,
+                    arrival,
+                };
+                self.packet(track, packet);
+            }
+            Item::SenderReport {
+                track,
+                ntp,
+                timestamp,
+                arrival,
+            } => {
+                if let Some(section) = self.recorded(track) {
+                    self.recording.sender_report(
+                        section,
+                        SenderReport {
+                            ntp,
+                            timestamp,
+                            arrival,
+                        },
+                    );
+                }
+            }
+            Item::Gap { track } => {
+                if let Some(section) = self.recorded(track) {
+                    self.recording.gap(section);
+                }
+            }
+        }
+    }
+
+    fn announce(&mut self, track: TrackId, section: usize) {
+        let Some((kind, layers)) = self.sections.get_mut(section) else {
+            return;
+        };
+        let before = layers.chosen();
+        layers.announce(track);
+        if before.is_some() && layers.chosen() != before {
+            self.recording.gap(section);
+        }
+        if let (Kind::Video, Some(track)) = (*kind, layers.chosen()) {
+            self.progress.set_video_track(track);
+        }
+    }
+
+    fn packet(&mut self, track: TrackId, packet: RtpPacket<'_>) {
+        let section = packet.track;
+        let layers = &mut self.sections[section].1;
+        match layers.on_packet(track, packet.payload.len(), packet.arrival) {
+            Verdict::Record => self.recording.push(packet),
+            Verdict::Switch => {
+                self.progress.set_video_track(track);
+                self.recording.gap(section);
+                self.recording.push(packet);
+            }
+            Verdict::Hold => {
+                let RtpPacket {
+                    sequence,
+                    timestamp,
+                    marker,
+                    arrival,
+                    ..
+                } = packet;
+                let payload = packet.payload.to_vec();
+                layers.hold(Held {
+                    track,
+                    sequence,
+                    timestamp,
+                    marker,
+                    arrival,
+                    payload,
+                });
+            }
+            Verdict::Skip => {}
+        }
+    }
+
+    /// First choices among layers, where they are due.
+    fn choose(&mut self, age: Duration, last: bool) {
+        for (section, (_, layers)) in self.sections.iter_mut().enumerate() {
+            let held = layers.choose(age, last);
+            if let (Some(track), false) = (layers.chosen(), held.is_empty()) {
+                self.progress.set_video_track(track);
+            }
+            for Held {
+                sequence,
+                timestamp,
+                marker,
+                arrival,
+                payload,
+                ..
+            } in held
+            {
+                let payload = &payload[..];
+                self.recording.push(RtpPacket {
+                    track: section,
+                    sequence,
+                    timestamp,
+                    marker,
+                    payload,
+                    arrival,
+                });
+            }
+        }
+    }
+
+    fn section_of(&self, track: TrackId) -> Option<usize> {
+        self.sections.iter().position(|(_, layers)| layers.has(track))
+    }
+
+    fn recorded(&self, track: TrackId) -> Option<usize> {
+        self.sections
+            .iter()
+            .position(|(_, layers)| layers.chosen() == Some(track))
+    }
+
+    fn report(&self) {
+        self.progress
+            .set_video(self.recording.stats().keyframes, self.recording.picture());
+    }
+}

@@ -1,0 +1,73 @@
+//! How far a recording is: written by its writer, read by whoever asks.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use whipcord_peer::event::TrackId;
+
+/// A recording's figures. Each is its own; together they may be of different moments.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    path: String,
+    bytes: AtomicU64,
+    keyframes: AtomicU64,
+    /// Width in the upper half, height in the lower.
+    picture: AtomicU64,
+    /// The recorded video track's id, plus 1; 0 before it is chosen.
+    video: AtomicU64,
+}
+
+impl Progress {
+    pub(crate) fn new(path: String) -> Self {
+        let zero = AtomicU64::default;
+        Self {
+            path,
+            bytes: zero(),
+            keyframes: zero(),
+            picture: zero(),
+            video: zero(),
+        }
+    }
+
+    /// The file's path below the recordings folder.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Bytes in the file.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Relaxed)
+    }
+
+    pub(crate) fn keyframes(&self) -> u64 {
+        self.keyframes.load(Relaxed)
+    }
+
+    /// Width and height; 0 until a keyframe told.
+    pub(crate) fn picture(&self) -> (u32, u32) {
+        let picture = self.picture.load(Relaxed);
+        ((picture >> 32) as u32, picture as u32)
+    }
+
+    pub(crate) fn video_track(&self) -> Option<TrackId> {
+        self.video
+            .load(Relaxed)
+            .checked_sub(1)
+            .and_then(|id| u8::try_from(id).ok())
+            .map(TrackId)
+    }
+
+    pub(super) fn set_bytes(&self, bytes: u64) {
+        self.bytes.store(bytes, Relaxed);
+    }
+
+    pub(super) fn set_video(&self, keyframes: u64, picture: Option<(u32, u32)>) {
+        self.keyframes.store(keyframes, Relaxed);
+        if let Some((width, height)) = picture {
+            self.picture.store(u64::from(width) << 32 | u64::from(height), Relaxed);
+        }
+    }
+
+    pub(super) fn set_video_track(&self, track: TrackId) {
+        self.video.store(u64::from(track.0) + 1, Relaxed);
+    }
+}

@@ -1,0 +1,350 @@
+//! Media from the shard to one sink of one session: a ring of bytes, bounded, without locks.
+//!
+//! The shard writes and never waits. A sink that does not keep up loses its own packets: they are counted, and the track goes
+//! on with a gap that the sink is told of, so that it resumes at a keyframe. Not here: what a sink does with media.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use rtrb::{Consumer, Producer, RingBuffer};
+use whipcord_peer::{Packet, event::TrackId};
+
+/// 1.3 s of 6 Mbit/s: what a disk may stall for. The memory is taken when media fills it. It bounds the packets too: with
+/// their headers, 37,449.
+pub(crate) const RING_BYTES: usize = 1 << 20;
+
+/// Kept free of packets, so that a track can always be announced: 32 tracks of one header each.
+const RESERVE: usize = 32 * HEADER;
+
+/// Tracks that a tap tells apart: bits of a word. A session has fewer streams.
+const TRACKS_MAX: u8 = 32;
+
+/// The shard's end.
+#[derive(Debug)]
+pub(crate) struct Tap {
+    ring: Producer<u8>,
+    shared: Arc<Shared>,
+    flow: Flow,
+    /// Bit n: the sink has not been told yet that it lost packets of track n.
+    gaps: u32,
+}
+
+/// The sink's end.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    ring: Consumer<u8>,
+    shared: Arc<Shared>,
+    /// Read, while its payload is still being written.
+    header: Option<Header>,
+    payload: Vec<u8>,
+}
+
+/// What travels besides the media.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    packets_lost: AtomicU64,
+    keyframes_wanted: AtomicU32,
+}
+
+/// What a sink reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Item<'a> {
+    /// This track carries the offer's `section`th media section, and of that the `layer`th of its rids.
+    Track { track: TrackId, section: u8, layer: u8 },
+    Packet {
+        track: TrackId,
+        sequence: u64,
+        timestamp: u32,
+        marker: bool,
+        arrival: Duration,
+        payload: &'a [u8],
+    },
+    /// The encoder's clock: NTP time (32.32) of an RTP timestamp.
+    SenderReport {
+        track: TrackId,
+        ntp: u64,
+        timestamp: u32,
+        arrival: Duration,
+    },
+    /// Packets of this track were lost here, before the next one.
+    Gap { track: TrackId },
+}
+
+/// What became of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pushed {
+    Taken,
+    /// Taken, after a gap: the sink needs a keyframe.
+    Resumed,
+    Lost,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flow {
+    Open,
+    /// The ring was full, and is not half empty yet: resuming at the first free byte would only tear the next frame.
+    Skipping,
+}
+
+/// A tap and its feed, over a ring of `bytes`.
+pub(crate) fn tap(bytes: usize) -> (Tap, Feed) {
+    let (producer, consumer) = RingBuffer::new(bytes);
+    let shared = Arc::new(Shared::default());
+    let tap = Tap {
+        ring: producer,
+        shared: Arc::clone(&shared),
+        flow: Flow::Open,
+        gaps: 0,
+    };
+    (
+        tap,
+        Feed {
+            ring: consumer,
+            shared,
+            header: None,
+            payload: Vec::new(),
+        },
+    )
+}
+
+impl Tap {
+    /// One packet; `arrival` since the session's start.
+    pub(crate) fn push(&mut self, packet: &Packet<'_>, arrival: Duration) -> Pushed {
+        let Some(bit) = bit(packet.track) else {
+            return self.lose(0);
+        };
+        let gap = self.gaps & bit != 0;
+        let needed = HEADER * (1 + usize::from(gap)) + packet.payload.len();
+        if !self.has_room(needed) {
+            return self.lose(bit);
+        }
+        if gap {
+            self.write(Header::new(Kind::Gap, packet.track), &[]);
+            self.gaps &= !bit;
+        }
+        let header = Header {
+            detail: [packet.marker.into(), 0],
+            length: packet.payload.len() as u32,
+            timestamp: packet.timestamp,
+            wide: packet.sequence,
+            arrival,
+            ..Header::new(Kind::Packet, packet.track)
+        };
+        self.write(header, packet.payload);
+        if gap { Pushed::Resumed } else { Pushed::Taken }
+    }
+
+    /// A sender report; lost like a packet, but nothing misses it.
+    pub(crate) fn sender_report(&mut self, track: TrackId, ntp: u64, timestamp: u32, arrival: Duration) {
+        if self.has_room(HEADER) {
+            let header = Header {
+                timestamp,
+                wide: ntp,
+                arrival,
+                ..Header::new(Kind::SenderReport, track)
+            };
+            self.write(header, &[]);
+        }
+    }
+
+    /// A track begins, before its first packet.
+    pub(crate) fn announce(&mut self, track: TrackId, section: u8, layer: u8) {
+        if self.free(HEADER) {
+            self.write(
+                Header {
+                    detail: [section, layer],
+                    ..Header::new(Kind::Track, track)
+                },
+                &[],
+            );
+        }
+    }
+
+    /// The tracks for which the sink asked for a keyframe since the last call.
+    pub(crate) fn take_keyframe_requests(&mut self) -> impl Iterator<Item = TrackId> + use<> {
+        let wanted = &self.shared.keyframes_wanted;
+        // A load first: it leaves the cache line shared, and there is hardly ever a request.
+        let bits = if wanted.load(Ordering::Relaxed) == 0 {
+            0
+        } else {
+            wanted.swap(0, Ordering::Relaxed)
+        };
+        (0..TRACKS_MAX)
+            .filter(move |track| bits & (1 << track) != 0)
+            .map(TrackId)
+    }
+
+    pub(crate) fn packets_lost(&self) -> u64 {
+        self.shared.packets_lost.load(Ordering::Relaxed)
+    }
+
+    fn has_room(&mut self, needed: usize) -> bool {
+        if self.flow == Flow::Skipping && !self.free(self.ring.buffer().capacity() / 2) {
+            return false;
+        }
+        self.flow = if self.free(needed + RESERVE) {
+            Flow::Open
+        } else {
+            Flow::Skipping
+        };
+        self.flow == Flow::Open
+    }
+
+    fn free(&self, bytes: usize) -> bool {
+        self.ring.cached_slots() >= bytes || self.ring.slots() >= bytes
+    }
+
+    fn lose(&mut self, bit: u32) -> Pushed {
+        self.gaps |= bit;
+        self.shared.packets_lost.fetch_add(1, Ordering::Relaxed);
+        Pushed::Lost
+    }
+
+    fn write(&mut self, header: Header, payload: &[u8]) {
+        let written = self.ring.push_entire_slice(&header.encode());
+        debug_assert!(written.is_ok(), "room was checked");
+        let written = self.ring.push_entire_slice(payload);
+        debug_assert!(written.is_ok(), "room was checked");
+    }
+}
+
+impl Feed {
+    /// The next item, if it has arrived whole.
+    pub(crate) fn pop(&mut self) -> Option<Item<'_>> {
+        if self.header.is_none() {
+            let mut bytes = [0; HEADER];
+            self.ring.pop_entire_slice(&mut bytes).ok()?;
+            self.header = Some(Header::decode(&bytes));
+        }
+        let length = self.header.as_ref()?.length as usize;
+        self.payload.resize(length, 0);
+        self.ring.pop_entire_slice(&mut self.payload).ok()?;
+        Some(self.header.take()?.item(&self.payload))
+    }
+
+    /// Whether the shard has dropped its end. To be asked before the last `pop`.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.ring.is_abandoned()
+    }
+
+    pub(crate) fn request_keyframe(&self, track: TrackId) {
+        if let Some(bit) = bit(track) {
+            self.shared.keyframes_wanted.fetch_or(bit, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts packets that the sink itself could not use.
+    pub(crate) fn lose(&self, packets: u64) {
+        self.shared.packets_lost.fetch_add(packets, Ordering::Relaxed);
+    }
+}
+
+fn bit(track: TrackId) -> Option<u32> {
+    (track.0 < TRACKS_MAX).then(|| 1 << track.0)
+}
+
+/// Encoded as `kind 1 | track 1 | detail 2 | length 4 | timestamp 4 | wide 8 | arrival, ns 8`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Header {
+    kind: Kind,
+    track: TrackId,
+    /// A packet's marker; a track's section and layer.
+    detail: [u8; 2],
+    /// Payload bytes that follow.
+    length: u32,
+    timestamp: u32,
+    /// Sequence number, or NTP time.
+    wide: u64,
+    arrival: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Track,
+    Packet,
+    SenderReport,
+    Gap,
+}
+
+const HEADER: usize = 28;
+
+impl Header {
+    fn new(kind: Kind, track: TrackId) -> Self {
+        Self {
+            kind,
+            track,
+            detail: [0; 2],
+            length: 0,
+            timestamp: 0,
+            wide: 0,
+            arrival: Duration::ZERO,
+        }
+    }
+
+    fn encode(&self) -> [u8; HEADER] {
+        let mut bytes = [0; HEADER];
+        bytes[0] = self.kind as u8;
+        bytes[1] = self.track.0;
+        bytes[2..4].copy_from_slice(&self.detail);
+        bytes[4..8].copy_from_slice(&self.length.to_le_bytes());
+        bytes[8..12].copy_from_slice(&self.timestamp.to_le_bytes());
+        bytes[12..20].copy_from_slice(&self.wide.to_le_bytes());
+        // 2^64 ns are 584 years.
+        bytes[20..28].copy_from_slice(&(self.arrival.as_nanos() as u64).to_le_bytes());
+        bytes
+    }
+
+    fn decode(bytes: &[u8; HEADER]) -> Self {
+        let word = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
+        let wide = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
+        Self {
+            kind: [Kind::Track, Kind::Packet, Kind::SenderReport, Kind::Gap][usize::from(bytes[0] & 3)],
+            track: TrackId(bytes[1]),
+            detail: [bytes[2], bytes[3]],
+            length: word(4),
+            timestamp: word(8),
+            wide: wide(12),
+            arrival: Duration::from_nanos(wide(20)),
+        }
+    }
+
+    fn item<'a>(&self, payload: &'a [u8]) -> Item<'a> {
+        let Self {
+            track,
+            timestamp,
+            arrival,
+            wide,
+            ..
+        } = *self;
+        match self.kind {
+            Kind::Track => Item::Track {
+                track,
+                section: self.detail[0],
+                layer: self.detail[1],
+            },
+            Kind::Packet => Item::Packet {
+                track,
+                sequence: wide,
+                timestamp,
+                marker: self.detail[0] != 0,
+                arrival,
+                payload,
+            },
+            Kind::SenderReport => Item::SenderReport {
+                track,
+                ntp: wide,
+                timestamp,
+                arrival,
+            },
+            Kind::Gap => Item::Gap { track },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

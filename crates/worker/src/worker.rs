@@ -1,0 +1,256 @@
+//! The role as a whole: what starts, in which order it ends.
+
+use std::{
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicU32},
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::{mpsc, watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::transport::Channel;
+use tracing::{error, info, warn};
+use whipcord_identity::{Incarnation, WorkerId, WorkerNumber, key::IceKeys};
+use whipcord_peer::{Certificate, dtls};
+use whipcord_proto::worker::worker_service_server::WorkerServiceServer;
+use whipcord_udp::{Options, Socket};
+use whipcord_whip::Preferences;
+
+use crate::{
+    Config, Service, advertise,
+    control::Control,
+    journal::{self, Notice},
+    random,
+    report::Reporter,
+    sessions::Sessions,
+    shard::{self, Command},
+    sinks::record::{Recorder, Writers},
+};
+
+/// Below this, a burst of a few milliseconds from many encoders is lost before it is read.
+const RECEIVE_BUFFER_WANTED: usize = 4 << 20;
+
+/// For everything to end well after a shutdown; an orchestrator kills after 10 s or more.
+const SHUTDOWN_MAX: Duration = Duration::from_secs(8);
+
+/// Who this worker is.
+#[derive(Debug)]
+pub struct Identity {
+    pub cluster_id: String,
+    pub worker: WorkerId,
+    pub ice_keys: IceKeys,
+    /// Where gateways reach its WorkerService.
+    pub address: String,
+}
+
+/// A running worker. It ends when the token given to [`Worker::start`] is cancelled.
+#[derive(Debug)]
+pub struct Worker {
+    control: Arc<Control>,
+    registered: watch::Receiver<bool>,
+    ending: tokio::task::JoinHandle<()>,
+}
+
+/// Why a worker does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("cannot listen for media on UDP {address}: {error}")]
+    Bind { address: SocketAddr, error: io::Error },
+    #[error(transparent)]
+    Advertise(#[from] advertise::Error),
+    #[error("cannot make a certificate: {0}")]
+    Certificate(#[from] dtls::Error),
+    #[error("cannot make the recordings folder {}: {error}", folder.display())]
+    Recordings { folder: PathBuf, error: io::Error },
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
+}
+
+/// What ends one after the other.
+struct Ending {
+    control: Arc<Control>,
+    shutdown: CancellationToken,
+    shard: JoinHandle<()>,
+    journal: tokio::task::JoinHandle<()>,
+    writers: Option<Writers>,
+    report: tokio::task::JoinHandle<()>,
+    /// Cancelled when the sessions are gone, so that the directory is told.
+    reported: CancellationToken,
+}
+
+impl Worker {
+    /// Binds the media port and starts everything. `directory` is the way to any gateway; it need not be there yet.
+    ///
+    /// # Errors
+    /// What cannot be bound, advertised or made.
+    pub async fn start(
+        config: Config,
+        identity: Identity,
+        directory: Channel,
+        shutdown: CancellationToken,
+    ) -> Result<Self, StartError> {
+        let socket = bind(config.media)?;
+        let candidates = advertise::addresses(&config.advertise, socket.local_address())?;
+        let certificate = Certificate::generate()?;
+        let (recorder, writers) = config.recordings.map(start_recorder).transpose()?.unzip();
+        let (notices, journal) = mpsc::channel(shard::NOTICES_MAX);
+        let setup = shard::Setup {
+            socket,
+            certificate: certificate.clone(),
+            candidates: candidates.clone(),
+            sessions_max: config.sessions_max as usize,
+            notices,
+        };
+        let (handle, thread) = shard::spawn(setup).map_err(StartError::Thread)?;
+        let control = Arc::new(Control {
+            worker: identity.worker,
+            incarnation: Incarnation(u64::from_be_bytes(random::bytes())),
+            number: AtomicU32::new(WorkerNumber::new(u32::from_be_bytes(random::bytes())).get()),
+            ice_keys: identity.ice_keys,
+            certificate,
+            candidates,
+            preferences: Preferences::default(),
+            sessions: Sessions::new(config.sessions_max as usize),
+            shard: handle,
+            recorder,
+            tasks: TaskTracker::new(),
+            shutdown: shutdown.clone(),
+        });
+        let (registered_sender, registered) = watch::channel(false);
+        let reporter = Reporter::new(
+            Arc::clone(&control),
+            directory,
+            identity.cluster_id,
+            identity.address,
+            config.sessions_max,
+            registered_sender,
+        );
+        let reported = CancellationToken::new();
+        let ending = Ending {
+            control: Arc::clone(&control),
+            shutdown,
+            shard: thread,
+            journal: tokio::spawn(keep_journal(Arc::clone(&control), journal)),
+            writers,
+            report: tokio::spawn(reporter.run(reported.clone())),
+            reported,
+        };
+        Ok(Self {
+            control,
+            registered,
+            ending: tokio::spawn(ending.run()),
+        })
+    }
+
+    /// The gRPC service by which gateways reach this worker.
+    pub fn service(&self) -> WorkerServiceServer<Service> {
+        WorkerServiceServer::new(Service::new(Arc::clone(&self.control)))
+    }
+
+    /// This start of the worker, as requests must name it.
+    pub fn incarnation(&self) -> Incarnation {
+        self.control.incarnation
+    }
+
+    /// The UDP addresses in answers.
+    pub fn media_addresses(&self) -> &[SocketAddr] {
+        &self.control.candidates
+    }
+
+    /// Waits until the directory has acknowledged this worker: from then on it is given sessions. Returns at once if it ends
+    /// before that.
+    pub async fn registered(&self) {
+        // The sender is gone only when the worker ends.
+        let _ = self.registered.clone().wait_for(|registered| *registered).await;
+    }
+
+    /// Waits for the end, after the shutdown token was cancelled: sessions ended well, recordings finished, threads gone. It takes
+    /// a bounded time.
+    pub async fn join(self) {
+        if self.ending.await.is_err() {
+            error!("the worker's shutdown failed by a defect; please report it");
+        }
+    }
+}
+
+impl Ending {
+    async fn run(self) {
+        let Self {
+            control,
+            shutdown,
+            shard,
+            journal,
+            writers,
+            report,
+            reported,
+        } = self;
+        shutdown.cancelled().await;
+        let deadline = Instant::now() + SHUTDOWN_MAX;
+        control.sessions.drain();
+        if within(deadline, control.shard.send_surely(Command::Stop))
+            .await
+            .is_none()
+        {
+            error!("the shard does not take commands; its sessions are not ended");
+        }
+        if within(deadline, tokio::task::spawn_blocking(move || shard.join()))
+            .await
+            .is_none()
+        {
+            error!("the shard does not end");
+        }
+        // Its channel closed with the shard.
+        if within(deadline, journal).await.is_none() {
+            warn!("not every session's end was logged");
+        }
+        if let Some(writers) = writers {
+            let control = Arc::clone(&control);
+            let finish = move || {
+                control.recorder.iter().for_each(Recorder::finish);
+                writers.join(deadline);
+            };
+            within(deadline, tokio::task::spawn_blocking(finish)).await;
+        }
+        reported.cancel();
+        within(deadline, report).await;
+        control.tasks.close();
+        within(deadline, control.tasks.wait()).await;
+    }
+}
+
+async fn within<F: Future>(deadline: Instant, future: F) -> Option<F::Output> {
+    tokio::time::timeout_at(deadline.into(), future).await.ok()
+}
+
+fn bind(address: SocketAddr) -> Result<Socket, StartError> {
+    let bind = || {
+        let socket = Socket::bind(address, Options::default())?;
+        let granted = socket.receive_buffer()?;
+        Ok((socket, granted))
+    };
+    let (socket, granted) = bind().map_err(|error| StartError::Bind { address, error })?;
+    info!(address = %socket.local_address(), receive_buffer = granted, "listening for media on UDP");
+    if granted < RECEIVE_BUFFER_WANTED {
+        warn!(
+            receive_buffer = granted,
+            "the receive buffer is small; raise the sysctl net.core.rmem_max to 8388608"
+        );
+    }
+    Ok(socket)
+}
+
+fn start_recorder(folder: PathBuf) -> Result<(Recorder, Writers), StartError> {
+    Recorder::start(folder.clone()).map_err(|error| StartError::Recordings { folder, error })
+}
+
+async fn keep_journal(control: Arc<Control>, mut notices: mpsc::Receiver<Notice>) {
+    while let Some(notice) = notices.recv().await {
+        journal::log(&notice);
+        if let Notice::Ended { info, last } = notice {
+            control.sessions.end(info.sid, last.to_message(&info));
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The tables, and what they are made of.
+
+use std::{collections::BTreeMap, io::Write, time::Duration};
+
+use crate::{
+    generator::Offload,
+    run::{Case, PacketCost, SessionCost},
+    server::{Cipher, Kind},
+};
+
+pub(crate) fn name(case: &Case) -> String {
+    format!(
+        "{}, {}, {}",
+        kind(case.kind),
+        cipher(case.cipher),
+        offload(case.offload)
+    )
+}
+
+pub(crate) fn progress(what: &str) {
+    let _ = writeln!(std::io::stderr(), "{what}");
+}
+
+pub(crate) fn print(
+    n_sessions: u32,
+    rate: u32,
+    packets: &BTreeMap<Case, Vec<PacketCost>>,
+    sessions: &BTreeMap<Kind, Vec<SessionCost>>,
+) -> anyhow::Result<()> {
+    let mut out = std::io::stdout();
+    writeln!(
+        out,
+        "CPU of the server per received RTP packet, {rate} packets/s over {n_sessions} sessions, medians\n"
+    )?;
+    writeln!(
+        out,
+        "| cipher | datagrams | | µs | × floor | range µs | lost |\n|---|---|---|---|---|---|---|"
+    )?;
+    for (case, costs) in packets {
+        let floor = Case {
+            kind: Kind::Floor,
+            ..*case
+        };
+        let yardstick = packets
+            .get(&floor)
+            .map_or(f64::NAN, |costs| median(costs.iter().map(|cost| cost.nanos)));
+        let nanos = median(costs.iter().map(|cost| cost.nanos));
+        let (least, most) = range(costs.iter().map(|cost| cost.nanos));
+        writeln!(
+            out,
+            "| {} | {} | {} | {:.2} | {:.2} | {:.2}-{:.2} | {:.1} % |",
+            cipher(case.cipher),
+            offload(case.offload),
+            kind(case.kind),
+            nanos / 1e3,
+            nanos / yardstick,
+            least / 1e3,
+            most / 1e3,
+            100.0 * median(costs.iter().map(|cost| cost.lost)),
+        )?;
+    }
+    writeln!(out, "\nA session: set up one after another on loopback, then idle\n")?;
+    writeln!(
+        out,
+        "| | CPU to set up, µs | memory, KiB | POST to answer, ms | POST to keys, ms |\n|---|---|---|---|---|"
+    )?;
+    for (of, costs) in sessions {
+        writeln!(
+            out,
+            "| {} | {:.0} | {:.0} | {:.2} | {:.2} |",
+            kind(*of),
+            median(costs.iter().map(|cost| cost.cpu.as_secs_f64() * 1e6)),
+            median(costs.iter().map(|cost| cost.memory / 1024.0)),
+            median(costs.iter().map(|cost| cost.answered.as_secs_f64() * 1e3)),
+            median(costs.iter().map(|cost| cost.connected.as_secs_f64() * 1e3)),
+        )?;
+    }
+    Ok(())
+}
+
+pub(crate) fn median_time(values: impl Iterator<Item = Duration>) -> Duration {
+    Duration::from_secs_f64(median(values.map(|value| value.as_secs_f64())))
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
+    values.fold((f64::INFINITY, 0.0), |(least, most), value| {
+        (least.min(value), most.max(value))
+    })
+}
+
+fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Floor => "floor: receive and decrypt",
+        Kind::Worker => "whipcord",
+        Kind::Stock => "stock webrtc",
+    }
+}
+
+fn cipher(cipher: Cipher) -> &'static str {
+    match cipher {
+        Cipher::Cm => "AES-CM + HMAC-SHA1",
+        Cipher::Gcm => "AES-GCM",
+    }
+}
+
+fn offload(offload: Offload) -> &'static str {
+    match offload {
+        Offload::Bursts => "GRO bursts",
+        Offload::Single => "single",
+    }
+}

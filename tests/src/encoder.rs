@@ -1,0 +1,187 @@
+//! Real encoders, each started by a script in `tests/interop/clients`.
+
+use std::fs::File;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use serde::Deserialize;
+use tempfile::TempDir;
+
+use crate::whipcord::Whipcord;
+use crate::{eventually, pattern, root};
+
+/// A client that has not ended so long after what it was told to send hangs: Chromium's start on a loaded machine, a
+/// DTLS handshake through heavy loss and a DELETE fit in.
+const OVERTIME: Duration = Duration::from_secs(60);
+
+/// One client with one setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoder {
+    /// FFmpeg, DTLS server: its default.
+    FfmpegPassive,
+    /// FFmpeg, DTLS client.
+    FfmpegActive,
+    ChromiumH264,
+    ChromiumVp8,
+    AiortcH264,
+    AiortcVp8,
+    /// GStreamer's webrtcbin, with an RSA certificate.
+    SimpleWhipClient,
+}
+
+/// A client at work, with all processes that it started. They are killed when this is dropped.
+#[derive(Debug)]
+pub struct Publishing {
+    encoder: Encoder,
+    seconds: f64,
+    child: Child,
+    /// Holds what the client writes: it may be more than a pipe takes before anyone reads.
+    output: TempDir,
+}
+
+/// What a client says that it sent.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Sent {
+    /// From connected to stopped.
+    pub seconds: f64,
+    /// Pictures encoded in that time. `None` for a client that does not say; it leaves none out.
+    pub frames: Option<u32>,
+    /// Chromium: the number of the last picture drawn.
+    pub last: Option<u32>,
+    /// Chromium, each 100 ms: milliseconds since connected, bytes of video sent, pictures encoded.
+    #[serde(default)]
+    pub samples: Vec<(f64, f64, u32)>,
+}
+
+impl Encoder {
+    pub const ALL: [Self; 7] = [
+        Self::FfmpegPassive,
+        Self::FfmpegActive,
+        Self::ChromiumH264,
+        Self::ChromiumVp8,
+        Self::AiortcH264,
+        Self::AiortcVp8,
+        Self::SimpleWhipClient,
+    ];
+
+    /// The client's script and its first argument.
+    fn script(self) -> (&'static str, &'static str) {
+        match self {
+            Self::FfmpegPassive => ("ffmpeg.sh", "passive"),
+            Self::FfmpegActive => ("ffmpeg.sh", "active"),
+            Self::ChromiumH264 => ("chromium.py", "h264"),
+            Self::ChromiumVp8 => ("chromium.py", "vp8"),
+            Self::AiortcH264 => ("aiortc.py", "h264"),
+            Self::AiortcVp8 => ("aiortc.py", "vp8"),
+            Self::SimpleWhipClient => ("simple-whip-client.sh", "h264"),
+        }
+    }
+
+    /// What has to be installed.
+    fn program(self) -> PathBuf {
+        match self {
+            Self::FfmpegPassive | Self::FfmpegActive => root().join(".cache/interop/bin/ffmpeg"),
+            Self::ChromiumH264 | Self::ChromiumVp8 => "/usr/bin/chromium".into(),
+            Self::AiortcH264 | Self::AiortcVp8 => root().join(".cache/interop/aiortc/requirements.txt"),
+            Self::SimpleWhipClient => "/usr/bin/whip-client".into(),
+        }
+    }
+
+    /// Starts to publish `seconds` of the pattern to a stream.
+    ///
+    /// # Panics
+    /// When the client is not installed.
+    pub fn publish(self, whipcord: &Whipcord, stream: &str, seconds: u32) -> Publishing {
+        self.publish_to(&whipcord.whip_url(stream), whipcord, seconds, &[])
+    }
+
+    /// The same by another URL, with environment variables for the script.
+    pub fn publish_to(self, url: &str, whipcord: &Whipcord, seconds: u32, environment: &[(&str, &str)]) -> Publishing {
+        let program = self.program();
+        assert!(
+            program.exists(),
+            "{}: not there; run `make interop`, which installs it",
+            program.display()
+        );
+        let (script, variant) = self.script();
+        let output = tempfile::tempdir().expect("a temporary folder can be made");
+        let file = |name| File::create(output.path().join(name)).expect("a file can be made");
+        let mut command = whipcord.neighbour(&root().join("tests/interop/clients").join(script));
+        command
+            .args([variant, url, whipcord.token(), &seconds.to_string()])
+            .arg(pattern::file());
+        command.envs(environment.iter().copied());
+        command
+            .stdin(Stdio::null())
+            .stdout(file("stdout"))
+            .stderr(file("stderr"));
+        // A group of its own, so that the signals reach all that a script started.
+        let child = command.process_group(0).spawn();
+        let child = child.unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+        Publishing {
+            encoder: self,
+            seconds: f64::from(seconds),
+            child,
+            output,
+        }
+    }
+}
+
+impl Publishing {
+    /// Waits for the client's own end.
+    ///
+    /// # Panics
+    /// When it fails, or does not end.
+    #[track_caller]
+    pub fn sent(mut self) -> Sent {
+        let limit = Duration::from_secs_f64(self.seconds) + OVERTIME;
+        let status = eventually("the encoder ended", limit, || {
+            self.child.try_wait().expect("a child can be waited for")
+        });
+        let stdout = self.written("stdout");
+        assert!(
+            status.success(),
+            "{:?}: {status}\n{stdout}\n{}",
+            self.encoder,
+            self.written("stderr")
+        );
+        match self.encoder {
+            Encoder::FfmpegPassive | Encoder::FfmpegActive | Encoder::SimpleWhipClient => Sent {
+                seconds: self.seconds,
+                frames: None,
+                last: None,
+                samples: Vec::new(),
+            },
+            Encoder::ChromiumH264 | Encoder::ChromiumVp8 | Encoder::AiortcH264 | Encoder::AiortcVp8 => {
+                let summary = stdout.lines().last().unwrap_or_default();
+                serde_json::from_str(summary).unwrap_or_else(|error| panic!("{:?}: {error}: {summary}", self.encoder))
+            }
+        }
+    }
+
+    /// SIGKILL to the client and all that it started.
+    pub fn kill(self) {
+        drop(self);
+    }
+
+    /// Whether the client is still at work.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("a child can be waited for").is_none()
+    }
+
+    /// What it wrote so far.
+    fn written(&self, name: &str) -> String {
+        let bytes = std::fs::read(Path::join(self.output.path(), name)).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+impl Drop for Publishing {
+    fn drop(&mut self) {
+        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,8 @@
+//! Whole processes over loopback, with the software of this workspace alone; real encoders are in `interop`.
+
+#![allow(clippy::unwrap_used, reason = "all of this is tests")]
+
+mod bad_network;
+mod bench_reads;
+mod process;
+mod publish;

@@ -1,0 +1,7 @@
+//! Real encoders against `whipcord standalone`; `make interop` installs them.
+
+#![allow(clippy::unwrap_used, reason = "all of this is tests")]
+
+mod endings;
+mod impaired;
+mod recorded;
