@@ -1,17 +1,18 @@
 //! Real encoders, each started by a script in `tests/interop/clients`.
 
-use std::fs::File;
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
-use std::time::Duration;
+use std::{
+    fs::File,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, Stdio},
+    time::Duration,
+};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
 use tempfile::TempDir;
 
-use crate::whipcord::Whipcord;
-use crate::{eventually, pattern, root};
+use crate::{eventually, pattern, root, whipcord::Whipcord};
 
 /// A client that has not ended so long after what it was told to send hangs: Chromium's start on a loaded machine, a
 /// DTLS handshake through heavy loss and a DELETE fit in.

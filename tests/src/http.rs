@@ -1,8 +1,10 @@
 //! As much of an HTTP/1.1 client as the tests need: one request per connection, nothing hidden, nothing repaired.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::time::Duration;
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    time::Duration,
+};
 
 /// No answer of Whipcord takes longer.
 const TIMEOUT: Duration = Duration::from_secs(10);

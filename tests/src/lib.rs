@@ -4,9 +4,11 @@
 //! It knows Whipcord only from outside, by what scripts may rely on: the command line, the one line of JSON, HTTP, UDP
 //! and files. It must not use any crate of the workspace, so that it cannot share a misunderstanding with one.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::{Duration, Instant};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
 
 pub mod encoder;
 pub mod http;

@@ -6,9 +6,7 @@
 //! of its width, 1/3 to 7/9 of its height) is white in the first three of each 30 pictures and else black. The beep of
 //! 1 kHz lasts as long as the flash, 100 ms; all other sound is silence. `interop/clients/chromium.html` draws the same.
 
-use std::path::Path;
-use std::process::Command;
-use std::sync::OnceLock;
+use std::{path::Path, process::Command, sync::OnceLock};
 
 use tempfile::TempDir;
 

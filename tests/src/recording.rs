@@ -1,7 +1,6 @@
 //! Reads a recording back with FFmpeg and says what is in it, in the terms of [`crate::pattern`].
 
-use std::path::Path;
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 use crate::{output, pattern};
 
@@ -25,6 +24,12 @@ pub struct Picture {
     pub flash: bool,
 }
 
+/// Grey pictures of 160 x 90 pixels, as many as there are. Their times come from ffprobe; here they only have to rise.
+const PIXELS: &str =
+    "-map 0:v:0 -fps_mode passthrough -vf scale=160:90:flags=area,format=gray -bsf:v setts=ts=N -f rawvideo";
+/// One channel of 48,000 samples a second. Gaps become silence, so that a sample's place is its time.
+const SAMPLES: &str = "-map 0:a:0 -ac 1 -ar 48000 -af aresample=async=1:first_pts=0 -c:a pcm_f32le -f f32le";
+
 /// The sound's resolution: one level per 48 samples, 1 ms.
 const LEVEL_SAMPLES: usize = 48;
 /// The mean amplitude from which it beeps: the sine of amplitude 0.5 has 0.32.
@@ -36,18 +41,7 @@ impl Recording {
     /// # Panics
     /// When FFmpeg cannot decode the file at all.
     pub fn read(file: &Path) -> Self {
-        // The times come from ffprobe; here they are only to rise.
-        let (pixels, mut complaints) = decode(
-            file,
-            &[
-                "-map",
-                "0:v:0",
-                "-fps_mode",
-                "passthrough",
-                "-vf",
-                "scale=160:90:flags=area,format=gray,setpts=N/30/TB",
-            ],
-        );
+        let (pixels, mut complaints) = decode(file, PIXELS);
         let times = picture_times(file);
         let pictures = pixels.chunks(160 * 90);
         assert_eq!(
@@ -61,22 +55,7 @@ impl Recording {
             Picture { at, number, flash }
         };
         let pictures = times.into_iter().zip(pictures).map(picture).collect();
-        // Gaps in the sound become silence, so that a sample's place is its time.
-        let (sound, more) = decode(
-            file,
-            &[
-                "-map",
-                "0:a:0",
-                "-ac",
-                "1",
-                "-ar",
-                "48000",
-                "-af",
-                "aresample=async=1:first_pts=0",
-                "-c:a",
-                "pcm_f32le",
-            ],
-        );
+        let (sound, more) = decode(file, SAMPLES);
         complaints.push_str(&more);
         let samples: Vec<f32> = sound
             .chunks_exact(4)
@@ -129,18 +108,13 @@ impl Recording {
     }
 }
 
-fn decode(file: &Path, options: &[&str]) -> (Vec<u8>, String) {
-    let format = if options.contains(&"pcm_f32le") {
-        "f32le"
-    } else {
-        "rawvideo"
-    };
+fn decode(file: &Path, options: &str) -> (Vec<u8>, String) {
     let mut ffmpeg = Command::new("ffmpeg");
     ffmpeg
         .args(["-nostdin", "-v", "error", "-copyts", "-i"])
         .arg(file)
-        .args(options)
-        .args(["-f", format, "-"]);
+        .args(options.split(' '))
+        .arg("-");
     output(&mut ffmpeg)
 }
 

@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "all of this is tests")]
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use serde_json::Value;
 use whipcord_tests::root;
@@ -22,37 +24,22 @@ const OWN: [(&str, &[&str]); 13] = [
     ("gateway", &["whip", "identity", "proto", "directory"]),
     ("worker", &["whip", "identity", "peer", "media", "udp", "proto"]),
     ("client", &["whip", "peer", "udp", "media", "proto"]),
-    (
-        "whipcord",
-        &[
-            "whip",
-            "identity",
-            "media",
-            "peer",
-            "udp",
-            "proto",
-            "directory",
-            "gateway",
-            "worker",
-            "client",
-        ],
-    ),
+    ("whipcord", &LIBRARIES),
     ("tests", &[]),
-    (
-        "bench",
-        &[
-            "whip",
-            "identity",
-            "media",
-            "peer",
-            "udp",
-            "proto",
-            "directory",
-            "gateway",
-            "worker",
-            "client",
-        ],
-    ),
+    ("bench", &LIBRARIES),
+];
+
+const LIBRARIES: [&str; 10] = [
+    "whip",
+    "identity",
+    "media",
+    "peer",
+    "udp",
+    "proto",
+    "directory",
+    "gateway",
+    "worker",
+    "client",
 ];
 
 /// Crates that do no I/O, read no clock and start nothing.
@@ -104,6 +91,27 @@ fn crates_use_only_the_crates_they_may() {
             );
         }
     }
+}
+
+#[test]
+fn every_shared_dependency_has_a_user() {
+    let workspace = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let (_, shared) = workspace.split_once("[workspace.dependencies]\n").unwrap();
+    let shared = shared.lines().take_while(|line| !line.starts_with('['));
+    let shared = shared.filter_map(|line| line.split_once(" = ")).map(|(name, _)| name);
+    let members: Vec<String> = packages()
+        .iter()
+        .map(|package| fs::read_to_string(package["manifest_path"].as_str().unwrap()).unwrap())
+        .collect();
+    let used = |name: &&str| {
+        let ways = [format!("\n{name}.workspace = "), format!("\n{name} = {{ workspace = ")];
+        members.iter().any(|member| ways.iter().any(|way| member.contains(way)))
+    };
+    let unused: Vec<&str> = shared.filter(|name| !used(name)).collect();
+    assert!(
+        unused.is_empty(),
+        "in [workspace.dependencies], used by nobody: {unused:?}"
+    );
 }
 
 #[test]

@@ -10,20 +10,23 @@ mod source;
 mod summary;
 mod whip;
 
-use std::path::PathBuf;
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use self::connection::Connection;
-pub use self::connection::ConnectionError;
-use self::progress::Progress;
-use self::source::Source;
-pub use self::source::{Codec, FileError, H264Error, Input, IvfError, Mp4Error, OggError, SelectionError};
-pub use self::summary::Summary;
-use self::whip::{Endpoint, Session};
-pub use self::whip::{HttpError, Refusal, Token, TokenError};
+use self::{
+    connection::Connection,
+    progress::Progress,
+    source::Source,
+    whip::{Endpoint, Session},
+};
+pub use self::{
+    connection::ConnectionError,
+    source::{Codec, FileError, H264Error, Input, IvfError, Mp4Error, OggError, SelectionError},
+    summary::Summary,
+    whip::{HttpError, Refusal, Token, TokenError},
+};
 
 #[derive(Debug, clap::Args)]
 #[group(skip)]
@@ -46,10 +49,10 @@ pub struct Config {
 
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
-    #[error("cannot read the token file {}: {cause}", path.display())]
-    TokenFile { path: PathBuf, cause: std::io::Error },
-    #[error("the token file {} holds no token: {cause}", path.display())]
-    TokenFileContent { path: PathBuf, cause: TokenError },
+    #[error("cannot read the token file {}: {error}", path.display())]
+    TokenFile { path: PathBuf, error: std::io::Error },
+    #[error("the token file {} holds no token: {error}", path.display())]
+    TokenFileContent { path: PathBuf, error: TokenError },
     #[error(transparent)]
     File(#[from] FileError),
     #[error(transparent)]
@@ -174,13 +177,13 @@ fn read_token(config: &Config) -> Result<Option<Token>, PublishError> {
     let Some(path) = &config.token_file else {
         return Ok(config.token.clone());
     };
-    let content = std::fs::read_to_string(path).map_err(|cause| PublishError::TokenFile {
+    let content = std::fs::read_to_string(path).map_err(|error| PublishError::TokenFile {
         path: path.clone(),
-        cause,
+        error,
     })?;
-    let token = Token::new(&content).map_err(|cause| PublishError::TokenFileContent {
+    let token = Token::new(&content).map_err(|error| PublishError::TokenFileContent {
         path: path.clone(),
-        cause,
+        error,
     })?;
     Ok(Some(token))
 }

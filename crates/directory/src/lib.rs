@@ -7,19 +7,19 @@
 //! then what changes. A gateway reserves a stream with `place` before it asks the worker, and takes it with `commit` afterwards:
 //! until then the former holder keeps it. Of two that place one stream at once the later wins.
 
+mod memory;
+
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
+
 use tokio::time::Instant;
 use whipcord_identity::{Incarnation, Owner, SessionId, StreamName, WorkerAddress, WorkerId, WorkerNumber};
 
-mod memory;
 use memory::Memory;
 
-/// How often a worker renews its lease.
-pub const BEAT: Duration = Duration::from_secs(1);
-/// A lease not renewed for this long is over: two beats may be lost.
+/// A lease not renewed for this long is over: of a worker's beats, one a second, two may be lost.
 pub const LEASE: Duration = Duration::from_secs(3);
 /// A reservation not committed for this long is over: longer than a gateway waits for a worker, and an encoder for a gateway
 /// (OBS: 8 s).

@@ -1,14 +1,16 @@
 //! The directory in memory: tables and rules. Time is passed in; an expired lease or reservation is dropped at the next look.
 
-use crate::{
-    CommitError, Health, Hello, HelloError, LEASE, Lease, NUMBER_REST, PlaceError, RESERVATION, ReportError,
-    SESSIONS_PER_WORKER_MAX, Session, WORKERS_MAX, Worker,
-};
 use std::{
     collections::{HashMap, HashSet},
     time::Instant,
 };
+
 use whipcord_identity::{Incarnation, SessionId, StreamName, WorkerNumber};
+
+use crate::{
+    CommitError, Health, Hello, HelloError, LEASE, Lease, NUMBER_REST, PlaceError, RESERVATION, ReportError,
+    SESSIONS_PER_WORKER_MAX, Session, WORKERS_MAX, Worker,
+};
 
 #[derive(Debug, Default)]
 pub(crate) struct Memory {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::time::Duration;
+
 use tokio::time::advance;
 use whipcord_directory::{
     CommitError, Directory, Health, Hello, HelloError, LEASE, Lease, NUMBER_REST, PlaceError, RESERVATION, ReportError,

@@ -1,15 +1,5 @@
 //! Connections: accepted within a limit, served as HTTP/1.1 or HTTP/2, ended well at shutdown. TLS comes in here.
 
-use crate::{
-    Shared,
-    limits::{CONNECTIONS_MAX, DRAIN, HEAD_BYTES_MAX, HEAD_TIMEOUT, HTTP2_PING, HTTP2_STREAMS_MAX},
-    router,
-};
-use hyper::service::service_fn;
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
-};
 use std::{
     convert::Infallible,
     net::SocketAddr,
@@ -19,6 +9,12 @@ use std::{
     },
     time::Duration,
 };
+
+use hyper::service::service_fn;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto, graceful::GracefulShutdown},
+};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
@@ -26,6 +22,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
+
+use crate::{
+    Shared,
+    limits::{CONNECTIONS_MAX, DRAIN, HEAD_BYTES_MAX, HEAD_TIMEOUT, HTTP2_PING, HTTP2_STREAMS_MAX},
+    router,
+};
 
 /// What an accept can fail with is a shortage (of descriptors, of memory) that takes a moment to pass.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);

@@ -3,19 +3,21 @@
 //! A token is a JWT (HS256, ES256) or a static key from a file. It is checked before anything else of a request is parsed, and
 //! never leaves this module: not in an error, a log or a `Debug`.
 
-use crate::auth::{jwt::Jwt, static_key::StaticKeys};
-use aws_lc_rs::digest;
-use http::{HeaderMap, header};
+mod jwt;
+mod pattern;
+mod static_key;
+
 use std::{
     fmt, io,
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
+
+use aws_lc_rs::digest;
+use http::{HeaderMap, header};
 use whipcord_identity::StreamName;
 
-mod jwt;
-mod pattern;
-mod static_key;
+use crate::auth::{jwt::Jwt, static_key::StaticKeys};
 
 pub use jwt::MintError;
 pub use pattern::Pattern;
@@ -73,21 +75,21 @@ impl Authority {
         let mut jwt = Jwt::default();
         for path in &config.token_secret_file {
             jwt.add_secret(read(path)?.trim_ascii())
-                .map_err(|reason| ConfigError::Jwt {
+                .map_err(|error| ConfigError::Jwt {
                     path: path.clone(),
-                    reason,
+                    error,
                 })?;
         }
         for path in &config.token_public_key_file {
-            jwt.add_public_key(&read(path)?).map_err(|reason| ConfigError::Jwt {
+            jwt.add_public_key(&read(path)?).map_err(|error| ConfigError::Jwt {
                 path: path.clone(),
-                reason,
+                error,
             })?;
         }
         let static_keys = match &config.stream_keys_file {
-            Some(path) => StaticKeys::parse(&read(path)?).map_err(|reason| ConfigError::StaticKeys {
+            Some(path) => StaticKeys::parse(&read(path)?).map_err(|error| ConfigError::StaticKeys {
                 path: path.clone(),
-                reason,
+                error,
             })?,
             None => StaticKeys::default(),
         };
@@ -176,21 +178,21 @@ pub(crate) enum Error {
 /// Why key files cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    #[error("cannot read {}: {reason}", path.display())]
-    Read { path: PathBuf, reason: io::Error },
-    #[error("{}: {reason}", path.display())]
-    Jwt { path: PathBuf, reason: jwt::KeyError },
-    #[error("{}: {reason}", path.display())]
+    #[error("cannot read {}: {error}", path.display())]
+    Read { path: PathBuf, error: io::Error },
+    #[error("{}: {error}", path.display())]
+    Jwt { path: PathBuf, error: jwt::KeyError },
+    #[error("{}: {error}", path.display())]
     StaticKeys {
         path: PathBuf,
-        reason: static_key::ParseError,
+        error: static_key::ParseError,
     },
 }
 
 fn read(path: &Path) -> Result<zeroize::Zeroizing<Vec<u8>>, ConfigError> {
-    let bytes = std::fs::read(path).map_err(|reason| ConfigError::Read {
+    let bytes = std::fs::read(path).map_err(|error| ConfigError::Read {
         path: path.to_owned(),
-        reason,
+        error,
     })?;
     Ok(zeroize::Zeroizing::new(bytes))
 }

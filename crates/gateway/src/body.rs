@@ -1,14 +1,15 @@
 //! Request bodies: read whole within a limit and a time, or thrown away.
 
-use crate::{
-    limits::{BODY_TIMEOUT, DISCARD_BYTES_MAX, DISCARD_TIMEOUT},
-    problem::Error,
-};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use tokio::time::timeout;
+
+use crate::{
+    limits::{BODY_TIMEOUT, DISCARD_BYTES_MAX, DISCARD_TIMEOUT},
+    problem::Error,
+};
 
 pub(crate) async fn read(body: &mut Incoming, limit: usize) -> Result<Bytes, Error> {
     if body.size_hint().lower() > limit as u64 {

@@ -1,9 +1,11 @@
 //! What a gateway can be told.
 
-use crate::auth;
-use http::Uri;
 use std::{fmt, num::NonZeroU32, str::FromStr};
+
+use http::Uri;
 use whipcord_whip::link::{self, IceServer};
+
+use crate::auth;
 
 /// Flags and environment of the gateway.
 #[derive(Clone, Debug, clap::Args)]

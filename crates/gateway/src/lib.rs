@@ -4,13 +4,6 @@
 //! `accept` (the connection), `router` (which of the few things it asks), then one file of `whip/`, which checks, calls one
 //! function of `sessions`, and renders.
 
-use std::{sync::Arc, time::SystemTime};
-use tokio::net::TcpListener;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use whipcord_directory::Directory;
-use whipcord_identity::SessionKeys;
-use whipcord_proto::directory::directory_service_server::DirectoryServiceServer;
-
 mod accept;
 pub mod auth;
 mod body;
@@ -20,6 +13,7 @@ mod limits;
 mod placement;
 mod problem;
 mod random;
+mod rates;
 mod report;
 mod response;
 mod router;
@@ -27,6 +21,14 @@ mod sessions;
 mod stats;
 mod whip;
 mod workers;
+
+use std::{sync::Arc, time::SystemTime};
+
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use whipcord_directory::Directory;
+use whipcord_identity::SessionKeys;
+use whipcord_proto::directory::directory_service_server::DirectoryServiceServer;
 
 pub use auth::Authority;
 pub use config::{Config, PublicUrl};
@@ -45,7 +47,7 @@ struct Shared {
     directory: Directory,
     keys: SessionKeys,
     workers: Workers,
-    rates: limits::Rates,
+    rates: rates::Rates,
     /// Connections, report streams, and what a request began and must end without it.
     tasks: TaskTracker,
     shutdown: CancellationToken,
@@ -63,7 +65,7 @@ impl Gateway {
         shutdown: CancellationToken,
     ) -> Self {
         let shared = Arc::new(Shared {
-            rates: limits::Rates::new(config.request_rate),
+            rates: rates::Rates::new(config.request_rate),
             config,
             authority,
             directory,

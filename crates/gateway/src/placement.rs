@@ -35,9 +35,10 @@ fn is_less_loaded(one: &Worker, other: &Worker) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use whipcord_directory::Hello;
     use whipcord_identity::WorkerNumber;
+
+    use super::*;
 
     fn worker(n: u32, sessions: usize, sessions_max: u32) -> Worker {
         let hello = Hello {

@@ -1,15 +1,17 @@
 //! Why a request is not served, and how that is said: `application/problem+json` (RFC 9457).
 
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::Serialize;
+use whipcord_identity::{StreamName, stream};
+use whipcord_proto::worker::{Refusal, RefusalKind};
+
 use crate::{
     auth,
     response::{Response, with_body},
     workers::CallError,
 };
-use http::{HeaderMap, HeaderValue, StatusCode, header};
-use serde::Serialize;
-use std::time::Duration;
-use whipcord_identity::{StreamName, stream};
-use whipcord_proto::worker::{Refusal, RefusalKind};
 
 /// All there is. Texts are for an encoder's user: they quote no token, hint or password.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +21,8 @@ pub(crate) enum Error {
     #[error("the token may not publish {0}")]
     Forbidden(StreamName),
 
+    #[error("the request needs one Host header with the name asked; send it once, as `Host: <name>[:<port>]`")]
+    Host,
     #[error("there is nothing here; publish to /whip/<stream>")]
     NoSuchPath,
     #[error("there is no such session, or it has ended; publish again with a POST to /whip/<stream>")]
@@ -117,6 +121,7 @@ impl Error {
             Self::Auth(auth::Error::Early) => (StatusCode::UNAUTHORIZED, "early_token"),
             Self::Auth(auth::Error::Expired(_)) => (StatusCode::UNAUTHORIZED, "expired_token"),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden_stream"),
+            Self::Host => (StatusCode::BAD_REQUEST, "host"),
             Self::NoSuchPath => (StatusCode::NOT_FOUND, "no_such_path"),
             Self::NoSuchSession => (StatusCode::NOT_FOUND, "no_such_session"),
             Self::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method"),

@@ -1,10 +1,7 @@
 //! `DirectoryService`: what workers report, on its way into the directory.
 
-use crate::{
-    Shared,
-    limits::{REPORT_RESPONSES_MAX, REPORT_SESSIONS_MAX},
-};
 use std::{fmt, sync::Arc};
+
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -17,7 +14,11 @@ use whipcord_proto::{
         self as proto, Ack, ReportRequest, ReportResponse, SessionEntry, directory_service_server::DirectoryService,
         report_request::Report, report_response,
     },
-    worker::DeleteReason,
+};
+
+use crate::{
+    Shared,
+    limits::{REPORT_RESPONSES_MAX, REPORT_SESSIONS_MAX},
 };
 
 /// The gRPC service; made by [`crate::Gateway::directory_service`].
@@ -160,7 +161,7 @@ impl Reporter {
             .map(|entry| self.session(&entry))
             .collect::<Result<Vec<_>, _>>()?;
         for lost in self.shared.directory.add(&self.lease, sessions).await.map_err(status)? {
-            self.shared.end_in_background(lost, DeleteReason::Replaced).await;
+            self.shared.end_replaced(lost).await;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use crate::{
     whip::{self, SessionPath},
 };
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, header, request::Parts};
+use http::{HeaderValue, Method, Request, Version, header, request::Parts, uri::Authority};
 use http_body_util::Full;
 use hyper::body::{Body as _, Incoming};
 use std::{net::IpAddr, sync::Arc};
@@ -51,6 +51,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, peer: IpAddr, request: Request<In
 }
 
 async fn dispatch(shared: &Arc<Shared>, peer: IpAddr, parts: &Parts, body: &mut Incoming) -> Result<Response, Error> {
+    check_host(parts)?;
     let target = Target::parse(parts.uri.path()).ok_or(Error::NoSuchPath)?;
     if matches!(parts.method, Method::POST | Method::PATCH | Method::DELETE) {
         shared.rates.check_address(peer)?;
@@ -94,6 +95,21 @@ impl<'a> Target<'a> {
             _ => Some(Self::Endpoint(Some(below))),
         }
     }
+}
+
+/// RFC 9112 §3.2: HTTP/1.1 needs one Host, and in no version may there be two or a malformed one.
+fn check_host(parts: &Parts) -> Result<(), Error> {
+    let mut hosts = parts.headers.get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) if parts.version != Version::HTTP_11 => Ok(()),
+        (Some(host), None) if is_host(host.as_bytes()) => Ok(()),
+        _ => Err(Error::Host),
+    }
+}
+
+/// Empty where the URL asked has no authority (RFC 9110 §7.2); never with a user.
+fn is_host(value: &[u8]) -> bool {
+    value.is_empty() || Authority::try_from(value).is_ok_and(|authority| !authority.as_str().contains('@'))
 }
 
 /// As after a GET, but without the body (RFC 9110 §9.3.2).

@@ -1,5 +1,14 @@
 //! What happens to sessions: made on a worker, found again, ended. HTTP is not known here.
 
+use std::{collections::HashMap, sync::Arc};
+
+use tokio::time::Instant;
+use tracing::{info, warn};
+use whipcord_directory::{CommitError, Session, Worker};
+use whipcord_identity::{Epoch, Hint, Owner, SessionId, StreamName, WorkerAddress};
+use whipcord_proto::worker::{self as proto, CreateSessionRequest, CreateSessionResponse, DeleteReason};
+use whipcord_whip::etag::EntityTag;
+
 use crate::{
     Shared,
     limits::{CREATE_ATTEMPT_TIMEOUT, CREATE_ATTEMPTS_MAX, CREATE_TIMEOUT, STATS_PAGE, STATS_SESSIONS_MAX},
@@ -8,13 +17,6 @@ use crate::{
     random,
     workers::CallError,
 };
-use std::{collections::HashMap, sync::Arc};
-use tokio::time::Instant;
-use tracing::{info, warn};
-use whipcord_directory::{CommitError, Session, Worker};
-use whipcord_identity::{Epoch, Hint, Owner, SessionId, StreamName, WorkerAddress};
-use whipcord_proto::worker::{self as proto, CreateSessionRequest, CreateSessionResponse, DeleteReason};
-use whipcord_whip::etag::EntityTag;
 
 /// A session to be made.
 #[derive(Clone, Debug)]
@@ -38,7 +40,6 @@ pub(crate) struct Created {
 #[derive(Clone, Debug)]
 pub(crate) struct Located {
     pub(crate) sid: SessionId,
-    pub(crate) stream: StreamName,
     pub(crate) owner: Owner,
     pub(crate) address: WorkerAddress,
     pub(crate) source: Source,
@@ -156,14 +157,14 @@ impl Shared {
         };
         match self.directory.commit(session.sid).await {
             Ok(None) => {}
-            Ok(Some(replaced)) => self.end_in_background(replaced, DeleteReason::Replaced).await,
+            Ok(Some(replaced)) => self.end_replaced(replaced).await,
             Err(CommitError::Lost) => {
                 self.abandon(session, &hint.address).await;
                 return Err(Error::Superseded);
             }
         }
         let Session { sid, stream, owner } = session;
-        info!(%sid, %stream, worker = %owner.worker, "created session {sid} for stream {stream}");
+        info!(%sid, %stream, worker = %owner.worker, "session placed");
         let hint = hint.seal(&self.keys, &stream, sid, random::bytes());
         Ok(Created {
             sid,
@@ -205,12 +206,12 @@ impl Shared {
     /// A hint to an incarnation without a lease leads nowhere: it is dead.
     pub(crate) async fn locate(
         &self,
-        stream: StreamName,
+        stream: &StreamName,
         sid: SessionId,
         hint: Option<Hint>,
     ) -> Result<Located, Error> {
         let (owner, source) = match (self.directory.by_sid(sid).await, hint) {
-            (Some(session), _) if session.stream == stream => (session.owner, Source::Directory),
+            (Some(session), _) if session.stream == *stream => (session.owner, Source::Directory),
             (None, Some(hint)) => (hint.owner, Source::Hint),
             (Some(_) | None, _) => return Err(Error::NoSuchSession),
         };
@@ -221,7 +222,6 @@ impl Shared {
             .ok_or(Error::NoSuchSession)?;
         Ok(Located {
             sid,
-            stream,
             owner,
             address: worker.hello.address,
             source,
@@ -243,16 +243,11 @@ impl Shared {
     /// Ends a session for its encoder.
     pub(crate) async fn end(&self, located: &Located) -> Result<(), Error> {
         let Located {
-            sid,
-            stream,
-            owner,
-            address,
-            ..
+            sid, owner, address, ..
         } = located;
         match self.workers.delete(address, *sid, owner, DeleteReason::Client).await {
             Ok(()) => {
                 self.directory.release(*sid).await;
-                info!(%sid, %stream, "terminated session {sid} of stream {stream}");
                 Ok(())
             }
             Err(error) => Err(self.call_failed(located, error).await),
@@ -278,37 +273,26 @@ impl Shared {
     }
 
     /// Ends a session that lost its stream.
-    pub(crate) async fn end_in_background(self: &Arc<Self>, session: Session, reason: DeleteReason) {
-        let Some(worker) = self.directory.worker(session.owner.incarnation).await else {
-            return;
-        };
-        let shared = Arc::clone(self);
-        self.tasks.spawn(async move {
-            let Session { sid, stream, owner } = session;
-            match shared.workers.delete(&worker.hello.address, sid, &owner, reason).await {
-                Ok(()) if reason == DeleteReason::Replaced => {
-                    info!(%sid, %stream, "replaced session {sid} of stream {stream}");
-                }
-                Ok(()) | Err(CallError::NotFound) => {}
-                // Its encoder has been replaced or has heard nothing: the worker ends it for want of media.
-                Err(error) => warn!(%sid, %stream, %error, "cannot end session {sid}"),
-            }
-        });
+    pub(crate) async fn end_replaced(self: &Arc<Self>, session: Session) {
+        if let Some(worker) = self.directory.worker(session.owner.incarnation).await {
+            self.delete_in_background(session, worker.hello.address, DeleteReason::Replaced);
+        }
     }
 
     /// Gives up a session whose encoder never learns of it.
     async fn abandon(self: &Arc<Self>, session: Session, address: &WorkerAddress) {
         self.directory.release(session.sid).await;
-        let (shared, address) = (Arc::clone(self), address.clone());
+        self.delete_in_background(session, address.clone(), DeleteReason::Abandoned);
+    }
+
+    fn delete_in_background(self: &Arc<Self>, session: Session, address: WorkerAddress, reason: DeleteReason) {
+        let shared = Arc::clone(self);
         self.tasks.spawn(async move {
             let Session { sid, stream, owner } = session;
-            match shared
-                .workers
-                .delete(&address, sid, &owner, DeleteReason::Abandoned)
-                .await
-            {
+            match shared.workers.delete(&address, sid, &owner, reason).await {
                 Ok(()) | Err(CallError::NotFound) => {}
-                Err(error) => warn!(%sid, %stream, %error, "cannot end session {sid}"),
+                // Its encoder has been replaced or has heard nothing: the worker ends it for want of media.
+                Err(error) => warn!(%sid, %stream, %error, "cannot end a session"),
             }
         });
     }

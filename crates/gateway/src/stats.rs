@@ -3,18 +3,20 @@
 //! `created_at`, `connection_state`, `has_video` and `has_audio` are those of ComfyStream's endpoint of that name, so that its
 //! scripts work; the rest is ours.
 
-use crate::{
-    Shared,
-    problem::Error,
-    response::{Response, with_body},
-};
+use std::collections::{BTreeMap, HashMap};
+
 use http::{HeaderValue, StatusCode, header, request::Parts};
 use serde::Serialize;
-use std::collections::{BTreeMap, HashMap};
 use whipcord_identity::{SessionId, StreamName};
 use whipcord_proto::{
     convert,
     worker::{self as proto, ConnectionState},
+};
+
+use crate::{
+    Shared,
+    problem::Error,
+    response::{Response, with_body},
 };
 
 pub(crate) async fn get(shared: &Shared, parts: &Parts) -> Result<Response, Error> {

@@ -1,22 +1,24 @@
 //! The HTTP face of WHIP (RFC 9725): one file per method. Each checks in the order of RFC 9110 §13.2.1 (401, 404, 405, 415,
 //! 428 and 412, then 400 and 422), calls one function, and renders.
 
-use crate::{
-    Shared,
-    auth::{self, Grant},
-    problem::Error,
-    sessions::Located,
-};
-use http::{HeaderMap, header};
-use std::fmt;
-use whipcord_identity::{Hint, SessionId, StreamName};
-
 mod delete;
 mod get;
 mod options;
 mod patch;
 mod post;
 mod query;
+
+use std::fmt;
+
+use http::{HeaderMap, header};
+use whipcord_identity::{Hint, SessionId, StreamName};
+
+use crate::{
+    Shared,
+    auth::{self, Grant},
+    problem::Error,
+    sessions::Located,
+};
 
 pub(crate) use delete::delete;
 pub(crate) use get::{get_endpoint, get_session};
@@ -67,7 +69,7 @@ async fn access(shared: &Shared, headers: &HeaderMap, path: SessionPath<'_>) -> 
         Some(grant) if !grant.may_publish(&stream) => Err(Error::Forbidden(stream)),
         grant => {
             check_bearer_rate(shared, grant.as_ref())?;
-            shared.locate(stream, sid, hint).await
+            shared.locate(&stream, sid, hint).await
         }
     }
 }

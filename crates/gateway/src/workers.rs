@@ -1,7 +1,7 @@
 //! Calls to workers: a channel by address, a deadline on each, and the one mapping from `tonic::Status`.
 
-use crate::limits::CALL_TIMEOUT;
 use std::{fmt, time::Duration};
+
 use tokio::time::timeout;
 use tonic::{Code, Request, Response, Status, transport::Channel};
 use whipcord_identity::{Owner, SessionId, WorkerAddress};
@@ -13,6 +13,8 @@ use whipcord_proto::{
         worker_service_client::WorkerServiceClient,
     },
 };
+
+use crate::limits::CALL_TIMEOUT;
 
 /// How workers are reached. Cheap to clone.
 #[derive(Clone)]

@@ -3,8 +3,9 @@
 //! A set holds a few keys by id, so that keys rotate: the newest mints, all verify. Secrets are wiped once a key is made of them,
 //! and the made keys are wiped by aws-lc when they are dropped.
 
-use aws_lc_rs::{aead, hmac};
 use std::{fmt, sync::Arc};
+
+use aws_lc_rs::{aead, hmac};
 use zeroize::Zeroizing;
 
 /// Seals hints in session URLs. Held by gateways. Cheap to clone.

@@ -1,9 +1,11 @@
 //! Session ids and the sealed hint in a session URL.
 
-use crate::{Epoch, Incarnation, KeyId, Owner, StreamName, WorkerAddress, WorkerId, key::SessionKeys};
+use std::{fmt, str::FromStr};
+
 use aws_lc_rs::aead;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use std::{fmt, str::FromStr};
+
+use crate::{Epoch, Incarnation, KeyId, Owner, StreamName, WorkerAddress, WorkerId, key::SessionKeys};
 
 /// 128 random bits; written as 22 characters of base64url. Public: it may be logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -157,8 +159,9 @@ fn text<T: FromStr>(bytes: &[u8]) -> Option<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
+
+    use super::*;
 
     fn hint() -> Hint {
         Hint {

@@ -90,9 +90,11 @@ fn check_segment(segment: &str) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
     use std::path::{Component, Path};
+
+    use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
+
+    use super::*;
 
     #[test]
     fn names_are_accepted_or_refused_for_the_reason_that_is_said() {

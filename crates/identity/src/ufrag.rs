@@ -4,10 +4,12 @@
 //! that of `ice-char` (RFC 8839 §5.4). The 40-bit tag lets a relay drop forgeries before it spends the HMAC-SHA1 of a STUN
 //! check on them; what authenticates is that check, with 144 bits of password.
 
-use crate::{KeyId, WorkerNumber, key::IceKeys};
+use std::fmt;
+
 use aws_lc_rs::{constant_time, hmac};
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
-use std::fmt;
+
+use crate::{KeyId, WorkerNumber, key::IceKeys};
 
 /// A user fragment of this cluster's: made by [`Ufrag::mint`], or found genuine by [`Ufrag::verify`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -94,8 +96,9 @@ fn truncated<const N: usize>(key: &hmac::Key, label: &[u8], data: &[u8]) -> [u8;
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
+
+    use super::*;
 
     fn keys() -> IceKeys {
         IceKeys::generate([0x5a; 32])

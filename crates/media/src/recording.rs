@@ -143,7 +143,7 @@ impl Recording {
         };
         match track.reorder.push(packet.sequence, held) {
             Pushed::Held => self.release(packet.track, self.now),
-            Pushed::Late => self.stats.late_packets += 1,
+            Pushed::Late => self.stats.packets_late += 1,
             Pushed::Duplicate => {}
         }
     }
@@ -245,7 +245,7 @@ impl Recording {
     }
 
     fn on_gap(&mut self, index: usize, packets: u64) {
-        self.stats.lost_packets += packets;
+        self.stats.packets_lost += packets;
         let mut frames = Vec::new();
         self.tracks[index].depacketiser.lost(&mut frames);
         self.on_frames(index, frames);
@@ -263,7 +263,7 @@ impl Recording {
             match frame {
                 Ok(frame) => self.on_frame(index, frame),
                 Err(_) => {
-                    self.stats.dropped_frames += 1;
+                    self.stats.frames_dropped += 1;
                     self.interrupt(index);
                 }
             }
@@ -273,11 +273,11 @@ impl Recording {
     fn on_frame(&mut self, index: usize, frame: Frame) {
         let track = &mut self.tracks[index];
         if matches!(self.phase, Phase::Finished) || track.is_left_out() {
-            self.stats.dropped_frames += 1;
+            self.stats.frames_dropped += 1;
             return;
         }
         if !track.accepts(&frame) {
-            self.stats.dropped_frames += 1;
+            self.stats.frames_dropped += 1;
             self.request_keyframe(index);
             return;
         }
@@ -288,7 +288,7 @@ impl Recording {
             self.picture = size.map(|size| (size.width, size.height)).or(self.picture);
         }
         if track.queue.push(frame, self.now).is_err() {
-            self.stats.backward_frames += 1;
+            self.stats.frames_backward += 1;
         }
         if self.is_due(index, keyframe) {
             self.cut();

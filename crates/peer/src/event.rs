@@ -49,7 +49,7 @@ pub enum Event {
         ntp: u64,
         timestamp: u32,
     },
-    /// No authenticated packet for `Limits::disconnected_after`; and the way back.
+    /// No authenticated packet for 7 s; and the way back.
     Disconnected,
     Reconnected,
     /// The session is over and its state is gone. Always the last.

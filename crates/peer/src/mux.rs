@@ -4,6 +4,7 @@
 //! `poll_held`, `poll_transmit`, `poll_event` until each is empty, and `handle_timeout` when `poll_timeout` is due.
 
 mod handshakes;
+mod random;
 mod routes;
 mod sessions;
 #[cfg(test)]
@@ -20,12 +21,13 @@ use crate::{
     checkpoint,
     event::TrackId,
     outputs::{Outputs, SsrcChange},
-    peer::{Identity, Peer},
+    peer::{Identity, Opened, Peer},
     rtp,
     stats::{Drop, Dropped},
     stun,
 };
 use handshakes::Handshakes;
+use random::Random;
 use routes::Routes;
 pub use sessions::SessionKey;
 use sessions::Sessions;
@@ -351,26 +353,56 @@ impl Mux {
     }
 
     fn receive_media<'a>(&mut self, now: Instant, path: Path, datagram: &'a mut [u8]) -> Received<'a> {
-        let Some(key) = self
-            .routes
-            .by_address(path.remote)
-            .or_else(|| self.recognise(now, path, datagram))
-        else {
-            return Received::Nothing;
+        let opened = match self.routes.by_address(path.remote) {
+            Some(key) => self
+                .open_settled(key, now, path, datagram)
+                .or_else(|| self.open_elsewhere(key, now, path, datagram)),
+            None => self
+                .recognise(now, path, datagram)
+                .and_then(|key| self.open_settled(key, now, path, datagram)),
         };
-        self.serving = Some(key);
-        let opened = self.open(key, now, path, datagram);
-        self.settle(key);
         match opened {
-            Some(opened) => Received::Media {
-                session: key,
+            Some((session, opened)) => Received::Media {
+                session,
                 packet: opened.packet(datagram),
             },
             None => Received::Nothing,
         }
     }
 
-    fn open(&mut self, key: SessionKey, now: Instant, path: Path, datagram: &mut [u8]) -> Option<crate::peer::Opened> {
+    #[inline]
+    fn open_settled(
+        &mut self,
+        key: SessionKey,
+        now: Instant,
+        path: Path,
+        datagram: &mut [u8],
+    ) -> Option<(SessionKey, Opened)> {
+        self.serving = Some(key);
+        let opened = self.open(key, now, path, datagram);
+        self.settle(key);
+        Some((key, opened?))
+    }
+
+    /// A packet that gave no media to `owner`, whose address it came from. An authentic check proves whose session it is for, and
+    /// not where it came from: a publisher that forges sources would take the media of others away. So where the SSRC is another
+    /// session's, the keys decide, and give the address back.
+    fn open_elsewhere(
+        &mut self,
+        owner: SessionKey,
+        now: Instant,
+        path: Path,
+        datagram: &mut [u8],
+    ) -> Option<(SessionKey, Opened)> {
+        let ssrc = rtp::ssrc_of(datagram).filter(|_| !rtp::is_rtcp(datagram))?;
+        if !self.routes.is_foreign(ssrc, owner) {
+            return None;
+        }
+        let key = self.recognise(now, path, datagram)?;
+        self.open_settled(key, now, path, datagram)
+    }
+
+    fn open(&mut self, key: SessionKey, now: Instant, path: Path, datagram: &mut [u8]) -> Option<Opened> {
         let peer = self.sessions.get_mut(key)?;
         peer.receive_media(now, path, datagram, &mut self.outputs.of(key))
     }
@@ -382,8 +414,7 @@ impl Mux {
             self.dropped.add(Drop::Malformed);
             return None;
         };
-        let (candidates, n_candidates) = self.routes.by_ssrc(ssrc);
-        for key in candidates.into_iter().take(n_candidates).flatten() {
+        for key in self.routes.by_ssrc(ssrc).into_iter().flatten() {
             if !self.trials.take(now) {
                 self.dropped.add(Drop::RateLimited);
                 return None;
@@ -456,24 +487,5 @@ impl Mux {
         peer.ssrcs().for_each(|ssrc| self.routes.forget_ssrc(ssrc, key));
         self.outputs.events.push_back((key, Event::Ended(reason)));
         Some(key)
-    }
-}
-
-/// SplitMix64: spreads the seed over choices that need to be distinct, not secret.
-#[derive(Debug)]
-struct Random(u64);
-
-impl Random {
-    fn new(seed: [u8; 32]) -> Self {
-        let words = seed.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
-        Self(words.fold(0, |mixed, word| mixed.rotate_left(17) ^ word))
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut word = self.0;
-        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        word ^ (word >> 31)
     }
 }

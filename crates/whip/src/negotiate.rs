@@ -51,7 +51,7 @@ pub enum Encoder {
 /// What the answer says about the one transport, and an ICE restart repeats.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transport {
-    /// The mids of the BUNDLE group, in its order; empty where the offer has no group.
+    /// The mids of the BUNDLE group, the tagged section's first, else in its order; empty where the offer has no group.
     pub mids: Vec<String>,
     /// The mid of the section that describes the transport; empty where the offer gives it none.
     pub tagged_mid: String,

@@ -2,8 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::process::telemetry;
-use crate::{commands, standalone};
+use crate::{commands, process::telemetry, standalone};
 
 /// Takes live media from WHIP encoders (RFC 9725) into a cluster, and hands it on.
 #[derive(Debug, Parser)]

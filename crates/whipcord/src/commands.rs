@@ -4,9 +4,11 @@ pub(crate) mod publish;
 
 use std::process::ExitCode;
 
-use crate::args::{Args, Command};
-use crate::process::{signal, telemetry};
-use crate::standalone;
+use crate::{
+    args::{Args, Command},
+    process::{signal, telemetry},
+    standalone,
+};
 
 /// Why the process ends otherwise than asked: one sentence.
 #[derive(Debug, thiserror::Error)]

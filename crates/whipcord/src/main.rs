@@ -6,8 +6,7 @@ mod commands;
 mod process;
 mod standalone;
 
-use std::io::Write;
-use std::process::ExitCode;
+use std::{io::Write, process::ExitCode};
 
 use clap::Parser;
 

@@ -4,25 +4,29 @@
 mod announcement;
 mod pipe;
 
-use std::io;
-use std::net::SocketAddr;
-use std::time::{Duration, SystemTime};
+use std::{
+    io,
+    net::SocketAddr,
+    time::{Duration, SystemTime},
+};
 
-use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tracing::{error, info};
 use whipcord_directory::Directory;
-use whipcord_gateway::auth::{ConfigError, Pattern};
-use whipcord_gateway::{Authority, Gateway, Workers};
+use whipcord_gateway::{
+    Authority, Gateway, Workers,
+    auth::{ConfigError, Pattern},
+};
 use whipcord_identity::{IceKeys, SessionKeys};
 use whipcord_worker::Worker;
 
 use self::announcement::Announcement;
-use crate::commands::Failure;
-use crate::process::admin::{self, Readiness};
+use crate::{
+    commands::Failure,
+    process::admin::{self, Readiness},
+};
 
 #[derive(Debug, clap::Args)]
 #[group(skip)]

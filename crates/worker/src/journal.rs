@@ -1,14 +1,10 @@
-//! What a session has been through, and its log lines. [`Event`] is the one source of both.
+//! What a session has been through, as its events told it. Not here: what is said of it (notice).
 
-use std::{net::SocketAddr, sync::Arc};
+use std::net::SocketAddr;
 
-use tracing::{debug, info, warn};
-use whipcord_peer::{EndReason, Event, event::TrackId, stats};
+use whipcord_peer::{EndReason, Event, event::TrackId};
 use whipcord_proto::worker::ConnectionState;
-use whipcord_udp::Counters;
 use whipcord_whip::{Codec, Kind};
-
-use crate::snapshot::{Info, Snapshot};
 
 /// A session's state as its events told it.
 #[derive(Clone, Debug)]
@@ -28,32 +24,6 @@ pub(crate) struct Track {
     pub(crate) codec: Codec,
     pub(crate) mid: String,
     pub(crate) rid: Option<String>,
-}
-
-/// What the shard tells the journal's task, which logs it: a log may block, a shard must not.
-#[derive(Debug)]
-pub(crate) enum Notice {
-    Event {
-        info: Arc<Info>,
-        event: Event,
-    },
-    Ended {
-        info: Arc<Info>,
-        last: Box<Snapshot>,
-    },
-    /// A panic was caught; the session it ended, if it was any session's, is told of by its own `Ended`.
-    Fault {
-        message: String,
-    },
-    /// Datagrams that no session got, since the start.
-    Dropped {
-        strays: stats::Dropped,
-        socket: Counters,
-    },
-    /// Notices before this one that were lost, because nobody read them in time.
-    Lost {
-        notices: u64,
-    },
 }
 
 impl Default for Journal {
@@ -125,84 +95,6 @@ fn final_state(reason: EndReason) -> ConnectionState {
         | EndReason::Silent
         | EndReason::Fault => ConnectionState::Failed,
     }
-}
-
-/// Writes the notice's log line.
-pub(crate) fn log(notice: &Notice) {
-    match notice {
-        Notice::Event { info, event } => log_event(info, event),
-        Notice::Ended { info, last } => log_end(info, last),
-        Notice::Fault { message } => warn!(message, "a defect was caught on the shard; please report it"),
-        Notice::Dropped { strays, socket } => {
-            let reasons: Vec<String> = strays
-                .iter()
-                .filter(|(_, n)| *n > 0)
-                .map(|(reason, n)| format!("{reason} {n}"))
-                .collect();
-            let Counters {
-                unusable,
-                backlog_dropped,
-                send_failed,
-            } = *socket;
-            let strays = reasons.join(", ");
-            info!(
-                strays,
-                unusable, backlog_dropped, send_failed, "datagrams dropped at the port, since the start"
-            );
-        }
-        Notice::Lost { notices } => warn!(notices, "log lines of sessions were lost: the log is too slow"),
-    }
-}
-
-fn log_event(info: &Info, event: &Event) {
-    let (sid, stream) = (&info.sid, &info.stream);
-    match event {
-        Event::StunSeen { path } => info!(%sid, %stream, remote = %path.remote, "connection state: connecting"),
-        Event::StunWrongPassword { path } => {
-            warn!(%sid, %stream, remote = %path.remote, "a STUN check was signed with another password")
-        }
-        Event::PathChanged { path } => info!(%sid, %stream, remote = %path.remote, "the encoder's address changed"),
-        Event::HandshakeStarted => debug!(%sid, %stream, "DTLS began"),
-        Event::HandshakeFailed { error } => warn!(%sid, %stream, %error, "DTLS failed"),
-        Event::Connected { profile } => info!(%sid, %stream, ?profile, "connection state: connected"),
-        Event::Track {
-            kind,
-            codec,
-            mid,
-            rid,
-            ssrc,
-            ..
-        } => {
-            let (kind, codec, rid) = (kind.as_str(), codec.as_str(), rid.as_deref());
-            info!(%sid, %stream, kind, codec, mid, rid, ssrc, "track received")
-        }
-        Event::FirstMedia => info!(%sid, %stream, "the first media packet was decrypted"),
-        Event::Restarted => info!(%sid, %stream, "ICE restarted"),
-        Event::Disconnected => warn!(%sid, %stream, "connection state: disconnected"),
-        Event::Reconnected => info!(%sid, %stream, "connection state: connected again"),
-        // Notices carry neither: the first would be a line every few seconds, the second is `log_end`'s.
-        Event::SenderReport { .. } | Event::Ended(_) => {}
-        other => debug!(%sid, %stream, event = ?other, "session"),
-    }
-}
-
-fn log_end(info: &Info, last: &Snapshot) {
-    let (sid, stream) = (&info.sid, &info.stream);
-    let reason = last.journal.end.map(EndReason::as_str);
-    let state = last
-        .journal
-        .state
-        .as_str_name()
-        .trim_start_matches("CONNECTION_STATE_")
-        .to_ascii_lowercase();
-    let (packets, bytes, lost) = (last.stats.packets, last.stats.bytes, last.packets_lost());
-    let dropped = last.stats.dropped.total();
-    let recording = info.recording_path();
-    let recording_lost = last.recording_packets_lost;
-    info!(
-        %sid, %stream, reason, state, seconds = last.age.as_secs_f32(), packets, bytes, lost, dropped, recording,
-        recording_lost, "session ended"
-    );
 }
 
 #[cfg(test)]

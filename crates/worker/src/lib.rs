@@ -3,13 +3,14 @@
 //! It must not know Redis, Kubernetes, or an end user's bearer token.
 //!
 //! Threads: the shard (one; packets, sessions' protocol state, no lock and no allocation per packet), the recorder's writers
-//! (files), and tasks on the caller's tokio runtime (RPC, the journal's log lines, the report to the directory). What they
+//! (files), and tasks on the caller's tokio runtime (RPC, the log lines of sessions, the report to the directory). What they
 //! share are bounded queues.
 
 mod advertise;
 mod config;
 mod control;
 mod journal;
+mod notice;
 mod random;
 mod report;
 mod rpc;

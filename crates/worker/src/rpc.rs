@@ -25,8 +25,8 @@ use status::Error;
 /// The contract's limit for the query parameters of a POST.
 const METADATA_BYTES_MAX: usize = 8192;
 
-/// Sessions in one page of a list: with some 700 bytes each, below tonic's 4 MiB for a message.
-const PAGE_MAX: usize = 1000;
+/// Sessions in one page of a list: with 8 KiB of metadata and some 700 bytes each, below gRPC's 4 MiB for a message.
+const PAGE_MAX: usize = 250;
 
 /// The service over this worker's sessions. Cheap to clone.
 #[derive(Clone, Debug)]

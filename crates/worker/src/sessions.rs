@@ -1,6 +1,6 @@
 //! The worker's own list of its sessions: who may be admitted, what was answered, what has ended.
 //!
-//! Owned by the RPC service; the journal's task tells it of ends, the report reads it. The shard never sees it.
+//! Owned by the RPC service; the task that reads the shard's notices tells it of ends, the report reads it. The shard never sees it.
 
 mod tombstones;
 

@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 use whipcord_peer::{Certificate, EndReason, Event, Limits, Mux, Path, Received, SessionKey, event::TrackId, stats};
 use whipcord_udp::{Batch, Counters, Queue, Socket};
 
-use crate::{journal::Notice, random};
+use crate::{notice::Notice, random};
 pub(crate) use command::{Busy, Command, Create, Handle};
 pub(crate) use outbox::NOTICES_MAX;
 use outbox::Outbox;

@@ -22,7 +22,7 @@ use whipcord_whip::Preferences;
 use crate::{
     Config, Service, advertise,
     control::Control,
-    journal::{self, Notice},
+    notice::{self, Notice},
     random,
     report::Reporter,
     sessions::Sessions,
@@ -74,7 +74,7 @@ struct Ending {
     control: Arc<Control>,
     shutdown: CancellationToken,
     shard: JoinHandle<()>,
-    journal: tokio::task::JoinHandle<()>,
+    notices: tokio::task::JoinHandle<()>,
     writers: Option<Writers>,
     report: tokio::task::JoinHandle<()>,
     /// Cancelled when the sessions are gone, so that the directory is told.
@@ -96,7 +96,7 @@ impl Worker {
         let candidates = advertise::addresses(&config.advertise, socket.local_address())?;
         let certificate = Certificate::generate()?;
         let (recorder, writers) = config.recordings.map(start_recorder).transpose()?.unzip();
-        let (notices, journal) = mpsc::channel(shard::NOTICES_MAX);
+        let (notices, noticed) = mpsc::channel(shard::NOTICES_MAX);
         let setup = shard::Setup {
             socket,
             certificate: certificate.clone(),
@@ -133,7 +133,7 @@ impl Worker {
             control: Arc::clone(&control),
             shutdown,
             shard: thread,
-            journal: tokio::spawn(keep_journal(Arc::clone(&control), journal)),
+            notices: tokio::spawn(read_notices(Arc::clone(&control), noticed)),
             writers,
             report: tokio::spawn(reporter.run(reported.clone())),
             reported,
@@ -182,7 +182,7 @@ impl Ending {
             control,
             shutdown,
             shard,
-            journal,
+            notices,
             writers,
             report,
             reported,
@@ -203,7 +203,7 @@ impl Ending {
             error!("the shard does not end");
         }
         // Its channel closed with the shard.
-        if within(deadline, journal).await.is_none() {
+        if within(deadline, notices).await.is_none() {
             warn!("not every session's end was logged");
         }
         if let Some(writers) = writers {
@@ -246,9 +246,9 @@ fn start_recorder(folder: PathBuf) -> Result<(Recorder, Writers), StartError> {
     Recorder::start(folder.clone()).map_err(|error| StartError::Recordings { folder, error })
 }
 
-async fn keep_journal(control: Arc<Control>, mut notices: mpsc::Receiver<Notice>) {
+async fn read_notices(control: Arc<Control>, mut notices: mpsc::Receiver<Notice>) {
     while let Some(notice) = notices.recv().await {
-        journal::log(&notice);
+        notice::log(&notice);
         if let Notice::Ended { info, last } = notice {
             control.sessions.end(info.sid, last.to_message(&info));
         }

@@ -2,8 +2,10 @@
 
 use std::{
     net::SocketAddr,
-    sync::Arc,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use whipcord_peer::{
@@ -44,11 +46,11 @@ fn run(cipher: Cipher, socket: &mut Socket, poll: &mut mio::Poll, received: &Ato
     while !stop.load(Ordering::Relaxed) {
         let _ = poll.poll(&mut events, None);
         while let Ok(queue) = socket.recv(&mut batch) {
-            let mut n_opened = 0;
+            let mut opened = 0;
             for datagram in batch.datagrams() {
-                n_opened += u64::from(open(&opener, &mut streams, datagram.bytes));
+                opened += u64::from(open(&opener, &mut streams, datagram.bytes));
             }
-            received.fetch_add(n_opened, Ordering::Relaxed);
+            received.fetch_add(opened, Ordering::Relaxed);
             if queue == Queue::Drained {
                 break;
             }

@@ -2,13 +2,16 @@
 
 use std::{
     net::SocketAddr,
-    sync::Arc,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use anyhow::Context;
 use axum::{Router, extract::State, routing::post};
 use hyper_util::rt::TokioIo;
+use tokio_stream::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 use whipcord_identity::IceKeys;
@@ -72,7 +75,8 @@ pub(crate) fn serve() -> anyhow::Result<()> {
 
 fn pipe(worker: &Worker) -> anyhow::Result<Channel> {
     let (near, far) = tokio::io::duplex(64 * 1024);
-    let incoming = tokio_stream::once(Ok::<_, std::io::Error>(far));
+    // A server whose connections can only run out says goodbye on the last.
+    let incoming = tokio_stream::once(Ok::<_, std::io::Error>(far)).chain(tokio_stream::pending());
     let server = tonic::transport::Server::builder();
     tokio::spawn(server.serve_with_incoming_shutdown(worker.service(), incoming, std::future::pending()));
     let mut near = Some(near);

@@ -1,8 +1,10 @@
 //! The HTTP relay: passes requests and responses on as they are, but for the port of the candidates in a response.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::thread;
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    thread,
+};
 
 use crate::http;
 

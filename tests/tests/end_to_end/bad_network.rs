@@ -1,12 +1,16 @@
 //! The network of the bench: a test through a network that does nothing would prove nothing.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener, UdpSocket},
+    thread,
+    time::{Duration, Instant},
+};
 
-use whipcord_tests::http;
-use whipcord_tests::network::{Impairment, Network};
+use whipcord_tests::{
+    http,
+    network::{Impairment, Network},
+};
 
 #[test]
 fn datagrams_are_late_by_a_round_trip() {

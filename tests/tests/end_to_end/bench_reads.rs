@@ -1,11 +1,9 @@
 //! The bench itself: a reader that cannot see a fault would pass every recording.
 
-use std::path::Path;
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 use tempfile::tempdir;
-use whipcord_tests::pattern;
-use whipcord_tests::recording::Recording;
+use whipcord_tests::{pattern, recording::Recording};
 
 fn encode(codec: &str, late: &str, read: impl FnOnce(&Path)) {
     let folder = tempdir().unwrap();

@@ -1,10 +1,14 @@
 //! The process: what it says when it is ready, how it stops, how it refuses to start.
 
-use std::net::TcpListener;
-use std::process::{Command, Output};
+use std::{
+    net::TcpListener,
+    process::{Command, Output},
+};
 
-use whipcord_tests::http;
-use whipcord_tests::whipcord::{Whipcord, binary};
+use whipcord_tests::{
+    http,
+    whipcord::{Whipcord, binary},
+};
 
 #[test]
 fn it_says_where_it_is_and_stops_when_told() {

@@ -1,12 +1,16 @@
 //! `whipcord publish` against `whipcord standalone`.
 
-use std::process::{Command, Output, Stdio};
-use std::time::Duration;
+use std::{
+    process::{Command, Output, Stdio},
+    time::Duration,
+};
 
 use serde_json::Value;
-use whipcord_tests::pattern;
-use whipcord_tests::recording::Recording;
-use whipcord_tests::whipcord::{Whipcord, binary};
+use whipcord_tests::{
+    pattern,
+    recording::Recording,
+    whipcord::{Whipcord, binary},
+};
 
 #[test]
 fn a_file_arrives_whole() {

@@ -1,14 +1,9 @@
 //! However a stream ends, and while it goes on, there is a file that plays. (An end by DELETE is in `recorded`.)
 
-use std::fs;
-use std::path::Path;
-use std::time::Duration;
+use std::{fs, path::Path, time::Duration};
 
 use tempfile::tempdir;
-use whipcord_tests::encoder::Encoder;
-use whipcord_tests::eventually;
-use whipcord_tests::recording::Recording;
-use whipcord_tests::whipcord::Whipcord;
+use whipcord_tests::{encoder::Encoder, eventually, recording::Recording, whipcord::Whipcord};
 
 /// Connecting, and then so much of a stream, takes less than this.
 const RECORDED: Duration = Duration::from_secs(30);

@@ -1,13 +1,14 @@
 //! Encoders behind a bad network.
 
-use std::thread;
-use std::time::Duration;
+use std::{thread, time::Duration};
 
-use whipcord_tests::encoder::Encoder;
-use whipcord_tests::eventually;
-use whipcord_tests::network::{Datagrams, Impairment, Network};
-use whipcord_tests::recording::Recording;
-use whipcord_tests::whipcord::Whipcord;
+use whipcord_tests::{
+    encoder::Encoder,
+    eventually,
+    network::{Datagrams, Impairment, Network},
+    recording::Recording,
+    whipcord::Whipcord,
+};
 
 /// Over a long round trip, a passive FFmpeg is easily poisoned: any DTLS that reaches it after the handshake, such as a
 /// repeated flight, makes it drop packets from then on.

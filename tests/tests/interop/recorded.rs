@@ -1,9 +1,11 @@
 //! Each encoder publishes the pattern, and what was recorded is held against it.
 
-use whipcord_tests::encoder::{Encoder, Sent};
-use whipcord_tests::pattern::RATE;
-use whipcord_tests::recording::Recording;
-use whipcord_tests::whipcord::Whipcord;
+use whipcord_tests::{
+    encoder::{Encoder, Sent},
+    pattern::RATE,
+    recording::Recording,
+    whipcord::Whipcord,
+};
 
 /// How long each encoder publishes, in seconds.
 const SECONDS: u32 = 10;

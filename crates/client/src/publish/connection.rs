@@ -1,30 +1,37 @@
 //! The media half of the client: the `webrtc` crate's peer connection, with one sender per track.
 
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use rtc::media_stream::MediaStreamTrack;
-use rtc::peer_connection::configuration::interceptor_registry::{
-    configure_nack, configure_rtcp_reports, configure_twcc_sender_only,
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::{Duration, Instant},
 };
-use rtc::peer_connection::configuration::media_engine::{MIME_TYPE_H264, MIME_TYPE_OPUS, MIME_TYPE_VP8};
-use rtc::rtp_transceiver::rtp_sender::{
-    RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters, RtpCodecKind,
+
+use rtc::{
+    media_stream::MediaStreamTrack,
+    peer_connection::configuration::{
+        interceptor_registry::{configure_nack, configure_rtcp_reports, configure_twcc_sender_only},
+        media_engine::{MIME_TYPE_H264, MIME_TYPE_OPUS, MIME_TYPE_VP8},
+    },
+    rtp_transceiver::rtp_sender::{
+        RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters, RtpCodecKind,
+    },
 };
 use tokio::sync::watch;
-use webrtc::error::Error;
-use webrtc::media_stream::track_local::TrackLocal;
-use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
-use webrtc::peer_connection::{
-    MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCIceGatheringState,
-    RTCPeerConnectionState, RTCSessionDescription, Registry, StatsSelector,
+use webrtc::{
+    error::Error,
+    media_stream::track_local::{TrackLocal, static_rtp::TrackLocalStaticRTP},
+    peer_connection::{
+        MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCIceGatheringState,
+        RTCPeerConnectionState, RTCSessionDescription, Registry, StatsSelector,
+    },
+    rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit, RtpSender},
 };
-use webrtc::rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit, RtpSender};
 
-use super::feedback::{Feedback, Listener};
-use super::packetise::{Packetiser, random};
-use super::source::{Codec, Frame, Track};
+use super::{
+    feedback::{Feedback, Listener},
+    packetise::{Packetiser, random},
+    source::{Codec, Frame, Track},
+};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionError {
@@ -140,7 +147,7 @@ impl Connection {
             vec![encoding.clone()],
         );
         let track = Arc::new(TrackLocalStaticRTP::new(media));
-        // RFC 9725 section 4.2: a WHIP client only sends.
+        // RFC 9725 §4.2: a WHIP client only sends.
         let init = RTCRtpTransceiverInit {
             direction: RTCRtpTransceiverDirection::Sendonly,
             streams: vec!["whipcord".into()],

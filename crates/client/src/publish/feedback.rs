@@ -2,17 +2,24 @@
 //!
 //! The `webrtc` crate acts on RTCP inside its interceptor chain and shows none of it, so this one listens there.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Instant,
+};
 
-use rtc::interceptor::{Interceptor, Packet, Slot, StreamInfo, TaggedPacket};
-use rtc::rtcp::payload_feedbacks::full_intra_request::FullIntraRequest;
-use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
-use rtc::rtcp::transport_feedbacks::transport_layer_nack::TransportLayerNack;
-use rtc::sansio::Protocol;
-use rtc::shared::error::Error;
+use rtc::{
+    interceptor::{Interceptor, Packet, Slot, StreamInfo, TaggedPacket},
+    rtcp::{
+        payload_feedbacks::{full_intra_request::FullIntraRequest, picture_loss_indication::PictureLossIndication},
+        transport_feedbacks::transport_layer_nack::TransportLayerNack,
+    },
+    sansio::Protocol,
+    shared::error::Error,
+};
 
 /// Counted since the session began. Shared between the connection's driver, which writes, and the sender, which reads.
 #[derive(Debug, Default)]
@@ -23,12 +30,12 @@ pub(super) struct Feedback {
 }
 
 impl Feedback {
-    /// Picture loss indications and full intra requests (RFC 4585 section 6.3.1, RFC 5104 section 4.3.1).
+    /// Picture loss indications and full intra requests (RFC 4585 §6.3.1, RFC 5104 §4.3.1).
     pub(super) fn keyframe_requests(&self) -> u64 {
         self.keyframe_requests.load(Ordering::Relaxed)
     }
 
-    /// Packets that the server asked for again (RFC 4585 section 6.2.1).
+    /// Packets that the server asked for again (RFC 4585 §6.2.1).
     pub(super) fn nacked_packets(&self) -> u64 {
         self.nacked_packets.load(Ordering::Relaxed)
     }

@@ -3,13 +3,15 @@
 use std::hash::{BuildHasher, RandomState};
 
 use bytes::Bytes;
-use rtc::rtp::codec::h264::H264Payloader;
-use rtc::rtp::codec::opus::OpusPayloader;
-use rtc::rtp::codec::vp8::Vp8Payloader;
-use rtc::rtp::header::Header;
-use rtc::rtp::packet::Packet;
-use rtc::rtp::packetizer::Payloader;
-use rtc::shared::error::Error;
+use rtc::{
+    rtp::{
+        codec::{h264::H264Payloader, opus::OpusPayloader, vp8::Vp8Payloader},
+        header::Header,
+        packet::Packet,
+        packetizer::Payloader,
+    },
+    shared::error::Error,
+};
 
 use super::source::{Codec, Frame};
 
@@ -26,7 +28,7 @@ pub(super) struct Packetiser {
 
 /// Leaves room for 12 bytes of RTP header, header extensions, and 16 of SRTP within the 1200 that WebRTC takes to pass
 /// everywhere.
-const MAX_PAYLOAD: usize = 1140;
+const PAYLOAD_BYTES_MAX: usize = 1140;
 
 impl Packetiser {
     pub(super) fn new(codec: Codec, ssrc: u32, payload_type: u8) -> Self {
@@ -39,7 +41,7 @@ impl Packetiser {
             }
             Codec::Opus => Box::new(OpusPayloader),
         };
-        // Both start anywhere (RFC 3550 section 5.1).
+        // Both start anywhere (RFC 3550 §5.1).
         let (next_sequence, timestamp) = (random() as u16, random());
         Self {
             codec,
@@ -52,7 +54,7 @@ impl Packetiser {
     }
 
     pub(super) fn packets(&mut self, frame: &Frame) -> Result<Vec<Packet>, Error> {
-        let payloads = self.payloader.payload(MAX_PAYLOAD, &frame.data)?;
+        let payloads = self.payloader.payload(PAYLOAD_BYTES_MAX, &frame.data)?;
         let ticks = frame.time.as_nanos() * u128::from(self.codec.clock_rate()) / 1_000_000_000;
         let timestamp = self.timestamp.wrapping_add(ticks as u32);
         let last = payloads.len().saturating_sub(1);
@@ -66,7 +68,7 @@ impl Packetiser {
     fn packet(&mut self, payload: Bytes, timestamp: u32, last: bool) -> Packet {
         let sequence_number = self.next_sequence;
         self.next_sequence = sequence_number.wrapping_add(1);
-        // In video the marker ends a picture; in Opus it starts a talkspurt after DTX, which is not told here (RFC 7587 section 4.1).
+        // In video the marker ends a picture; in Opus it starts a talkspurt after DTX, which is not told here (RFC 7587 §4.1).
         let marker = last && self.codec.is_video();
         let header = Header {
             version: 2,

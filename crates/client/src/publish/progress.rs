@@ -1,12 +1,10 @@
 //! What the user sees on stderr while media flows. Without a terminal there is no bar, only lines.
 
-use std::io::Write;
-use std::time::Duration;
+use std::{io::Write, time::Duration};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::connection::Sent;
-use super::summary::kilobits_per_second;
+use super::{connection::Sent, summary::kilobits_per_second};
 
 pub(super) struct Progress {
     bar: ProgressBar,

@@ -5,15 +5,12 @@ mod h264;
 mod ogg;
 mod pattern;
 
-use std::fmt;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::{fmt, path::PathBuf, time::Duration};
 
 use bytes::Bytes;
 
-use self::file::MediaFile;
 pub use self::file::{FileError, H264Error, IvfError, Mp4Error, OggError, SelectionError};
-use self::pattern::Pattern;
+use self::{file::MediaFile, pattern::Pattern};
 
 /// What to publish, as the command line names it.
 #[derive(Debug, Clone, PartialEq, Eq)]

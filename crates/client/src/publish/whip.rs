@@ -1,10 +1,12 @@
-//! The HTTP half of a WHIP client (RFC 9725 section 4): POST an offer, DELETE the session. It knows nothing of media.
+//! The HTTP half of a WHIP client (RFC 9725 §4): POST an offer, DELETE the session. It knows nothing of media.
 
-use std::fmt;
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
-use reqwest::{Client, Method, Response, StatusCode, Url, redirect};
+use reqwest::{
+    Client, Method, Response, StatusCode, Url,
+    header::{ACCEPT, CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER},
+    redirect,
+};
 
 /// The bearer token. It is shown nowhere.
 #[derive(Clone)]
@@ -73,13 +75,13 @@ pub enum HttpError {
     Silent { host: String, after: Duration },
     #[error("{0}")]
     Refused(Refusal),
-    #[error("{host} redirects {MAX_REDIRECTS} times and more, or to nowhere; use the URL that it finally means")]
+    #[error("{host} redirects {REDIRECTS_MAX} times and more, or to nowhere; use the URL that it finally means")]
     Redirects { host: String },
     #[error("{host} answered {status} where WHIP asks for 201 Created; is this a WHIP endpoint?")]
     NotCreated { host: String, status: StatusCode },
     #[error("{host} accepted the offer, but sent no Location header: its session could never be ended")]
     NoLocation { host: String },
-    #[error("{host} accepted the offer, but its body is no SDP answer of at most {MAX_BODY} bytes")]
+    #[error("{host} accepted the offer, but its body is no SDP answer of at most {BODY_BYTES_MAX} bytes")]
     NoAnswer { host: String },
 }
 
@@ -96,11 +98,11 @@ pub struct Refusal {
 /// From connecting to the last byte of an answer. A server may wait for a worker first; a user waits no longer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 /// A load balancer redirects once, perhaps twice (section 4.5); more is a loop.
-const MAX_REDIRECTS: usize = 5;
+const REDIRECTS_MAX: usize = 5;
 /// A large answer with simulcast and many candidates is below 20 kB.
-const MAX_BODY: usize = 256 * 1024;
+const BODY_BYTES_MAX: usize = 256 * 1024;
 /// What is shown of a server's own words.
-const MAX_DETAIL_CHARS: usize = 300;
+const DETAIL_CHARS_MAX: usize = 300;
 
 const SDP: &str = "application/sdp";
 const PROBLEM: &str = "application/problem+json";
@@ -138,7 +140,7 @@ impl Endpoint {
     /// another host has its own ways to say who may publish.
     pub(super) async fn post(&self, offer: &str) -> Result<Session, HttpError> {
         let mut url = self.url.clone();
-        for _ in 0..=MAX_REDIRECTS {
+        for _ in 0..=REDIRECTS_MAX {
             let host = authority(&url);
             let token = self.token.as_ref().filter(|_| url.origin() == self.url.origin());
             let mut request = self.client.request(Method::POST, url.clone()).header(ACCEPT, SDP);
@@ -208,11 +210,11 @@ fn media_type(content_type: &str) -> &str {
     content_type.split(';').next().unwrap_or_default().trim()
 }
 
-/// `None`: longer than [`MAX_BODY`], or cut off.
+/// `None`: longer than [`BODY_BYTES_MAX`], or cut off.
 async fn body(mut response: Response) -> Option<Vec<u8>> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.ok()? {
-        if body.len() + chunk.len() > MAX_BODY {
+        if body.len() + chunk.len() > BODY_BYTES_MAX {
             return None;
         }
         body.extend_from_slice(&chunk);
@@ -238,7 +240,7 @@ async fn refusal(host: String, response: Response) -> Refusal {
     }
 }
 
-/// The members of RFC 9457 section 3.1 that are written for people.
+/// The members of RFC 9457 §3.1 that are written for people.
 #[derive(serde::Deserialize)]
 struct Problem {
     title: Option<String>,
@@ -252,7 +254,7 @@ fn problem_detail(body: &[u8]) -> Option<String> {
     let shown: String = words
         .chars()
         .filter(|c| !c.is_control())
-        .take(MAX_DETAIL_CHARS)
+        .take(DETAIL_CHARS_MAX)
         .collect();
     (!shown.is_empty()).then_some(shown)
 }

@@ -1,9 +1,11 @@
 //! JSON Web Tokens (RFC 7519): `{"streams": ["live/*"], "exp": 1735689600}`, with `nbf` and `scope` where wanted.
 
-use super::{Bearer, Error, Grant, Pattern, Scope};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::{Bearer, Error, Grant, Pattern, Scope};
 
 /// Clocks of issuers and gateways differ by this much at most.
 const LEEWAY: Duration = Duration::from_secs(10);

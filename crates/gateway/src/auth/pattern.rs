@@ -1,6 +1,7 @@
 //! Which streams a token or key is for.
 
 use std::{fmt, str::FromStr};
+
 use whipcord_identity::{StreamName, stream};
 
 /// A set of streams: `live/cam` is that one, `live/*` all below `live/`, `*` all.

@@ -1,9 +1,11 @@
 //! Static keys: for encoders into which somebody types a stream key.
 
-use super::Pattern;
-use aws_lc_rs::digest;
 use std::collections::HashMap;
+
+use aws_lc_rs::digest;
 use whipcord_identity::stream;
+
+use super::Pattern;
 
 /// Short keys are guessed: 16 characters of letters and digits are 95 bits.
 const KEY_BYTES_MIN: usize = 16;

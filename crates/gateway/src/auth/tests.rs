@@ -1,8 +1,10 @@
-use super::*;
+use std::time::UNIX_EPOCH;
+
 use http::HeaderValue;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::json;
-use std::time::UNIX_EPOCH;
+
+use super::*;
 
 const SECRET: [u8; 32] = [0x5a; 32];
 const NOW: u64 = 1_800_000_000;

@@ -1,12 +1,13 @@
 //! `DELETE` of a session. Its ETag is ignored (RFC 9725 §4.3.1), and so is any body.
 
+use http::{StatusCode, request::Parts};
+
 use super::{SessionPath, access};
 use crate::{
     Shared,
     problem::Error,
     response::{Response, empty},
 };
-use http::{StatusCode, request::Parts};
 
 /// 200, because OBS takes any other status for a failure.
 pub(crate) async fn delete(shared: &Shared, parts: &Parts, path: SessionPath<'_>) -> Result<Response, Error> {

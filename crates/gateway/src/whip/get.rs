@@ -1,12 +1,13 @@
 //! `GET` and `HEAD`: reserved, answered by a 2xx without content (RFC 9725 §4.1).
 
+use http::{StatusCode, request::Parts};
+
 use super::{SessionPath, access};
 use crate::{
     Shared,
     problem::Error,
     response::{Response, empty},
 };
-use http::{StatusCode, request::Parts};
 
 pub(crate) fn get_endpoint() -> Response {
     empty(StatusCode::NO_CONTENT)

@@ -1,11 +1,12 @@
 //! `OPTIONS`: what may be asked, and the CORS preflight. Neither needs a token, so neither names ICE servers (RFC 9725 §4.6).
 
+use http::{HeaderName, HeaderValue, StatusCode};
+
 use super::SDP;
 use crate::{
     cors,
     response::{Response, empty},
 };
-use http::{HeaderName, HeaderValue, StatusCode};
 
 const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
 

@@ -1,6 +1,12 @@
 //! `PATCH` of a session: candidates, or an ICE restart (RFC 9725 §4.3). Which of them the worker decides, who knows the session's
 //! credentials.
 
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
+use hyper::body::Incoming;
+use whipcord_proto::worker::{IceRestart, PatchSessionRequest};
+use whipcord_whip::etag::{EntityTag, IfMatch};
+
 use super::{SDP_FRAGMENT, SessionPath, access, check_content_type};
 use crate::{
     Shared, body,
@@ -9,11 +15,6 @@ use crate::{
     response::{Response, empty, with_body},
     sessions::Located,
 };
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
-use hyper::body::Incoming;
-use whipcord_proto::worker::{IceRestart, PatchSessionRequest};
-use whipcord_whip::etag::{EntityTag, IfMatch};
 
 pub(crate) async fn patch(
     shared: &Shared,

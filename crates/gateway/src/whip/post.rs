@@ -1,5 +1,14 @@
 //! `POST /whip/{stream}`, `POST /whip?channelId={stream}`: an offer in, a session out.
 
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue, StatusCode, header, request::Parts, uri::Authority};
+use hyper::body::Incoming;
+use tracing::info;
+use whipcord_identity::StreamName;
+use whipcord_proto::worker::Refusal;
+use whipcord_whip::{Offer, Preferences, negotiate::negotiate};
+
 use super::{SDP, SDP_FRAGMENT, check_bearer_rate, check_content_type, query::Query};
 use crate::{
     Config, Shared,
@@ -10,13 +19,6 @@ use crate::{
     response::{Response, with_body},
     sessions::{Created, NewSession},
 };
-use http::{HeaderName, HeaderValue, StatusCode, header, request::Parts, uri::Authority};
-use hyper::body::Incoming;
-use std::sync::Arc;
-use tracing::info;
-use whipcord_identity::StreamName;
-use whipcord_proto::worker::Refusal;
-use whipcord_whip::{Offer, Preferences, negotiate::negotiate};
 
 /// The stream when neither path, query nor token names one.
 const DEFAULT_STREAM: &str = "default";
@@ -35,9 +37,11 @@ pub(crate) async fn post(
         return Err(Error::Forbidden(stream));
     }
     check_bearer_rate(shared, Some(&grant))?;
-    let created = create(shared, parts, incoming, stream.clone(), query).await.inspect_err(|error| {
-        info!(%stream, status = error.status().as_u16(), reason = error.reason(), "refused a session for stream {stream}");
-    })?;
+    let created = create(shared, parts, incoming, stream.clone(), query)
+        .await
+        .inspect_err(|error| {
+            info!(%stream, status = error.status().as_u16(), reason = error.reason(), "refused a session");
+        })?;
     Ok(render(&shared.config, parts, &stream, created))
 }
 

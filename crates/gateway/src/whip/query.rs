@@ -1,7 +1,8 @@
 //! The query parameters of a POST: `channelId`, and what is kept with the session for a processor (`prompts` and any other).
 
-use crate::limits::{METADATA_BYTES_MAX, METADATA_ENTRIES_MAX};
 use std::collections::HashMap;
+
+use crate::limits::{METADATA_BYTES_MAX, METADATA_ENTRIES_MAX};
 
 /// Parsed, and free of tokens.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,8 +38,9 @@ impl Query {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::{any, prop_assert, proptest};
+
+    use super::*;
 
     #[test]
     fn parameters_are_kept_but_for_tokens_and_the_channel() {

@@ -1,7 +1,8 @@
 //! I. Authentication.
 
-use crate::bed::{Bed, FRAGMENT, OFFER, SDP};
 use std::time::{Duration, SystemTime};
+
+use crate::bed::{Bed, FRAGMENT, OFFER, SDP};
 
 const REALM: &str = r#"Bearer realm="whip""#;
 

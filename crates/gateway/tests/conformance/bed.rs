@@ -1,13 +1,13 @@
 //! A gateway, its worker and a client that writes its requests byte by byte.
 
-use crate::worker::Worker;
-use clap::Parser as _;
-use hyper_util::rt::TokioIo;
 use std::{
     net::SocketAddr,
     sync::{LazyLock, Mutex},
     time::{Duration, SystemTime},
 };
+
+use clap::Parser as _;
+use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream},
     net::{TcpListener, TcpStream},
@@ -25,6 +25,8 @@ use tracing_subscriber::{Layer as _, filter::Targets, layer::SubscriberExt as _,
 use whipcord_directory::{Directory, Hello, Lease};
 use whipcord_gateway::{Authority, Config, Gateway, Workers, auth::Pattern};
 use whipcord_identity::{Incarnation, SessionKeys, WorkerNumber};
+
+use crate::worker::Worker;
 
 pub(crate) const OFFER: &str = "v=0\r\n\
 o=- 1 1 IN IP4 127.0.0.1\r\n\

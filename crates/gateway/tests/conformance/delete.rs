@@ -1,8 +1,9 @@
 //! F. Termination.
 
-use crate::bed::Bed;
 use tonic::Code;
 use whipcord_proto::worker::DeleteReason;
+
+use crate::bed::Bed;
 
 #[tokio::test]
 async fn f1_a_delete_is_200_and_empty() {

@@ -1,12 +1,14 @@
 //! L. Security: rates, sizes and slow clients.
 
-use crate::bed::{Bed, OFFER, SDP, read_answer};
 use std::time::Duration;
+
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
     time::timeout,
 };
+
+use crate::bed::{Bed, OFFER, SDP, read_answer};
 
 #[tokio::test]
 async fn l3_l4_l5_a_flood_is_429_with_retry_after() {
@@ -81,20 +83,39 @@ async fn l7_a_huge_head_is_refused() {
 }
 
 #[tokio::test]
-async fn l8_a_strange_host_is_not_repeated() {
+async fn l8_a_host_that_is_none_is_400_and_forwarded_ones_are_not_repeated() {
     let bed = Bed::start().await;
-    for host in ["user@evil", "evil/path", "a b", ""] {
+    let post = async |hosts: &str| {
         let head = format!(
-            "POST /whip/cam HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\nX-Forwarded-Host: evil\r\nX-Forwarded-Proto: https\r\nAuthorization: Bearer {}\r\n\r\n",
+            "POST /whip/cam HTTP/1.1\r\n{hosts}Content-Type: application/sdp\r\nContent-Length: {}\r\nX-Forwarded-Host: evil\r\nX-Forwarded-Proto: https\r\nAuthorization: Bearer {}\r\n\r\n",
             OFFER.len(),
             bed.token
         );
-        let answer = bed.raw("POST", (head + OFFER).as_bytes()).await;
-        assert!(
-            answer.header("location").unwrap().starts_with("/whip/cam/"),
-            "{answer:?}"
-        );
+        bed.raw("POST", (head + OFFER).as_bytes()).await
+    };
+    for hosts in [
+        "",
+        "Host: a\r\nHost: a\r\n",
+        "Host: user@evil\r\n",
+        "Host: evil/path\r\n",
+        "Host: a b\r\n",
+    ] {
+        post(hosts).await.is_problem(400, "host");
     }
+    assert!(bed.worker.state().created.is_empty());
+    let nameless = post("Host:\r\n").await;
+    assert!(
+        nameless.header("location").unwrap().starts_with("/whip/cam/"),
+        "{nameless:?}"
+    );
+    let named = post("Host: [::1]:8080\r\n").await;
+    assert!(
+        named
+            .header("location")
+            .unwrap()
+            .starts_with("http://[::1]:8080/whip/cam/"),
+        "{named:?}"
+    );
 }
 
 #[tokio::test]

@@ -1,12 +1,13 @@
 //! D. PATCH of a session, E. ICE restart.
 
+use tonic::Code;
+use whipcord_proto::convert;
+use whipcord_whip::Refusal;
+
 use crate::{
     bed::{Bed, FRAGMENT, SDP, SDP_FRAGMENT},
     worker::{RESTART, RESTARTED, Step},
 };
-use tonic::Code;
-use whipcord_proto::convert;
-use whipcord_whip::Refusal;
 
 #[tokio::test]
 async fn d1_wrong_content_type_is_415() {

@@ -1,14 +1,16 @@
 //! A. POST to the endpoint.
 
-use crate::{
-    bed::{Bed, FRAGMENT, OFFER, SDP, eventually, read_answer},
-    worker::{ANSWER, Step},
-};
 use std::time::Duration;
+
 use tokio::io::AsyncWriteExt as _;
 use tonic::Code;
 use whipcord_proto::{convert, worker::DeleteReason};
 use whipcord_whip::Refusal;
+
+use crate::{
+    bed::{Bed, FRAGMENT, OFFER, SDP, eventually, read_answer},
+    worker::{ANSWER, Step},
+};
 
 #[tokio::test]
 async fn a1_an_offer_is_answered() {

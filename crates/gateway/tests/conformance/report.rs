@@ -1,6 +1,5 @@
 //! What workers report.
 
-use crate::bed::Bed;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
@@ -13,6 +12,8 @@ use whipcord_proto::{
     },
     worker::DeleteReason,
 };
+
+use crate::bed::Bed;
 
 struct Reporting {
     requests: mpsc::Sender<ReportRequest>,

@@ -1,8 +1,9 @@
 //! `GET /whip-stats`.
 
-use crate::bed::Bed;
 use serde_json::{Value, json};
 use tonic::Code;
+
+use crate::bed::Bed;
 
 async fn stats(bed: &Bed, token: &str) -> Value {
     let authorization = format!("Bearer {token}");

@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
+
 use tonic::{Code, Request, Response, Status};
 use whipcord_proto::worker::{
     ConnectionState, CreateSessionRequest, CreateSessionResponse, DeleteReason, DeleteSessionRequest,

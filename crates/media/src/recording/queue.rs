@@ -11,6 +11,8 @@ pub(super) struct Queue {
     newest: Option<Frame>,
     /// What the last frame is taken to last, unless known better: as long as the one before it. In clock units.
     usual_duration: u32,
+    /// Where the last frame ended that was closed before its successor came. In clock units.
+    closed_until: u64,
 }
 
 /// Consecutive frames whose durations are known.
@@ -35,12 +37,15 @@ impl Queue {
             ready: None,
             newest: None,
             usual_duration,
+            closed_until: 0,
         }
     }
 
     /// Takes the next frame in decoding order. One that is not after its predecessor is put one clock unit behind it.
     pub(super) fn push(&mut self, mut frame: Frame, now: Duration) -> Result<(), Backward> {
         let Some(before) = self.newest.take() else {
+            // Its predecessor was taken to last longer than it did, and is written: this one follows it.
+            frame.timestamp = frame.timestamp.max(self.closed_until);
             self.newest = Some(frame);
             return Ok(());
         };
@@ -61,6 +66,7 @@ impl Queue {
     pub(super) fn close(&mut self, duration: impl FnOnce(&Frame) -> Option<u32>, now: Duration) {
         if let Some(newest) = self.newest.take() {
             let duration = duration(&newest).unwrap_or(self.usual_duration);
+            self.closed_until = newest.timestamp + u64::from(duration);
             self.make_ready(newest, duration, now);
         }
     }

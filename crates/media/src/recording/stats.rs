@@ -11,14 +11,14 @@ pub struct Stats {
     /// Audio frames in the file.
     pub audio_frames: u64,
     /// Frames that arrived in whole or in part, but were damaged or not decodable without one that was.
-    pub dropped_frames: u64,
+    pub frames_dropped: u64,
     /// Packets that never came.
-    pub lost_packets: u64,
+    pub packets_lost: u64,
     /// Packets that came when their place had been given up.
-    pub late_packets: u64,
+    pub packets_late: u64,
     /// Frames whose time is not after the one before: B-frames, or an encoder that repeats itself. They are in the
     /// file, directly after that one.
-    pub backward_frames: u64,
+    pub frames_backward: u64,
 }
 
 impl Stats {

@@ -198,7 +198,7 @@ fn durations_follow_a_variable_frame_rate() {
         .flat_map(|(_, _, durations)| durations)
         .collect();
     assert_eq!(durations, [3000, 1, 90_000, 1, 1, 2997, 2997]);
-    assert_eq!(stats.backward_frames, 2, "the same time again, and one before it");
+    assert_eq!(stats.frames_backward, 2, "the same time again, and one before it");
 }
 
 #[test]
@@ -218,7 +218,7 @@ fn audio_alone_begins_when_video_does_not_come() {
     }
     let (bytes, stats) = sender.finish();
     assert_eq!(stats.audio_frames, wait + 100, "nothing of the wait is missing");
-    assert_eq!((stats.frames, stats.dropped_frames), (0, 40));
+    assert_eq!((stats.frames, stats.frames_dropped), (0, 40));
     assert!(runs(&bytes).iter().all(|(track, _, _)| *track == 2));
     assert_eq!(runs(&bytes)[0].1, 0);
 }
@@ -309,7 +309,7 @@ fn a_gap_before_us_is_a_gap_in_video() {
         );
     }
     let (bytes, stats) = sender.finish();
-    assert_eq!((stats.frames, stats.dropped_frames), (15, 5));
+    assert_eq!((stats.frames, stats.frames_dropped), (15, 5));
     let durations: Vec<_> = runs(&bytes)
         .into_iter()
         .flat_map(|(_, _, durations)| durations)

@@ -216,8 +216,8 @@ fn reordered_and_retransmitted_packets_leave_no_trace() {
     }
     let file = record(&mut recording, packets);
     file.decodes();
-    assert_eq!(recording.stats().lost_packets, 0);
-    assert_eq!(recording.stats().dropped_frames, 0);
+    assert_eq!(recording.stats().packets_lost, 0);
+    assert_eq!(recording.stats().frames_dropped, 0);
     assert_eq!(file.frames("v"), H264_FRAMES.len() as u64);
     assert_eq!(file.packets("a").len(), OPUS_FRAMES.len());
     assert_gapless(&file.packets("v"), 1.0 / f64::from(FRAME_RATE));
@@ -240,10 +240,10 @@ fn after_a_lost_packet_video_goes_on_at_the_next_keyframe() {
         let file = record(&mut recording, together(video, opus_packets(&OPUS_FRAMES)));
         file.decodes();
         assert_eq!(file.frames("v"), 100);
-        assert_eq!(recording.stats().lost_packets, 1);
+        assert_eq!(recording.stats().packets_lost, 1);
         // Frame 40 counts where a part of it came.
         assert!(
-            (19..=20).contains(&recording.stats().dropped_frames),
+            (19..=20).contains(&recording.stats().frames_dropped),
             "{:?}",
             recording.stats()
         );
@@ -495,7 +495,7 @@ fn b_frames_are_counted_and_kept() {
     let packets: Vec<_> = frames.iter().enumerate().flat_map(send).collect();
     let file = record(&mut recording, packets);
     assert_eq!(file.frames("v"), frames.len() as u64);
-    assert!(recording.stats().backward_frames > 15, "{:?}", recording.stats());
+    assert!(recording.stats().frames_backward > 15, "{:?}", recording.stats());
 }
 
 #[test]
@@ -505,5 +505,5 @@ fn nothing_playable_gives_no_bytes() {
     video.retain(|packet| packet.timestamp != video_timestamp(0));
     video.truncate(20);
     assert!(sender::deliver(&mut recording, video).is_empty());
-    assert!(recording.stats().dropped_frames > 0);
+    assert!(recording.stats().frames_dropped > 0);
 }

@@ -50,13 +50,18 @@ impl Routes {
     }
 
     /// Copied out, because the caller tries each of them.
-    pub(crate) fn by_ssrc(&self, ssrc: u32) -> ([Option<SessionKey>; SESSIONS_PER_SSRC_MAX], usize) {
+    pub(crate) fn by_ssrc(&self, ssrc: u32) -> [Option<SessionKey>; SESSIONS_PER_SSRC_MAX] {
         let mut found = [None; SESSIONS_PER_SSRC_MAX];
         let keys = self.by_ssrc.get(&ssrc).map_or(&[][..], Vec::as_slice);
         for (slot, key) in found.iter_mut().zip(keys) {
             *slot = Some(*key);
         }
-        (found, keys.len())
+        found
+    }
+
+    /// Whether the SSRC is known, and not as one of this session's.
+    pub(crate) fn is_foreign(&self, ssrc: u32, key: SessionKey) -> bool {
+        self.by_ssrc.get(&ssrc).is_some_and(|keys| !keys.contains(&key))
     }
 
     /// The newest owner of an address has it: an encoder may come back from the same port.

@@ -327,8 +327,8 @@ impl Live {
         if around.tracks.payload_type(stream.binding) != Some(header.payload_type) {
             return Err(Drop::Unbound);
         }
-        let n_payload = rtp::payload(datagram, end, header).map_err(|_| Drop::Malformed)?.len();
-        let payload = header.len()..header.len() + n_payload;
+        let length = rtp::payload(datagram, end, header).map_err(|_| Drop::Malformed)?.len();
+        let payload = header.len()..header.len() + length;
         stream.packets += 1;
         stream.bytes += payload.len() as u64;
         let Header {

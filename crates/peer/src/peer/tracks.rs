@@ -36,11 +36,9 @@ impl Tracks {
             .iter()
             .enumerate()
             .flat_map(|(index, section)| {
-                let n_layers = section.rids.len();
-                let single = (n_layers == 0).then_some((index, None));
-                single
-                    .into_iter()
-                    .chain((0..n_layers).map(move |rid| (index, Some(rid))))
+                let layers = section.rids.len();
+                let single = (layers == 0).then_some((index, None));
+                single.into_iter().chain((0..layers).map(move |rid| (index, Some(rid))))
             })
             .collect();
         Self { sections, tracks }
@@ -69,7 +67,7 @@ impl Tracks {
         self.sections
             .iter()
             .filter(|section| section.feedback.transport_cc)
-            .find_map(|s| s.extensions.transport_cc)
+            .find_map(|section| section.extensions.transport_cc)
     }
 
     /// REMB is for those that know nothing newer.
@@ -94,7 +92,7 @@ impl Tracks {
     pub(crate) fn bind(&self, header: &Header, datagram: &[u8]) -> Option<Binding> {
         let section = self
             .by_mid(header, datagram)
-            .or_else(|| self.announced(header.ssrc).map(|(section, _)| section))
+            .or_else(|| self.announced(header.ssrc))
             .or_else(|| self.by_payload_type(header.payload_type))?;
         let Section {
             payload_type,
@@ -117,9 +115,8 @@ impl Tracks {
 
     /// The media SSRC whose RTX this is, where the offer said so.
     pub(crate) fn announced_media_of(&self, repair: u32) -> Option<u32> {
-        let sources = self.sections.iter().flat_map(|section| &section.sources);
+        let mut sources = self.sections.iter().flat_map(|section| &section.sources);
         sources
-            .clone()
             .find(|source| source.rtx == Some(repair))
             .map(|source| source.ssrc)
     }
@@ -130,13 +127,10 @@ impl Tracks {
         self.sections.iter().position(|section| section.mid.as_bytes() == mid)
     }
 
-    fn announced(&self, ssrc: u32) -> Option<(usize, bool)> {
-        self.sections.iter().enumerate().find_map(|(index, section)| {
-            section.sources.iter().find_map(|source| match source {
-                source if source.ssrc == ssrc => Some((index, false)),
-                source if source.rtx == Some(ssrc) => Some((index, true)),
-                _ => None,
-            })
+    fn announced(&self, ssrc: u32) -> Option<usize> {
+        self.sections.iter().position(|section| {
+            let mut sources = section.sources.iter();
+            sources.any(|source| source.ssrc == ssrc || source.rtx == Some(ssrc))
         })
     }
 

@@ -59,11 +59,11 @@ fn a_receiver_report_is_written_byte_for_byte() {
 
 #[test]
 fn a_receiver_report_is_what_another_implementation_reads() {
-    for (n_blocks, cname) in [(0, ""), (1, "0123456789abcdef"), (31, "ab"), (40, "abcdef")] {
-        let bytes = written(|out| receiver_report(out, 7, &vec![BLOCK; n_blocks], cname));
+    for (count, cname) in [(0, ""), (1, "0123456789abcdef"), (31, "ab"), (40, "abcdef")] {
+        let bytes = written(|out| receiver_report(out, 7, &vec![BLOCK; count], cname));
         let packets = oracle(&bytes);
         let report = packets[0].as_any().downcast_ref::<ReceiverReport>().unwrap();
-        assert_eq!((report.ssrc, report.reports.len()), (7, n_blocks.min(31)));
+        assert_eq!((report.ssrc, report.reports.len()), (7, count.min(31)));
         if let Some(block) = report.reports.first() {
             assert_eq!(
                 (block.ssrc, block.fraction_lost, block.total_lost),

@@ -30,8 +30,8 @@ pub struct ReportBlock {
 /// A receiver report (RFC 3550 §6.4.2) and the CNAME that makes it a compound (§6.1). At most 31 blocks, the first ones.
 pub fn receiver_report(out: &mut Vec<u8>, sender: u32, blocks: &[ReportBlock], cname: &str) {
     let blocks = &blocks[..blocks.len().min(BLOCKS_MAX)];
-    let n_words = 1 + 6 * blocks.len();
-    header(out, blocks.len() as u8, RECEIVER_REPORT, n_words);
+    let words = 1 + 6 * blocks.len();
+    header(out, blocks.len() as u8, RECEIVER_REPORT, words);
     word(out, sender);
     for block in blocks {
         word(out, block.ssrc);
@@ -50,10 +50,10 @@ fn source_description(out: &mut Vec<u8>, sender: u32, cname: &str) {
     const ITEM_CNAME: u8 = 1;
     let cname = &cname.as_bytes()[..cname.len().min(CNAME_MAX)];
     // The items end with at least one zero byte, at a word's end.
-    let n_words = (2 + cname.len()) / 4 + 1;
-    header(out, 1, SOURCE_DESCRIPTION, 1 + n_words);
+    let words = (2 + cname.len()) / 4 + 1;
+    header(out, 1, SOURCE_DESCRIPTION, 1 + words);
     word(out, sender);
-    let end = out.len() + 4 * n_words;
+    let end = out.len() + 4 * words;
     out.extend_from_slice(&[ITEM_CNAME, cname.len() as u8]);
     out.extend_from_slice(cname);
     out.resize(end, 0);
@@ -115,10 +115,10 @@ pub fn remb(out: &mut Vec<u8>, sender: u32, bits_per_second: u64, media: &[u32])
     }
 }
 
-/// `n_words` are those after the header.
-pub(super) fn header(out: &mut Vec<u8>, count: u8, packet_type: u8, n_words: usize) {
+/// `words` are those after the header.
+pub(super) fn header(out: &mut Vec<u8>, count: u8, packet_type: u8, words: usize) {
     out.extend_from_slice(&[0x80 | count, packet_type]);
-    out.extend_from_slice(&(n_words as u16).to_be_bytes());
+    out.extend_from_slice(&(words as u16).to_be_bytes());
 }
 
 pub(super) fn word(out: &mut Vec<u8>, word: u32) {
@@ -127,6 +127,6 @@ pub(super) fn word(out: &mut Vec<u8>, word: u32) {
 
 /// Corrects the length of the packet that began at `start` and ends here.
 pub(super) fn set_len(out: &mut [u8], start: usize) {
-    let n_words = (out.len() - start) / 4 - 1;
-    out[start + 2..start + 4].copy_from_slice(&(n_words as u16).to_be_bytes());
+    let words = (out.len() - start) / 4 - 1;
+    out[start + 2..start + 4].copy_from_slice(&(words as u16).to_be_bytes());
 }

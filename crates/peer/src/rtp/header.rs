@@ -30,8 +30,8 @@ impl Header {
         if fixed[0] >> 6 != 2 {
             return Err(Malformed);
         }
-        let n_csrcs = usize::from(fixed[0] & 0x0f);
-        let extension_at = FIXED_LEN + 4 * n_csrcs;
+        let csrcs = usize::from(fixed[0] & 0x0f);
+        let extension_at = FIXED_LEN + 4 * csrcs;
         let mut len = extension_at;
         if fixed[0] & 0x10 != 0 {
             let extension: &[u8; EXTENSION_HEADER_LEN] = datagram

@@ -88,21 +88,21 @@ fn a_session_can_be_carried_over_at_every_event_and_every_packet() {
     bed.network.loss = 0.02;
     bed.network.reordering = 0.05;
     let end = bed.now + Duration::from_secs(3);
-    let mut n_adopted = 0;
+    let mut adopted = 0;
     let mut seen = bed.events.len();
-    let mut n_steps = 0;
+    let mut steps = 0;
     while bed.step(end) {
-        n_steps += 1;
-        if bed.events.len() > seen || n_steps % 7 == 0 {
+        steps += 1;
+        if bed.events.len() > seen || steps % 7 == 0 {
             seen = bed.events.len();
             let bytes = bed.checkpoint().expect("live").encode();
             bed.adopt(&bytes);
-            n_adopted += 1;
+            adopted += 1;
         }
     }
     bed.network.loss = 0.0;
     bed.run(Duration::from_secs(1));
-    assert!(n_adopted > 100, "{n_adopted}");
+    assert!(adopted > 100, "{adopted}");
     assert_eq!((bed.publisher.heard.unauthentic, bed.publisher.heard.replayed), (0, 0));
     let received: BTreeSet<u64> = bed.video_sequences().into_iter().collect();
     let sent = bed.publisher.next[0] - 1000;

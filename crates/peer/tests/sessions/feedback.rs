@@ -37,7 +37,7 @@ fn receiver_reports_come_each_second_and_name_every_stream() {
 
 #[test]
 fn transport_feedback_comes_each_100_ms_where_it_was_offered_and_remb_where_only_that_was() {
-    for (transport_cc, remb, n_transport, n_remb) in [
+    for (transport_cc, remb, transports, remb_range) in [
         (true, true, 95..=105, 0..=0),
         (false, true, 0..=0, 18..=22),
         (false, false, 0..=0, 0..=0),
@@ -52,11 +52,11 @@ fn transport_feedback_comes_each_100_ms_where_it_was_offered_and_remb_where_only
         bed.run(Duration::from_secs(10));
         let transport = count(&bed, TRANSPORT_FEEDBACK, 15);
         assert!(
-            n_transport.contains(&transport),
+            transports.contains(&transport),
             "transport-cc {transport_cc}: {transport}"
         );
         let rembs = count(&bed, PAYLOAD_FEEDBACK, 15);
-        assert!(n_remb.contains(&rembs), "remb {remb}: {rembs}");
+        assert!(remb_range.contains(&rembs), "remb {remb}: {rembs}");
     }
 }
 
@@ -130,11 +130,11 @@ fn ffmpeg_gets_no_more_than_20_datagrams_a_second_whatever_is_lost() {
     assert!(arrivals.len() > 50, "it must hear of its losses");
     for second in 0..10 {
         let from = start + Duration::from_secs(second);
-        let n_arrived = arrivals
+        let arrived = arrivals
             .iter()
             .filter(|at| (from..from + Duration::from_secs(1)).contains(*at))
             .count();
-        assert!(n_arrived <= 20, "{n_arrived} in second {second}");
+        assert!(arrived <= 20, "{arrived} in second {second}");
     }
     assert!(count(&bed, RECEIVER_REPORT, 2) >= 5, "reports are not starved");
 }

@@ -6,8 +6,8 @@ use whipcord_peer::{EndReason, Event, Path, stats::Drop};
 use whipcord_whip::Credentials;
 
 use crate::{
-    bed::{Bed, ENCODER, SERVER, address},
-    publisher::Habits,
+    bed::{Bed, ENCODER, SERVER, address, certificate, create},
+    publisher::{Habits, Publisher},
 };
 
 const ELSEWHERE: &str = "203.0.113.9:40404";
@@ -71,6 +71,30 @@ fn a_check_that_nominates_another_path_moves_an_encoder_that_fell_silent_on_the_
         bed.mux.stats(bed.key).expect("alive").path.map(|path| path.remote),
         Some(address(ELSEWHERE))
     );
+}
+
+/// A publisher with a session of its own forges the source of its checks, again and again.
+#[test]
+fn a_check_from_a_forged_address_takes_no_media_from_the_session_that_is_there() {
+    let mut bed = Bed::live(Habits::default());
+    bed.publisher.checks = false;
+    let mut attacker = Publisher::new(Habits::default(), address(ENCODER), certificate("encoder"));
+    let (_, answer) = create(&mut bed.mux, bed.now, &attacker.offer(), "serverufrag2");
+    attacker.answered(bed.now, &answer);
+    let media_in = |bed: &mut Bed, milliseconds| {
+        let before = bed.media.len();
+        bed.run(Duration::from_millis(milliseconds));
+        bed.media.len() - before
+    };
+    let undisturbed = media_in(&mut bed, 1000);
+    let mut disturbed = 0;
+    for _ in 0..10 {
+        let check = attacker.check(&attacker.server.clone(), true);
+        bed.receive(address(ENCODER), check);
+        disturbed += media_in(&mut bed, 100);
+    }
+    assert_eq!(disturbed, undisturbed);
+    assert_eq!(bed.mux.dropped().total(), 0);
 }
 
 fn credentials(name: &str) -> Credentials {

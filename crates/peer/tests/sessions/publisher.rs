@@ -116,7 +116,7 @@ pub(crate) struct Publisher {
 
 impl Publisher {
     pub(crate) fn new(habits: Habits, address: SocketAddr, certificate: Certificate) -> Self {
-        let n_layers = habits.rids.len().max(1);
+        let layers = habits.rids.len().max(1);
         let first = u64::from(habits.first_sequence);
         Self {
             habits,
@@ -143,7 +143,7 @@ impl Publisher {
             checks: true,
             media_at: None,
             publishing: true,
-            next: vec![first; n_layers],
+            next: vec![first; layers],
             next_audio: 7,
             next_rtx: 3,
             next_transport: 65_000,
@@ -520,9 +520,9 @@ impl Publisher {
 
     fn read_packet(&mut self, packet: &[u8]) {
         match (packet[1], packet[0] & 0x1f) {
-            (201, n_blocks) => {
+            (201, blocks) => {
                 self.heard.receiver_reports += 1;
-                for block in packet[8..].chunks_exact(24).take(n_blocks.into()) {
+                for block in packet[8..].chunks_exact(24).take(blocks.into()) {
                     self.heard
                         .reported
                         .push(u32::from_be_bytes(block[..4].try_into().expect("four bytes")));

@@ -99,10 +99,10 @@ fn a_lost_packet_comes_back_by_rtx_or_under_its_own_number_and_only_once() {
         bed.network.loss = 0.0;
         bed.run(Duration::from_secs(2));
         let mut sequences = bed.video_sequences();
-        let n_received = sequences.len();
+        let received = sequences.len();
         sequences.sort_unstable();
         sequences.dedup();
-        assert_eq!(sequences.len(), n_received, "rtx {rtx}: a packet came out twice");
+        assert_eq!(sequences.len(), received, "rtx {rtx}: a packet came out twice");
         let sent = bed.publisher.next[0] - 1000;
         assert!(
             sequences.len() as u64 >= sent - 2,
@@ -154,9 +154,9 @@ fn a_packet_that_arrives_twice_comes_out_once() {
     bed.network.duplication = 1.0;
     bed.run(Duration::from_secs(1));
     let mut sequences = bed.video_sequences();
-    let n_received = sequences.len();
+    let received = sequences.len();
     sequences.dedup();
-    assert_eq!(sequences.len(), n_received);
+    assert_eq!(sequences.len(), received);
     assert!(bed.mux.stats(bed.key).expect("alive").dropped.count(Drop::Replayed) > 50);
 }
 

@@ -6,7 +6,7 @@ use crate::{Refusal, sdp::Block};
 /// The group that all sections are in.
 #[derive(Clone, Debug)]
 pub(crate) struct Bundle {
-    /// Mids in the group's order, those without a section left out. Empty where the offer has one section and no group.
+    /// Mids, the tagged section's first, else in the group's order, those without a section left out. Empty where the offer has one section and no group.
     pub(crate) mids: Vec<String>,
     /// Index of the offerer-tagged section: the group's first whose port is not 0.
     pub(crate) tagged: usize,
@@ -45,6 +45,8 @@ impl Bundle {
             .copied()
             .find(|&index| !sections[index].bundle_only)
             .ok_or(Refusal::NotBundled)?;
+        // The first mid of the answer's group names its tagged section (RFC 9143 §7.3).
+        members.sort_by_key(|&index| index != tagged);
         Ok(Self {
             mids: members.into_iter().map(|index| sections[index].mid.clone()).collect(),
             tagged,

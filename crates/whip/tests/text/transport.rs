@@ -84,6 +84,10 @@ fn the_tagged_section_describes_the_transport() {
     // A section with port 0 is never the tagged one, wherever the group names it.
     let last = edit(RFC, "a=group:BUNDLE 0 1", "a=group:BUNDLE 1 0");
     assert_eq!(negotiated(&last).transport.tagged_mid, "0");
+    assert!(
+        answered(&last).contains("a=group:BUNDLE 0 1\r\n"),
+        "the answer's first mid is its tagged section (RFC 9143 section 7.3)"
+    );
 }
 
 #[test]

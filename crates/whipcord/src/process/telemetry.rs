@@ -2,8 +2,7 @@
 
 use std::io;
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::{EnvFilter, filter::ParseError};
 
 #[derive(Debug, clap::Args)]
 #[group(skip)]

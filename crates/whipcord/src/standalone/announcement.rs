@@ -1,9 +1,11 @@
 //! What is said once, when all is ready: where to publish, and with what.
 
-use std::fmt;
-use std::io::{self, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::{
+    fmt,
+    io::{self, Write},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
 
 use super::TOKEN_LIFETIME;
 

@@ -1,11 +1,11 @@
-//! Notices from the shard to the journal's task: never waiting, never losing an end.
+//! Notices on their way from the shard to the task that logs them: never waiting, never losing an end.
 
 use std::{collections::VecDeque, sync::Arc};
 
 use tokio::sync::mpsc::{self, error::TrySendError};
 
 use crate::{
-    journal::Notice,
+    notice::Notice,
     snapshot::{Info, Snapshot},
 };
 

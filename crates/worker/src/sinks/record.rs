@@ -26,7 +26,7 @@ use std::{
 
 use tracing::error;
 use whipcord_identity::{SessionId, StreamName};
-use whipcord_media::{Recording, TrackSpec};
+use whipcord_media::{Recording, TrackSpec, Unsupported};
 use whipcord_whip::{Codec, Section};
 
 use crate::tap::{RING_BYTES, Tap, tap};
@@ -72,8 +72,10 @@ pub(crate) struct Started {
 /// Why a session is not recorded.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    #[error("its codecs cannot be recorded: {0}")]
-    Unsupported(String),
+    #[error("{} cannot be recorded", .0.as_str())]
+    Codec(Codec),
+    #[error(transparent)]
+    Unsupported(#[from] Unsupported),
     #[error("the writers do not take more recordings")]
     Busy,
 }
@@ -117,7 +119,7 @@ impl Recorder {
         started: Instant,
     ) -> Result<(Job, Started), Error> {
         let tracks = sections.iter().map(spec).collect::<Result<Vec<_>, _>>()?;
-        let recording = Recording::new(&tracks).map_err(|error| Error::Unsupported(error.to_string()))?;
+        let recording = Recording::new(&tracks)?;
         // Every segment of a stream's name is a plain file name: that is the type's promise.
         let below = format!("{stream}/{sid}.{}", recording.extension());
         let progress = Arc::new(Progress::new(below));
@@ -207,9 +209,7 @@ fn spec(section: &Section) -> Result<TrackSpec, Error> {
         Codec::H264 => whipcord_media::Codec::H264,
         Codec::Vp8 => whipcord_media::Codec::Vp8,
         Codec::Opus => whipcord_media::Codec::Opus,
-        codec @ (Codec::Vp9 | Codec::Av1 | Codec::H265) => {
-            return Err(Error::Unsupported(codec.as_str().to_owned()));
-        }
+        codec @ (Codec::Vp9 | Codec::Av1 | Codec::H265) => return Err(Error::Codec(codec)),
     };
     Ok(TrackSpec {
         codec,

@@ -6,30 +6,25 @@ mod matroska;
 mod mp4;
 mod selection;
 
-use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{self, BufReader, Read, Seek};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::{
+    collections::VecDeque,
+    fs::File,
+    io::{self, BufReader, Read, Seek},
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use bytes::Bytes;
 
-use self::annexb::AnnexB;
-
-use self::ivf::Ivf;
-pub use self::ivf::IvfError;
-use self::matroska::Matroska;
-use self::mp4::Mp4;
-pub use self::mp4::Mp4Error;
-pub use self::selection::SelectionError;
-pub use super::h264::H264Error;
-pub use super::ogg::OggError;
+use self::{annexb::AnnexB, ivf::Ivf, matroska::Matroska, mp4::Mp4};
+pub use self::{ivf::IvfError, mp4::Mp4Error, selection::SelectionError};
 use super::{Codec, Frame, Track, ogg};
+pub use super::{h264::H264Error, ogg::OggError};
 
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    #[error("cannot open {}: {cause}", path.display())]
-    Open { path: PathBuf, cause: io::Error },
+    #[error("cannot open {}: {error}", path.display())]
+    Open { path: PathBuf, error: io::Error },
     #[error("cannot read the file: {0}")]
     Read(#[from] io::Error),
     #[error("{} is no media file that can be sent: MP4, MOV, WebM, Matroska, Ogg Opus, IVF or Annex B H.264", .0.display())]
@@ -86,13 +81,13 @@ pub(crate) struct MediaFile {
 /// and of a keyframe interval as long. What is found later ends the session with the same sentence.
 const EXAMINED_FRAMES: usize = 400;
 /// A picture of 16 MiB would take a second at 128 Mbit/s; a size above it is damage.
-const MAX_FRAME_BYTES: usize = 16 * 1024 * 1024;
+const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 impl MediaFile {
     pub(super) fn open(path: &Path) -> Result<Self, FileError> {
-        let file = File::open(path).map_err(|cause| FileError::Open {
+        let file = File::open(path).map_err(|error| FileError::Open {
             path: path.to_owned(),
-            cause,
+            error,
         })?;
         let mut notes = Vec::new();
         let demuxer = Demuxer::open(file, path, &mut notes)?;

@@ -1,4 +1,4 @@
-//! Ogg Opus (RFC 7845): packets, and how long each lasts by its own first byte (RFC 6716 section 3.1).
+//! Ogg Opus (RFC 7845): packets, and how long each lasts by its own first byte (RFC 6716 §3.1).
 
 use std::io::{Read, Seek};
 
@@ -74,7 +74,7 @@ impl<R: Read + Seek> Reader<R> {
     }
 }
 
-/// How long an Opus packet lasts, in samples at 48 kHz; at most 120 ms (RFC 6716 section 3.2.5, R5).
+/// How long an Opus packet lasts, in samples at 48 kHz; at most 120 ms (RFC 6716 §3.2.5, R5).
 fn duration(packet: &[u8]) -> Option<u32> {
     let toc = *packet.first()?;
     let frame = match toc >> 3 {

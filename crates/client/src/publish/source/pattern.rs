@@ -7,8 +7,7 @@
 mod bits;
 mod h264;
 
-use std::io::Cursor;
-use std::time::Duration;
+use std::{io::Cursor, time::Duration};
 
 use bytes::Bytes;
 

@@ -1,10 +1,12 @@
 use std::sync::{Arc, Mutex};
 
-use axum::Router;
-use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::{
+    Router,
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+    routing::post,
+};
 
 use super::*;
 
@@ -73,7 +75,7 @@ async fn answer(State(stub): State<Stub>, Path(name): Path<String>, headers: Hea
         "no-location" => (CREATED, [sdp], ANSWER).into_response(),
         "no-sdp" => (CREATED, [("content-type", "text/html"), here], "<html>").into_response(),
         "no-answer" => (CREATED, [sdp, here], "hello").into_response(),
-        "long-answer" => (CREATED, [sdp, here], ANSWER.to_owned() + &"a".repeat(MAX_BODY)).into_response(),
+        "long-answer" => (CREATED, [sdp, here], ANSWER.to_owned() + &"a".repeat(BODY_BYTES_MAX)).into_response(),
         "taken" => problem(409, r#"{"title":"Conflict","detail":"the stream has a publisher."}"#),
         "busy" => problem(503, r#"{"title":"no worker has room"}"#),
         "rude" => problem(400, "{\"detail\":\"\\u001b[2Jred\\nline\"}"),

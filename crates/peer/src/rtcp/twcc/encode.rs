@@ -72,11 +72,11 @@ impl Encoder {
     /// Adds an arrival; those between it and the last are lost. The first one always fits.
     pub(super) fn push(&mut self, sequence: u64, at: u64) -> Result<(), Full> {
         let delta = at.cast_signed() - self.last.cast_signed();
-        let n_lost = sequence - self.next;
+        let lost = sequence - self.next;
         let delta = i16::try_from(delta).map_err(|_| Full)?;
         let small = u8::try_from(delta).ok();
         // Each chunk but the last holds 7 symbols or more, in 2 bytes; a gap, however long, costs 3 chunks at most.
-        let chunks_sevenths = self.chunks_sevenths + if n_lost > 0 { 44 } else { 2 };
+        let chunks_sevenths = self.chunks_sevenths + if lost > 0 { 44 } else { 2 };
         let len = FIXED_LEN + chunks_sevenths.div_ceil(7) + LAST_CHUNK_LEN + self.deltas.len() + 2 + PADDING_MAX;
         let statuses = sequence - self.base;
         if !self.runs.is_empty() && (len > LEN_MAX || statuses >= STATUSES_MAX) {
@@ -85,7 +85,7 @@ impl Encoder {
         self.chunks_sevenths = chunks_sevenths;
         self.last = at;
         self.next = sequence + 1;
-        self.status(Symbol::Lost, n_lost as u16);
+        self.status(Symbol::Lost, lost as u16);
         match small {
             Some(delta) => {
                 self.status(Symbol::Small, 1);
@@ -137,19 +137,15 @@ fn chunks(runs: &[Run], out: &mut Vec<u8>) {
     let mut rest = Symbols { runs, taken: 0 };
     while let Some(run) = rest.run() {
         let mut window = [Symbol::Lost; ONE_BIT_SYMBOLS];
-        let n_symbols = rest.peek(&mut window);
-        let two_bits = window[..n_symbols].contains(&Symbol::Large);
-        let n_vector = if two_bits {
-            n_symbols.min(TWO_BIT_SYMBOLS)
-        } else {
-            n_symbols
-        };
-        let chunk = if usize::from(run.count) >= n_vector {
+        let held = rest.peek(&mut window);
+        let two_bits = window[..held].contains(&Symbol::Large);
+        let taken = if two_bits { held.min(TWO_BIT_SYMBOLS) } else { held };
+        let chunk = if usize::from(run.count) >= taken {
             rest.skip(run.count);
             (run.symbol as u16) << 13 | run.count
         } else {
-            rest.skip(n_vector as u16);
-            vector(&window[..n_vector], two_bits)
+            rest.skip(taken as u16);
+            vector(&window[..taken], two_bits)
         };
         out.extend_from_slice(&chunk.to_be_bytes());
     }
@@ -184,12 +180,12 @@ impl Symbols<'_> {
             .runs
             .iter()
             .flat_map(|run| std::iter::repeat_n(run.symbol, usize::from(run.count)));
-        let mut n_symbols = 0;
+        let mut held = 0;
         for (place, symbol) in window.iter_mut().zip(symbols.skip(usize::from(self.taken))) {
             *place = symbol;
-            n_symbols += 1;
+            held += 1;
         }
-        n_symbols
+        held
     }
 
     fn skip(&mut self, count: u16) {

@@ -293,11 +293,11 @@ proptest! {
             now += Duration::from_millis(millis);
             arrivals.record(now, sequence);
         }
-        let mut n_packets = 0;
+        let mut packets = 0;
         while !arrivals.is_empty() {
             oracle(&feedback(&mut arrivals));
-            n_packets += 1;
-            prop_assert!(n_packets <= 500);
+            packets += 1;
+            prop_assert!(packets <= 500);
         }
     }
 }

@@ -20,6 +20,10 @@ use crate::tap::{Feed, Item};
 /// How long a disk that refused bytes is left alone.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// Items that one recording takes before another has its turn: 20 ms of 1 Gbit/s. A publisher that sends faster than its media can be
+/// muxed falls behind alone.
+const ITEMS_PER_STEP: usize = 99999;
+
 /// A recording and where it stands.
 #[derive(Debug)]
 pub(super) struct Job {
@@ -49,6 +53,13 @@ enum Disk {
     Failing {
         retry: Instant,
     },
+}
+
+/// How much of what had arrived was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taken {
+    All,
+    Some,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,24 +110,24 @@ impl Job {
         {
             self.retry(now);
         }
-        match self.disk {
+        let taken = match self.disk {
             Disk::Good => self.record(now, age, closed),
             Disk::Failing { .. } => self.drop_media(),
-        }
-        match closed {
-            true => Going::Done,
-            false => Going::On,
+        };
+        match taken {
+            Taken::All if closed => Going::Done,
+            Taken::All | Taken::Some => Going::On,
         }
     }
 
-    fn record(&mut self, now: Instant, age: Duration, last: bool) {
-        while let Some(item) = self.feed.pop() {
-            self.sink.take(item);
-        }
+    fn record(&mut self, now: Instant, age: Duration, closed: bool) -> Taken {
+        let taken = take(&mut self.feed, |item| self.sink.take(item));
+        let last = closed && taken == Taken::All;
         self.sink.choose(age, last);
         if last {
             self.sink.recording.finish();
-        } else {
+        } else if taken == Taken::All {
+            // What still waits here is late by our own doing, and is not given up.
             self.sink.recording.advance(age);
         }
         self.unwritten = self.sink.recording.take_bytes();
@@ -125,6 +136,7 @@ impl Job {
             self.request_keyframe(track);
         }
         self.sink.report();
+        taken
     }
 
     fn retry(&mut self, now: Instant) {
@@ -161,16 +173,15 @@ impl Job {
     }
 
     /// The muxer stands still while its bytes cannot leave it.
-    fn drop_media(&mut self) {
+    fn drop_media(&mut self) -> Taken {
         let mut lost = 0;
-        while let Some(item) = self.feed.pop() {
-            match item {
-                Item::Packet { .. } => lost += 1,
-                Item::Track { .. } => self.sink.take(item),
-                Item::SenderReport { .. } | Item::Gap { .. } => {}
-            }
-        }
+        let taken = take(&mut self.feed, |item| match item {
+            Item::Packet { .. } => lost += 1,
+            Item::Track { .. } => self.sink.take(item),
+            Item::SenderReport { .. } | Item::Gap { .. } => {}
+        });
         self.feed.lose(lost);
+        taken
     }
 
     fn request_keyframe(&self, section: usize) {
@@ -181,6 +192,14 @@ impl Job {
             self.feed.request_keyframe(track);
         }
     }
+}
+
+fn take(feed: &mut Feed, mut take: impl FnMut(Item<'_>)) -> Taken {
+    for _ in 0..ITEMS_PER_STEP {
+        let Some(item) = feed.pop() else { return Taken::All };
+        take(item);
+    }
+    Taken::Some
 }
 
 impl Sink {

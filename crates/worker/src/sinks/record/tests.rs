@@ -220,6 +220,39 @@ fn a_disk_that_refuses_costs_media_until_it_recovers_and_then_the_recording_goes
 }
 
 #[test]
+fn a_flood_of_packets_does_not_keep_a_writer_from_its_other_recordings() {
+    let folder = tempfile::tempdir().unwrap();
+    let (recorder, writers) = Recorder::start(folder.path().to_owned()).unwrap();
+    let begun = Instant::now();
+    let audio = &sections(&[])[..1];
+    let (mut job, started) = recorder
+        .job(&"cam".parse().unwrap(), SessionId::new([1; 16]), audio, begun)
+        .unwrap();
+    let (mut tap, progress) = (started.tap, started.progress);
+    tap.announce(AUDIO, 0, 0);
+    for number in 0..5000 {
+        let packet = Packet {
+            track: AUDIO,
+            ssrc: 1,
+            sequence: number,
+            timestamp: number as u32 * 960,
+            marker: false,
+            payload: &[0xfc, 1, 2, 3],
+        };
+        tap.push(&packet, Duration::from_millis(20 * number));
+    }
+    assert_eq!(tap.packets_lost(), 0);
+    drop(tap);
+    let mut steps = 1;
+    while job.step(begun) == Going::On {
+        steps += 1;
+    }
+    assert!(steps > 1, "it was taken at once");
+    assert!(progress.bytes() > 5000 * 4, "nothing of it is lost");
+    join(&recorder, writers);
+}
+
+#[test]
 fn of_simulcast_layers_the_largest_is_recorded() {
     let folder = tempfile::tempdir().unwrap();
     let (recorder, writers) = Recorder::start(folder.path().to_owned()).unwrap();

@@ -1,14 +1,19 @@
 //! Annex B H.264 (ITU-T H.264 Annex B): NAL units between start codes, and no times; the SPS may tell a frame rate.
 
-use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::{
+    fs::File,
+    io::{self, BufReader, Read},
+};
 
-use h264_reader::nal::sps::SeqParameterSet;
-use h264_reader::rbsp::BitReader;
+use h264_reader::{nal::sps::SeqParameterSet, rbsp::BitReader};
 
-use super::super::Codec;
-use super::super::h264::{ParameterSets, nal, starts_picture};
-use super::{FileError, MAX_FRAME_BYTES, Sample, nanoseconds};
+use super::{
+    super::{
+        Codec,
+        h264::{ParameterSets, nal, starts_picture},
+    },
+    FRAME_BYTES_MAX, FileError, Sample, nanoseconds,
+};
 
 pub(super) struct AnnexB {
     nals: Nals<BufReader<File>>,
@@ -31,7 +36,7 @@ const DEFAULT_RATE: FrameRate = FrameRate {
     seconds: 1,
 };
 /// Beyond any camera; an SPS that says more is wrong.
-const MAX_RATE: u32 = 300;
+const RATE_MAX: u32 = 300;
 
 impl AnnexB {
     pub(super) fn open(file: BufReader<File>, notes: &mut Vec<String>) -> Result<Self, FileError> {
@@ -102,7 +107,7 @@ impl AnnexB {
             }
             picture |= is_picture(&unit);
             size += unit.len();
-            if size > MAX_FRAME_BYTES {
+            if size > FRAME_BYTES_MAX {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, "a picture without end").into());
             }
             units.push(unit);
@@ -121,7 +126,7 @@ fn frame_rate(sps: &[u8]) -> Option<FrameRate> {
     let sps = SeqParameterSet::from_bits(BitReader::new(rbsp.as_ref())).ok()?;
     let timing = sps.vui_parameters?.timing_info?;
     let seconds = timing.num_units_in_tick.checked_mul(2)?;
-    let plausible = seconds > 0 && timing.time_scale > 0 && timing.time_scale / seconds <= MAX_RATE;
+    let plausible = seconds > 0 && timing.time_scale > 0 && timing.time_scale / seconds <= RATE_MAX;
     plausible.then_some(FrameRate {
         pictures: timing.time_scale,
         seconds,
@@ -156,7 +161,7 @@ impl<R: Read> Nals<R> {
                 }
                 // A start code may straddle the chunks.
                 searched = self.buffer.len().saturating_sub(2).max(self.start);
-                if self.buffer.len() - self.start > MAX_FRAME_BYTES {
+                if self.buffer.len() - self.start > FRAME_BYTES_MAX {
                     return Err(io::Error::new(io::ErrorKind::InvalidData, "a NAL unit without end"));
                 }
                 let read = self.input.by_ref().take(CHUNK as u64).read_to_end(&mut self.buffer)?;

@@ -1,12 +1,13 @@
 //! IVF: a header of 32 bytes, then VP8 frames, each behind its size and time, all little-endian.
 
-use std::fs::File;
-use std::io::{BufReader, Read};
+use std::{
+    fs::File,
+    io::{BufReader, Read},
+};
 
 use bytes::Bytes;
 
-use super::super::Codec;
-use super::{FileError, MAX_FRAME_BYTES, Sample, nanoseconds};
+use super::{super::Codec, FRAME_BYTES_MAX, FileError, Sample, nanoseconds};
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IvfError {
@@ -51,7 +52,7 @@ impl Ivf {
             return Ok(None);
         };
         let size = u32::from_le_bytes(*size) as usize;
-        if size > MAX_FRAME_BYTES {
+        if size > FRAME_BYTES_MAX {
             return Err(IvfError::FrameSize(size).into());
         }
         let mut data = Vec::new();
@@ -69,7 +70,7 @@ impl Ivf {
     }
 }
 
-/// RFC 6386 section 9.1: the lowest bit of the frame tag is 0.
+/// RFC 6386 §9.1: the lowest bit of the frame tag is 0.
 pub(super) fn is_vp8_keyframe(frame: &[u8]) -> bool {
     frame.first().is_some_and(|tag| tag & 1 == 0)
 }

@@ -1,22 +1,22 @@
 //! WebM and Matroska.
 
-use std::fs::File;
-use std::io::BufReader;
+use std::{fs::File, io::BufReader};
 
 use bytes::Bytes;
 use matroska_demuxer::{ContentCompAlgo, ContentEncodingValue, Frame, MatroskaFile, TrackEntry, TrackType};
 
-use super::super::Codec;
-use super::super::h264::ParameterSets;
-use super::ivf::is_vp8_keyframe;
-use super::selection::{Coding, Kind, Selection};
-use super::{FileError, Sample};
+use super::{
+    super::{Codec, h264::ParameterSets},
+    FileError, Sample,
+    ivf::is_vp8_keyframe,
+    selection::{Coding, Kind, Selection},
+};
 
 pub(super) struct Matroska {
     file: MatroskaFile<BufReader<File>>,
     selection: Selection,
     h264: Option<H264>,
-    /// Bytes that every frame of a track starts with and that are stored once (RFC 9559 section 5.1.4.1.31.6, header stripping).
+    /// Bytes that every frame of a track starts with and that are stored once (RFC 9559 §5.1.4.1.31.6, header stripping).
     stripped: Vec<(u64, Vec<u8>)>,
     /// Nanoseconds per tick of a frame's time.
     scale: u64,

@@ -1,16 +1,23 @@
 //! MP4 and MOV (ISO/IEC 14496-12), in one piece or in fragments: an index of all samples, then their bytes.
 
-use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::{
+    fs::File,
+    io::{self, BufReader, Read, Seek, SeekFrom},
+};
 
 use bytes::Bytes;
 use mp4_atom::{Atom, Codec as Entry, FourCC, Header, Moof, Moov, ReadAtom, ReadFrom, StszSamples, Trak, Trex};
 
-use super::super::Codec;
-use super::super::h264::{H264Error, ParameterSets};
-use super::ivf::is_vp8_keyframe;
-use super::selection::{Coding, Kind, Selection};
-use super::{FileError, MAX_FRAME_BYTES, Sample, nanoseconds};
+use super::{
+    super::{
+        Codec,
+        h264::{H264Error, ParameterSets},
+    },
+    FRAME_BYTES_MAX, FileError, Sample,
+    ivf::is_vp8_keyframe,
+    nanoseconds,
+    selection::{Coding, Kind, Selection},
+};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Mp4Error {
@@ -18,7 +25,7 @@ pub enum Mp4Error {
     Atom(#[from] mp4_atom::Error),
     #[error("it has no index (moov); was its recording cut short?")]
     NoMoov,
-    #[error("its index is larger than {MAX_INDEX_BYTES} bytes, or lists more than {MAX_SAMPLES} samples")]
+    #[error("its index is larger than {INDEX_BYTES_MAX} bytes, or lists more than {SAMPLES_MAX} samples")]
     TooLarge,
     #[error("its index contradicts itself")]
     Inconsistent,
@@ -58,9 +65,9 @@ struct Chosen<'a> {
 }
 
 /// An index of four million samples takes 48 MiB at most.
-const MAX_INDEX_BYTES: usize = 128 * 1024 * 1024;
+const INDEX_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// 13 hours of 30 pictures and 50 audio packets a second.
-const MAX_SAMPLES: usize = 4_000_000;
+const SAMPLES_MAX: usize = 4_000_000;
 
 impl Mp4 {
     pub(super) fn open(mut file: BufReader<File>, notes: &mut Vec<String>) -> Result<Self, FileError> {
@@ -126,7 +133,7 @@ impl Mp4 {
     pub(super) fn next(&mut self) -> Result<Option<Sample>, FileError> {
         for sample in self.samples.by_ref() {
             let size = sample.size as usize;
-            if size > MAX_FRAME_BYTES {
+            if size > FRAME_BYTES_MAX {
                 return Err(Mp4Error::Inconsistent.into());
             }
             let mut data = vec![0; size];
@@ -177,7 +184,7 @@ fn read_index(file: &mut BufReader<File>) -> Result<Index, FileError> {
         }
         if header.kind == Moov::KIND || header.kind == Moof::KIND {
             index_bytes += size as usize;
-            if index_bytes > MAX_INDEX_BYTES {
+            if index_bytes > INDEX_BYTES_MAX {
                 return Err(Mp4Error::TooLarge.into());
             }
         }
@@ -214,7 +221,7 @@ impl Chosen<'_> {
             StszSamples::Identical { count, size } => (*count as usize, Box::new(|_| *size)),
             StszSamples::Different { sizes } => (sizes.len(), Box::new(|i| sizes[i])),
         };
-        if samples.len() + count > MAX_SAMPLES {
+        if samples.len() + count > SAMPLES_MAX {
             return Err(Mp4Error::TooLarge);
         }
         let chunk_offsets: Vec<u64> = match (&stbl.co64, &stbl.stco) {
@@ -295,7 +302,7 @@ impl Chosen<'_> {
             let base = tfhd.base_data_offset.unwrap_or(moof_offset);
             let mut offset = base;
             for run in &traf.trun {
-                if samples.len() + run.samples.len() > MAX_SAMPLES {
+                if samples.len() + run.samples.len() > SAMPLES_MAX {
                     return Err(Mp4Error::TooLarge);
                 }
                 if let Some(data_offset) = run.data_offset {

@@ -1,8 +1,12 @@
-use h264_reader::nal::sps::SeqParameterSet;
-use h264_reader::rbsp::{BitReader, decode_nal};
+use h264_reader::{
+    nal::sps::SeqParameterSet,
+    rbsp::{BitReader, decode_nal},
+};
 
-use super::super::h264::{ParameterSets, nal};
-use super::*;
+use super::{
+    super::h264::{ParameterSets, nal},
+    *,
+};
 
 fn pictures(pattern: &mut Pattern, count: usize) -> Vec<Frame> {
     std::iter::repeat_with(|| pattern.next())
