@@ -1,5 +1,14 @@
 //! Which request is whose.
 
+use std::{net::IpAddr, sync::Arc};
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Version, header, request::Parts, uri::Authority};
+use http_body_util::Full;
+use hyper::body::{Body as _, Incoming};
+use tracing::error;
+use whipcord_identity::StreamName;
+
 use crate::{
     Shared, body, cors,
     problem::Error,
@@ -7,13 +16,6 @@ use crate::{
     stats,
     whip::{self, SessionPath},
 };
-use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Version, header, request::Parts, uri::Authority};
-use http_body_util::Full;
-use hyper::body::{Body as _, Incoming};
-use std::{net::IpAddr, sync::Arc};
-use tracing::error;
-use whipcord_identity::StreamName;
 
 /// What a path names. Texts are not parsed yet: whoever asks is looked at first.
 #[derive(Clone, Debug, PartialEq, Eq)]

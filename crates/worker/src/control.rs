@@ -230,11 +230,14 @@ impl Control {
     /// Ends a session. One that ended within the last minute is found, too.
     pub(crate) async fn close(&self, sid: SessionId, epoch: Epoch, reason: EndReason) -> Result<(), Error> {
         loop {
+            // First: a caller that gives up while it waits must not leave a session that is told to end, and never hears of it.
+            let room = self.shard.room().await?;
             match self.sessions.close(sid, epoch)? {
                 Close::Over => return Ok(()),
-                Close::Now => return Ok(self.shard.send_surely(Command::Close { sid, reason }).await?),
+                Close::Now => return Ok(room.send(Command::Close { sid, reason })?),
                 // Made or not, it is settled when the channel says so or closes.
                 Close::After(mut created) => {
+                    drop(room);
                     if created.wait_for(Option::is_some).await.is_err() {
                         return Err(LookUpError::NotFound.into());
                     }
@@ -337,3 +340,6 @@ fn unix_ms() -> u64 {
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_millis() as u64)
 }
+
+#[cfg(test)]
+mod tests;

@@ -298,7 +298,9 @@ impl Live {
     fn admit_report(&mut self, sender: u32, index: u64) -> Result<(), Drop> {
         let position = match self.reporters.iter().position(|(ssrc, _)| *ssrc == sender) {
             Some(position) => position,
-            None if self.reporters.len() >= STREAMS_MAX => return Err(Drop::TooManyStreams),
+            None if self.reporters.len() >= STREAMS_MAX && !self.forget_reporter() => {
+                return Err(Drop::TooManyStreams);
+            }
             None => {
                 self.reporters.push((sender, Replay::default()));
                 self.reporters.len() - 1
@@ -310,6 +312,15 @@ impl Live {
         }
         replay.commit(index);
         Ok(())
+    }
+
+    /// Makes room by forgetting a sender whose stream is gone: a replay of its reports would concern nothing.
+    fn forget_reporter(&mut self) -> bool {
+        let gone = self
+            .reporters
+            .iter()
+            .position(|(ssrc, _)| self.streams.position(*ssrc).is_none());
+        gone.map(|position| self.reporters.remove(position)).is_some()
     }
 
     #[allow(clippy::too_many_arguments, reason = "the facts of one packet, used once")]

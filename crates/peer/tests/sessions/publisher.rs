@@ -424,6 +424,15 @@ impl Publisher {
         packet
     }
 
+    /// A sender report (RFC 3550 §6.4.1), the first SRTCP packet of this SSRC.
+    pub(crate) fn sender_report(&self, ssrc: u32) -> Vec<u8> {
+        let mut report = vec![0x80, 200, 0, 6];
+        report.extend(ssrc.to_be_bytes());
+        report.resize(28, 0);
+        self.sealer.as_ref().expect("connected").seal_rtcp(&mut report, 1);
+        report
+    }
+
     /// A binding request to credentials of the server's.
     pub(crate) fn check(&mut self, server: &Credentials, nominates: bool) -> Vec<u8> {
         self.binding_request(server, nominates.then_some(0x0025))

@@ -247,3 +247,29 @@ fn ten_hours_of_wraps_cost_no_packet_its_authentication() {
         stats.packets
     );
 }
+
+#[test]
+fn an_encoder_that_changes_its_ssrc_again_and_again_is_still_heard() {
+    let mut bed = Bed::live(Habits {
+        announces_ssrcs: false,
+        ..Habits::default()
+    });
+    bed.publisher.publishing = false;
+    bed.events.clear();
+    for n in 0..40 {
+        // Long enough for the streams before it to make room.
+        bed.now += Duration::from_secs(11);
+        let ssrc = 0x2000_0000 + n;
+        let packet = bed.publisher.rtp(ssrc, VIDEO_PT, 1, None, vec![1; 50], false);
+        bed.receive(address(ENCODER), packet);
+        let report = bed.publisher.sender_report(ssrc);
+        bed.receive(address(ENCODER), report);
+        bed.exchange();
+    }
+    let reports = bed
+        .events
+        .iter()
+        .filter(|event| matches!(event, Event::SenderReport { .. }))
+        .count();
+    assert_eq!(reports, 40);
+}

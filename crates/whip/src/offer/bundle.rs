@@ -6,7 +6,8 @@ use crate::{Refusal, sdp::Block};
 /// The group that all sections are in.
 #[derive(Clone, Debug)]
 pub(crate) struct Bundle {
-    /// Mids, the tagged section's first, else in the group's order, those without a section left out. Empty where the offer has one section and no group.
+    /// Mids, the tagged section's first, else in the group's order, those without a section left out. Empty where the offer
+    /// has one section and no group.
     pub(crate) mids: Vec<String>,
     /// Index of the offerer-tagged section: the group's first whose port is not 0.
     pub(crate) tagged: usize,

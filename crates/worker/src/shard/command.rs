@@ -56,13 +56,20 @@ pub(crate) struct Handle {
     waker: Arc<Waker>,
 }
 
+/// Room for one command, which then arrives.
+#[derive(Debug)]
+pub(crate) struct Room<'a> {
+    place: mpsc::Permit<'a, Command>,
+    waker: &'a Waker,
+}
+
 /// The shard has more to do than it may put off, or is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the worker is overloaded or stopping")]
 pub(crate) struct Busy;
 
 impl Handle {
-    pub(super) fn new(commands: mpsc::Sender<Command>, waker: Arc<Waker>) -> Self {
+    pub(crate) fn new(commands: mpsc::Sender<Command>, waker: Arc<Waker>) -> Self {
         Self { commands, waker }
     }
 
@@ -74,8 +81,16 @@ impl Handle {
 
     /// Waits for room: for the commands that must arrive.
     pub(crate) async fn send_surely(&self, command: Command) -> Result<(), Busy> {
-        self.commands.send(command).await.map_err(|_| Busy)?;
-        self.waker.wake().map_err(|_| Busy)
+        self.room().await?.send(command)
+    }
+
+    /// Waits for room, and keeps it.
+    pub(crate) async fn room(&self) -> Result<Room<'_>, Busy> {
+        let place = self.commands.reserve().await.map_err(|_| Busy)?;
+        Ok(Room {
+            place,
+            waker: &self.waker,
+        })
     }
 
     /// The state of those of `sids` that live.
@@ -83,5 +98,12 @@ impl Handle {
         let (reply, snapshots) = oneshot::channel();
         self.send(Command::Snapshots { sids, reply })?;
         snapshots.await.map_err(|_| Busy)
+    }
+}
+
+impl Room<'_> {
+    pub(crate) fn send(self, command: Command) -> Result<(), Busy> {
+        self.place.send(command);
+        self.waker.wake().map_err(|_| Busy)
     }
 }

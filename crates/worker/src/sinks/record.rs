@@ -72,7 +72,7 @@ pub(crate) struct Started {
 /// Why a session is not recorded.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    #[error("{} cannot be recorded", .0.as_str())]
+    #[error("its codecs cannot be recorded: {}", .0.as_str())]
     Codec(Codec),
     #[error(transparent)]
     Unsupported(#[from] Unsupported),

@@ -22,7 +22,7 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// Items that one recording takes before another has its turn: 20 ms of 1 Gbit/s. A publisher that sends faster than its media can be
 /// muxed falls behind alone.
-const ITEMS_PER_STEP: usize = 99999;
+const ITEMS_PER_STEP: usize = 2048;
 
 /// A recording and where it stands.
 #[derive(Debug)]
