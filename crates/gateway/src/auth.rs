@@ -1,4 +1,4 @@
-//! Who may publish what: bearer tokens (RFC 6750) in, a [`Grant`] out.
+//! Who may publish what: bearer tokens (RFC 6750) in, a `Grant` out.
 //!
 //! A token is a JWT (HS256, ES256) or a static key from a file. It is checked before anything else of a request is parsed, and
 //! never leaves this module: not in an error, a log or a `Debug`.

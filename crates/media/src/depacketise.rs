@@ -193,7 +193,7 @@ impl Format {
 
     fn has_picture(&self, data: &[u8]) -> bool {
         match self {
-            Self::H264(_) => h264::has_picture(data),
+            Self::H264(h264) => h264.has_picture(),
             Self::Vp8 | Self::Opus => !data.is_empty(),
         }
     }

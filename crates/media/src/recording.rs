@@ -47,6 +47,11 @@ pub const FRAGMENT: Duration = Duration::from_millis(500);
 /// Frames that are ready are written after this time even where no more come.
 pub const FRAGMENT_WAIT: Duration = Duration::from_secs(1);
 
+/// The file begins with this much of it, because where its tracks begin against each other cannot be changed afterwards but by slow
+/// steps. Many encoders start with a backlog, whose arrivals say nothing of when it was captured: by then it has
+/// drained, and the first sender reports, a second apart, have usually come.
+pub const BEGINNING: Duration = Duration::from_millis(1500);
+
 /// Frames that are ready are written when they are this many bytes: 500 ms at 64 Mbit/s.
 pub const PENDING_MAX: usize = 4 << 20;
 
@@ -163,11 +168,15 @@ impl Recording {
         for track in 0..self.tracks.len() {
             self.release(track, self.now);
         }
+        let wait = match self.phase {
+            Phase::Gathering => FRAGMENT_WAIT.max(BEGINNING),
+            Phase::Writing(_) | Phase::Finished => FRAGMENT_WAIT,
+        };
         let due = |track: &Track| {
             track
                 .queue
                 .ready_since()
-                .is_some_and(|since| self.now.saturating_sub(since) >= FRAGMENT_WAIT)
+                .is_some_and(|since| self.now.saturating_sub(since) >= wait)
         };
         if self.leading().any(due) {
             self.cut();
@@ -299,6 +308,7 @@ impl Recording {
         let track = &self.tracks[index];
         let wait = match self.phase {
             Phase::Gathering if !self.leads(track) => VIDEO_WAIT,
+            Phase::Gathering => BEGINNING,
             _ if keyframe => FRAGMENT / 2,
             _ => FRAGMENT,
         };

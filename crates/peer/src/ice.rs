@@ -13,7 +13,7 @@
 //!    that really moves is followed.
 //! 4. Authentic SRTP newer than any before moves to where it came from, once the path in use has carried none for [`SILENT`]:
 //!    consent checks need not nominate, and after a change of address there may be none for seconds.
-//! 5. A path on which neither checks nor SRTP arrived for [`CONSENT_MISSED`] is left at the next check on another one.
+//! 5. A path on which neither checks nor SRTP arrived for `CONSENT_MISSED` is left at the next check on another one.
 //!
 //! Nothing is sent to an address that has proven nothing: every path here had a check, or SRTP, that authenticated.
 

@@ -143,15 +143,7 @@ enum File {
 impl File {
     fn read(&mut self, bytes: &[u8]) {
         match self {
-            Self::Mp4 { ends } => {
-                let mut rest = bytes;
-                while let Some(any) = Any::decode_maybe(&mut rest).expect("boxes that can be read") {
-                    if let Any::Moof(moof) = any {
-                        fragment(&moof, ends);
-                    }
-                }
-                assert!(rest.is_empty(), "a box that is cut off");
-            }
+            Self::Mp4 { ends } => boxes(bytes, ends),
             Self::Webm { begun } => {
                 if !bytes.is_empty() && !std::mem::replace(begun, true) {
                     assert!(bytes.starts_with(b"\x1a\x45\xdf\xa3"), "no EBML header");
@@ -161,16 +153,41 @@ impl File {
     }
 }
 
-/// A track's time never goes back.
-fn fragment(moof: &Moof, ends: &mut [u64; 2]) {
+/// Whole boxes, of which each `mdat` holds the samples of the `moof` before it.
+fn boxes(mut rest: &[u8], ends: &mut [u64; 2]) {
+    const HEADER_LEN: usize = 8;
+    let mut samples = 0;
+    while let Some(size) = rest.first_chunk() {
+        let size = u32::from_be_bytes(*size) as usize;
+        let (mut whole, following) = rest.split_at_checked(size).expect("a whole box");
+        rest = following;
+        if whole[4..HEADER_LEN] == *b"mdat" {
+            assert_eq!(whole.len() - HEADER_LEN, samples);
+            continue;
+        }
+        let read = Any::decode_maybe(&mut whole).expect("a box that can be read");
+        assert!(whole.is_empty(), "a box that is longer than what is in it");
+        if let Some(Any::Moof(moof)) = read {
+            samples = fragment(&moof, ends);
+        }
+    }
+    assert!(rest.is_empty());
+}
+
+/// A track's time never goes back. Returns the bytes of all samples.
+fn fragment(moof: &Moof, ends: &mut [u64; 2]) -> usize {
+    let mut bytes = 0;
     for track in &moof.traf {
         let end = &mut ends[track.tfhd.track_id as usize - 1];
         let start = track.tfdt.as_ref().expect("a time").base_media_decode_time;
         assert!(start >= *end, "{start} after {end}");
         let samples = track.trun.iter().flat_map(|run| run.samples.iter());
         *end = samples.fold(start, |end, sample| {
-            assert!(sample.size.is_some_and(|size| size > 0));
+            let size = sample.size.expect("a size");
+            assert!(size > 0);
+            bytes += size as usize;
             end + u64::from(sample.duration.expect("a duration"))
         });
     }
+    bytes
 }

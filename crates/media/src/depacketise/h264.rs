@@ -15,6 +15,8 @@ const FU_END: u8 = 0x40;
 pub(super) struct H264 {
     /// Where in the frame the NAL unit begins whose fragments are arriving.
     fragmented: Option<usize>,
+    /// A slice is among the frame's units: noted as they come, because a frame can have a million.
+    has_picture: bool,
     sets: ParameterSets,
 }
 
@@ -38,6 +40,7 @@ impl H264 {
     }
 
     pub(super) fn end(&mut self, data: Vec<u8>) -> Result<Option<(Vec<u8>, bool)>, Damage> {
+        let has_picture = std::mem::take(&mut self.has_picture);
         if self.fragmented.take().is_some() {
             return Err(Damage::Incomplete);
         }
@@ -47,11 +50,16 @@ impl H264 {
             return Ok(Some((data, true)));
         }
         // Parameter sets alone, with a timestamp of their own: learnt, and no picture.
-        Ok(has_picture(&data).then_some((data, false)))
+        Ok(has_picture.then_some((data, false)))
     }
 
     pub(super) fn abandon(&mut self) {
         self.fragmented = None;
+        self.has_picture = false;
+    }
+
+    pub(super) fn has_picture(&self) -> bool {
+        self.has_picture
     }
 
     fn append_nal(&mut self, nal: &[u8], data: &mut Vec<u8>) -> Result<(), Damage> {
@@ -74,7 +82,8 @@ impl H264 {
             NalType::Pps if nal.len() < params::PPS_MIN => return Err(Damage::Truncated),
             NalType::Sps | NalType::Pps if nal.len() > params::PARAMETER_SET_MAX => return Err(Damage::TooLarge),
             NalType::Sps | NalType::Pps => self.sets.learn(nal),
-            NalType::Slice | NalType::Idr | NalType::Delimiter | NalType::Other => {}
+            NalType::Slice | NalType::Idr => self.has_picture = true,
+            NalType::Delimiter | NalType::Other => {}
         }
         let length = nal.len() as u32;
         data[start..start + 4].copy_from_slice(&length.to_be_bytes());
@@ -138,10 +147,6 @@ pub(super) fn starts_frame(payload: &[u8]) -> bool {
         },
         [] => false,
     }
-}
-
-pub(super) fn has_picture(data: &[u8]) -> bool {
-    params::nals(data).any(|nal| matches!(NalType::of(nal), NalType::Slice | NalType::Idr))
 }
 
 fn starts_frame_nal(nal: &[u8]) -> bool {

@@ -109,7 +109,8 @@ impl Queue {
             since: now,
             bytes: 0,
         });
-        ready.bytes += frame.data.len();
+        // With its place in the list: a million frames of one byte are not a megabyte.
+        ready.bytes += size_of::<Sample>() + frame.data.len();
         ready.samples.push(Sample {
             duration,
             keyframe: frame.keyframe,
@@ -119,10 +120,14 @@ impl Queue {
 }
 
 impl Batch {
-    /// Leaves the first frame out. None where it was the only one.
-    pub(super) fn drop_first(&mut self) -> Option<()> {
-        let first = self.samples.remove(0);
-        self.start += u64::from(first.duration);
+    /// Leaves out the frames that begin before `start`. None where that are all.
+    pub(super) fn drop_before(&mut self, start: i64) -> Option<()> {
+        let mut dropped = 0;
+        while self.start.cast_signed() < start {
+            self.start += u64::from(self.samples.get(dropped)?.duration);
+            dropped += 1;
+        }
+        self.samples.drain(..dropped);
         (!self.samples.is_empty()).then_some(())
     }
 }

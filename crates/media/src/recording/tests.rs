@@ -141,10 +141,10 @@ fn codecs_choose_the_kind_of_file() {
 }
 
 #[test]
-fn frames_are_written_in_fragments_of_half_a_second() {
+fn frames_are_written_in_fragments_of_half_a_second_after_a_longer_first_one() {
     let mut sender = Sender::new(&[H264]);
     sender.video(0, KEYFRAME);
-    for number in 1..40 {
+    for number in 1..65 {
         sender.video(number, SLICE);
     }
     let (bytes, stats) = sender.finish();
@@ -152,22 +152,22 @@ fn frames_are_written_in_fragments_of_half_a_second() {
         .into_iter()
         .map(|(_, start, durations)| (start, durations.len()))
         .collect();
-    assert_eq!(fragments, [(0, 13), (13 * 3600, 13), (26 * 3600, 13), (39 * 3600, 1)]);
+    assert_eq!(fragments, [(0, 38), (38 * 3600, 13), (51 * 3600, 13), (64 * 3600, 1)]);
     assert_eq!(
         runs(&bytes)[3].2,
         [3600],
         "the last frame lasts as long as the one before it"
     );
-    assert_eq!((stats.frames, stats.keyframes), (40, 1));
+    assert_eq!((stats.frames, stats.keyframes), (65, 1));
 }
 
 #[test]
 fn a_keyframe_begins_a_fragment_unless_the_last_one_just_did() {
     let mut sender = Sender::new(&[H264]);
-    for number in 0..30 {
+    for number in 0..70 {
         sender.video(
             number,
-            if [0, 3, 10, 20].contains(&number) {
+            if [0, 10, 41, 48, 58].contains(&number) {
                 KEYFRAME
             } else {
                 SLICE
@@ -176,7 +176,7 @@ fn a_keyframe_begins_a_fragment_unless_the_last_one_just_did() {
     }
     let (bytes, _) = sender.finish();
     let starts: Vec<_> = runs(&bytes).iter().map(|(_, start, _)| start / 3600).collect();
-    assert_eq!(starts, [0, 10, 20]);
+    assert_eq!(starts, [0, 38, 48, 58]);
 }
 
 #[test]
@@ -283,6 +283,8 @@ fn what_is_ready_is_written_although_nothing_follows() {
     sender.recording.advance(millis(300));
     assert_eq!(sender.recording.take_bytes(), b"");
     sender.recording.advance(millis(1300));
+    assert_eq!(sender.recording.take_bytes(), b"", "the beginning waits longer");
+    sender.recording.advance(millis(1900));
     assert_eq!(runs(&sender.recording.take_bytes()), [(1, 0, vec![3600])]);
 }
 

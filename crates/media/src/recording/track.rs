@@ -146,9 +146,7 @@ impl Track {
         let slew = self.slew(base, &mut batch);
         self.placement = Placement::Placed { offset: offset + slew };
         // Audio from before the first keyframe has no place in the file.
-        while batch.start.cast_signed() + offset < 0 {
-            batch.drop_first()?;
-        }
+        batch.drop_before(-offset)?;
         batch.start = batch.start.saturating_add_signed(offset);
         Some(batch)
     }

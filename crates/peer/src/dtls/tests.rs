@@ -1,3 +1,5 @@
+//! Handshakes between two of our own, over a simulated wire.
+
 mod certificates;
 mod parsers;
 mod wire;
