@@ -21,7 +21,6 @@ bench:
 
 # Each fuzz target for SECONDS (default 60).
 fuzz:
-	tests/install fuzz
 	tests/run fuzz $(SECONDS)
 
 fmt:

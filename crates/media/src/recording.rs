@@ -12,6 +12,7 @@
 //! Memory is bounded for each track by a reorder buffer, a frame in the making and [`PENDING_MAX`] of finished frames.
 
 mod container;
+mod fragments;
 mod queue;
 mod spec;
 mod stats;
@@ -24,7 +25,6 @@ use std::time::Duration;
 
 use self::{
     container::{Container, VideoTrack, Writer},
-    queue::Batch,
     track::Track,
 };
 pub use self::{
@@ -35,7 +35,6 @@ pub use crate::clock::SenderReport;
 use crate::{
     clock::LipSync,
     depacketise::{Damage, Packet},
-    fragment::{OpusTrack, Run},
     frame::{Frame, Kind},
     reorder::{self, Pushed, Released},
 };
@@ -169,7 +168,7 @@ impl Recording {
             self.release(track, self.now);
         }
         let wait = match self.phase {
-            Phase::Gathering => FRAGMENT_WAIT.max(BEGINNING),
+            Phase::Gathering => BEGINNING,
             Phase::Writing(_) | Phase::Finished => FRAGMENT_WAIT,
         };
         let due = |track: &Track| {
@@ -348,76 +347,5 @@ impl Recording {
         if let (Some(audio), Some(video)) = (clock(Kind::Audio), clock(Kind::Video)) {
             self.lip_sync.compare(audio, video);
         }
-    }
-
-    /// Appends a fragment of all frames that are ready, and before the first one the file's header.
-    fn cut(&mut self) {
-        if matches!(self.phase, Phase::Gathering) {
-            let Some(writer) = self.begin() else { return };
-            self.phase = Phase::Writing(writer);
-        }
-        // Video first: its first keyframe is where the file begins.
-        let batches = [Kind::Video, Kind::Audio].map(|kind| (kind, self.place(kind)));
-        let runs: Vec<_> = batches
-            .iter()
-            .filter_map(|(kind, batch)| {
-                let batch = batch.as_ref()?;
-                Some(Run {
-                    kind: *kind,
-                    start: batch.start,
-                    samples: &batch.samples,
-                })
-            })
-            .collect();
-        if runs.is_empty() {
-            return;
-        }
-        for run in &runs {
-            self.stats.count(run);
-        }
-        if let Phase::Writing(writer) = &mut self.phase {
-            writer.fragment(&runs, &mut self.bytes);
-        }
-    }
-
-    /// Writes the header, if there is something to begin with.
-    fn begin(&mut self) -> Option<Writer> {
-        let mut video = None;
-        if let Some(track) = self.tracks.iter_mut().find(|track| track.kind() == Kind::Video) {
-            // The wait for video may end with a single picture.
-            if track.queue.first().is_none() {
-                track.close(self.now);
-            }
-            match track.queue.first() {
-                Some(keyframe) => video = Some(VideoTrack::of(track.spec.codec, track.spec.clock_rate, keyframe)?),
-                None => track.leave_out(),
-            }
-        }
-        let audio = self.track(Kind::Audio);
-        if video.is_none() && audio?.queue.first().is_none() {
-            return None;
-        }
-        let audio = audio.map(|track| OpusTrack {
-            clock_rate: track.spec.clock_rate,
-            channels: track.spec.channels,
-        });
-        Some(self.container.begin(video.as_ref(), audio, &mut self.bytes))
-    }
-
-    /// The frames of a track that are ready, with their place in the file.
-    fn place(&mut self, kind: Kind) -> Option<Batch> {
-        let base = |kind| self.track(kind).and_then(Track::base);
-        let skew = self.skew();
-        let base = match kind {
-            Kind::Video => base(Kind::Audio).zip(skew).map(|(audio, skew)| audio + skew),
-            Kind::Audio => base(Kind::Video).zip(skew).map(|(video, skew)| video - skew),
-        };
-        self.tracks.iter_mut().find(|track| track.kind() == kind)?.place(base)
-    }
-
-    /// By how much video's RTP time is behind audio's, in microseconds.
-    fn skew(&self) -> Option<i64> {
-        self.lip_sync
-            .skew(&self.track(Kind::Audio)?.clock, &self.track(Kind::Video)?.clock)
     }
 }

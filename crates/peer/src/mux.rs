@@ -5,6 +5,7 @@
 
 mod handshakes;
 mod random;
+mod receive;
 mod routes;
 mod sessions;
 #[cfg(test)]
@@ -21,10 +22,8 @@ use crate::{
     checkpoint,
     event::TrackId,
     outputs::{Outputs, SsrcChange},
-    peer::{Identity, Opened, Peer},
-    rtp,
+    peer::{Identity, Peer},
     stats::{Drop, Dropped},
-    stun,
 };
 use handshakes::Handshakes;
 use random::Random;
@@ -211,10 +210,7 @@ impl Mux {
                 continue;
             };
             *buffer = held.datagram;
-            self.serving = Some(key);
-            let opened = self.open(key, held.arrival, held.path, buffer);
-            self.settle(key);
-            if let Some(opened) = opened {
+            if let Some((_, opened)) = self.open(key, held.arrival, held.path, buffer) {
                 let packet = opened.packet(buffer);
                 return Some(Held {
                     session: key,
@@ -307,134 +303,6 @@ pub struct Held<'a> {
     pub session: SessionKey,
     pub packet: Packet<'a>,
     pub arrival: Instant,
-}
-
-// === one datagram ===
-
-impl Mux {
-    fn receive_stun(&mut self, now: Instant, path: Path, datagram: &[u8]) {
-        let Ok(request) = stun::Request::parse(datagram) else {
-            return self.dropped.add(Drop::Malformed);
-        };
-        let Some(key) = self.routes.by_ufrag(request.local_ufrag()) else {
-            return self.dropped.add(Drop::UnknownUfrag);
-        };
-        let Some(peer) = self.sessions.get_mut(key) else { return };
-        self.serving = Some(key);
-        if peer.receive_stun(now, path, &request, &self.certificate, &mut self.outputs.of(key)) {
-            let forgotten = peer.learn_address(path.remote);
-            if self.routes.by_address(path.remote) != Some(key) {
-                self.routes.learn_address(path.remote, key);
-            }
-            if let Some(address) = forgotten {
-                self.routes.forget_address(address, key);
-            }
-        }
-        self.settle(key);
-    }
-
-    fn receive_dtls(&mut self, path: Path, datagram: &[u8]) -> Received<'static> {
-        let Some(key) = self.routes.by_address(path.remote) else {
-            self.dropped.add(Drop::UnknownAddress);
-            return Received::Nothing;
-        };
-        let Some(peer) = self.sessions.get_mut(key) else {
-            return Received::Nothing;
-        };
-        if !peer.takes_handshakes_from(&path) {
-            peer.dropped.add(Drop::NotValidated);
-            Received::Nothing
-        } else if self.handshakes.push(key, datagram) {
-            Received::Handshake
-        } else {
-            peer.dropped.add(Drop::HandshakeQueueFull);
-            Received::Nothing
-        }
-    }
-
-    fn receive_media<'a>(&mut self, now: Instant, path: Path, datagram: &'a mut [u8]) -> Received<'a> {
-        let opened = match self.routes.by_address(path.remote) {
-            Some(key) => self
-                .open_settled(key, now, path, datagram)
-                .or_else(|| self.open_elsewhere(key, now, path, datagram)),
-            None => self
-                .recognise(now, path, datagram)
-                .and_then(|key| self.open_settled(key, now, path, datagram)),
-        };
-        match opened {
-            Some((session, opened)) => Received::Media {
-                session,
-                packet: opened.packet(datagram),
-            },
-            None => Received::Nothing,
-        }
-    }
-
-    #[inline]
-    fn open_settled(
-        &mut self,
-        key: SessionKey,
-        now: Instant,
-        path: Path,
-        datagram: &mut [u8],
-    ) -> Option<(SessionKey, Opened)> {
-        self.serving = Some(key);
-        let opened = self.open(key, now, path, datagram);
-        self.settle(key);
-        Some((key, opened?))
-    }
-
-    /// A packet that gave no media to `owner`, whose address it came from. An authentic check proves whose session it is for, and
-    /// not where it came from: a publisher that forges sources would take the media of others away. So where the SSRC is another
-    /// session's, the keys decide, and give the address back.
-    fn open_elsewhere(
-        &mut self,
-        owner: SessionKey,
-        now: Instant,
-        path: Path,
-        datagram: &mut [u8],
-    ) -> Option<(SessionKey, Opened)> {
-        let ssrc = rtp::ssrc_of(datagram).filter(|_| !rtp::is_rtcp(datagram))?;
-        if !self.routes.is_foreign(ssrc, owner) {
-            return None;
-        }
-        let key = self.recognise(now, path, datagram)?;
-        self.open_settled(key, now, path, datagram)
-    }
-
-    fn open(&mut self, key: SessionKey, now: Instant, path: Path, datagram: &mut [u8]) -> Option<Opened> {
-        let peer = self.sessions.get_mut(key)?;
-        peer.receive_media(now, path, datagram, &mut self.outputs.of(key))
-    }
-
-    /// Media from an address that no session knows: an encoder behind a NAT that moved it, or a relay that was replaced. Whose
-    /// keys open it, has it.
-    fn recognise(&mut self, now: Instant, path: Path, datagram: &[u8]) -> Option<SessionKey> {
-        let Some(ssrc) = rtp::ssrc_of(datagram) else {
-            self.dropped.add(Drop::Malformed);
-            return None;
-        };
-        for key in self.routes.by_ssrc(ssrc).into_iter().flatten() {
-            if !self.trials.take(now) {
-                self.dropped.add(Drop::RateLimited);
-                return None;
-            }
-            let Some(peer) = self.sessions.get_mut(key) else {
-                continue;
-            };
-            self.serving = Some(key);
-            if peer.recognises(datagram) {
-                let forgotten = peer.learn_address(path.remote);
-                self.routes.learn_address(path.remote, key);
-                if let Some(address) = forgotten {
-                    self.routes.forget_address(address, key);
-                }
-                return Some(key);
-            }
-        }
-        self.dropped.add(Drop::UnknownAddress);
-        None
-    }
 }
 
 // === after a session's code ran ===

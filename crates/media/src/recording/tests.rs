@@ -289,6 +289,16 @@ fn what_is_ready_is_written_although_nothing_follows() {
 }
 
 #[test]
+fn a_flood_of_tiny_frames_is_written_before_it_fills_the_memory() {
+    let mut sender = Sender::new(&[H264, OPUS]);
+    // One byte each, while audio waits for video: their own places in memory are what counts.
+    for number in 0..130_000 {
+        sender.push(1, number, number as u32, &[0xf8], Duration::ZERO);
+    }
+    assert!(!sender.bytes.is_empty());
+}
+
+#[test]
 fn a_gap_before_us_is_a_gap_in_video() {
     let mut sender = Sender::new(&[H264]);
     sender.video(0, KEYFRAME);
