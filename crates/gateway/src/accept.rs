@@ -1,11 +1,13 @@
-//! Connections: accepted within a limit, served as HTTP/1.1 or HTTP/2, ended well at shutdown. TLS comes in here.
+//! Connections: accepted within limits, served as HTTP/1.1 or HTTP/2, ended well when idle and at shutdown. TLS comes in here.
+
+mod places;
 
 use std::{
     convert::Infallible,
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -13,94 +15,139 @@ use std::{
 use hyper::service::service_fn;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
+    server::conn::auto,
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
     time::{sleep, timeout},
 };
-use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use crate::{
     Shared,
-    limits::{CONNECTIONS_MAX, DRAIN, HEAD_BYTES_MAX, HEAD_TIMEOUT, HTTP2_PING, HTTP2_STREAMS_MAX},
+    limits::{
+        CONNECTION_IDLE, CONNECTIONS_MAX, DRAIN, HEAD_BYTES_MAX, HEAD_TIMEOUT, HTTP2_PING, HTTP2_STREAMS_MAX,
+        UNREAD_TIMEOUT,
+    },
     router,
 };
+use places::{Place, Places};
 
 /// What an accept can fail with is a shortage (of descriptors, of memory) that takes a moment to pass.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
 
-/// Accepts until shutdown, then waits for the requests in flight.
+/// Accepts until shutdown; then every connection ends by itself.
 pub(crate) async fn run(shared: Arc<Shared>, listener: TcpListener) {
-    let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let graceful = GracefulShutdown::new();
-    let cut = CancellationToken::new();
+    let places = Places::new(connections_max());
     loop {
-        // Before the accept: at the limit, new connections wait in the kernel's backlog.
         let accepted = async {
-            let permit = Arc::clone(&permits)
-                .acquire_owned()
-                .await
-                .expect("the semaphore is never closed");
-            (permit, listener.accept().await)
+            // Before the accept: at the limit, new connections wait in the kernel's backlog.
+            let vacancy = places.vacancy().await;
+            (vacancy, listener.accept().await)
         };
-        let (permit, accepted) = tokio::select! {
+        let (vacancy, accepted) = tokio::select! {
             accepted = accepted => accepted,
-            () = shared.shutdown.cancelled() => break,
+            () = shared.shutdown.cancelled() => return,
         };
         match accepted {
-            Ok((stream, peer)) => {
-                let connection = serve(Arc::clone(&shared), stream, peer, &graceful);
-                let cut = cut.clone();
-                shared.tasks.spawn(async move {
-                    cut.run_until_cancelled_owned(connection).await;
-                    drop(permit);
-                });
-            }
+            Ok((stream, peer)) => match vacancy.take(peer.ip()) {
+                Some(place) => {
+                    shared.tasks.spawn(serve(Arc::clone(&shared), stream, peer, place));
+                }
+                None => debug!(%peer, "refused a connection: this address has as many as it may"),
+            },
             Err(error) => {
                 warn!(%error, "cannot accept a connection");
                 sleep(PAUSE_AFTER_ERROR).await;
             }
         }
     }
-    drop(listener);
-    if timeout(DRAIN, graceful.shutdown()).await.is_err() {
-        warn!("HTTP connections were still open at the end of the drain: they are cut");
-        cut.cancel();
+}
+
+/// Half of what the process may open: recordings and everything else need descriptors, too.
+fn connections_max() -> usize {
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let half = files.map_or(usize::MAX, |files| usize::try_from(files / 2).unwrap_or(usize::MAX));
+    let max = CONNECTIONS_MAX.min(half).max(1);
+    if max < CONNECTIONS_MAX {
+        info!(
+            connections = max,
+            open_files = files,
+            "HTTP connections are limited by `ulimit -n`"
+        );
     }
+    max
 }
 
 /// One connection's life.
-fn serve(
-    shared: Arc<Shared>,
-    stream: TcpStream,
-    peer: SocketAddr,
-    graceful: &GracefulShutdown,
-) -> impl Future<Output = ()> + use<> {
-    if let Err(error) = stream.set_nodelay(true) {
-        debug!(%error, "cannot set TCP_NODELAY");
+async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, _place: Place) {
+    if let Err(error) = prepare(&stream) {
+        debug!(%error, "cannot set a connection's options");
     }
-    let has_asked = Arc::new(AtomicBool::new(false));
-    let asked = Arc::clone(&has_asked);
+    let shutdown = shared.shutdown.clone();
+    let requests = Arc::new(Requests::default());
+    let counted = Arc::clone(&requests);
     let service = service_fn(move |request| {
-        asked.store(true, Ordering::Relaxed);
         let response = router::serve(Arc::clone(&shared), peer.ip(), request);
-        async { Ok::<_, Infallible>(response.await) }
+        let counted = Arc::clone(&counted);
+        counted.begun.fetch_add(1, Ordering::Relaxed);
+        async move {
+            let response = response.await;
+            counted.answered.fetch_add(1, Ordering::Relaxed);
+            Ok::<_, Infallible>(response)
+        }
     });
-    let connection = builder().serve_connection(TokioIo::new(stream), service).into_owned();
-    let connection = graceful.watch(connection);
-    async move {
-        let mut connection = std::pin::pin!(connection);
-        // hyper times the head of an HTTP/1 request, but not the first bytes, by which it tells HTTP/1 from HTTP/2.
-        let result = match timeout(HEAD_TIMEOUT, &mut connection).await {
-            Ok(result) => result,
-            Err(_) if has_asked.load(Ordering::Relaxed) => connection.await,
-            Err(_) => return,
-        };
-        if let Err(error) = result {
-            debug!(%error, "a connection ended early");
+    let builder = builder();
+    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let ended = tokio::select! {
+        result = connection.as_mut() => Ok(result),
+        () = shutdown.cancelled() => Err("shutdown"),
+        () = requests.idle() => Err("idle"),
+    };
+    let result = match ended {
+        Ok(result) => result,
+        Err(reason) => {
+            // Requests in flight are answered first.
+            connection.as_mut().graceful_shutdown();
+            let Ok(result) = timeout(DRAIN, connection).await else {
+                warn!(%peer, reason, "an HTTP connection was still open at the end of its drain: it is cut");
+                return;
+            };
+            result
+        }
+    };
+    if let Err(error) = result {
+        debug!(error, "a connection ended early");
+    }
+}
+
+fn prepare(stream: &TcpStream) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    // RFC 5482: an answer that is not read does not wait for ever.
+    socket2::SockRef::from(stream).set_tcp_user_timeout(Some(UNREAD_TIMEOUT))
+}
+
+/// A connection's requests, counted.
+#[derive(Debug, Default)]
+struct Requests {
+    begun: AtomicU64,
+    answered: AtomicU64,
+}
+
+impl Requests {
+    /// Returns when no first request came in time, or none for long. hyper times the head of an HTTP/1 request alone: neither the
+    /// first bytes, by which it tells HTTP/1 from HTTP/2, nor an HTTP/2 connection that only answers pings.
+    async fn idle(&self) {
+        let mut seen = 0;
+        let mut patience = HEAD_TIMEOUT;
+        loop {
+            sleep(patience).await;
+            let begun = self.begun.load(Ordering::Relaxed);
+            if begun == seen && self.answered.load(Ordering::Relaxed) == begun {
+                return;
+            }
+            seen = begun;
+            patience = CONNECTION_IDLE;
         }
     }
 }
@@ -120,4 +167,39 @@ fn builder() -> auto::Builder<TokioExecutor> {
         .keep_alive_interval(HTTP2_PING)
         .keep_alive_timeout(HEAD_TIMEOUT);
     builder
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// Seconds until the connection is idle, of one whose requests begin at these.
+    async fn idle_after(begins: &[u64], unanswered: u64) -> Option<u64> {
+        let start = Instant::now();
+        let requests = Requests::default();
+        requests.answered.fetch_sub(unanswered, Ordering::Relaxed);
+        let traffic = async {
+            for second in begins {
+                tokio::time::sleep_until(start + Duration::from_secs(*second)).await;
+                requests.begun.fetch_add(1, Ordering::Relaxed);
+                requests.answered.fetch_add(1, Ordering::Relaxed);
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            () = requests.idle() => Some(start.elapsed().as_secs()),
+            () = sleep(Duration::from_secs(3600)) => None,
+            () = traffic => None,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_idle_without_a_first_request_or_long_after_the_last() {
+        assert_eq!(idle_after(&[], 0).await, Some(10));
+        assert_eq!(idle_after(&[1], 0).await, Some(70));
+        assert_eq!(idle_after(&[1, 50, 100], 0).await, Some(190));
+        assert_eq!(idle_after(&[1], 1).await, None, "a request is in flight");
+    }
 }

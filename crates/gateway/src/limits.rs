@@ -4,8 +4,13 @@ use std::time::Duration;
 
 pub(crate) use whipcord_whip::{fragment::FRAGMENT_BYTES_MAX, offer::OFFER_BYTES_MAX};
 
-/// A connection costs some 20 KiB: 200 MiB at most.
+/// A connection costs some 20 KiB: 200 MiB at most. Fewer where the process may not open twice as many files.
 pub(crate) const CONNECTIONS_MAX: usize = 10_000;
+/// A connection without a request for this long is closed. An encoder's next request, after its POST and a trickled candidate or
+/// two, is its DELETE: it opens another connection for that. A proxy's pool finds out and opens another, too.
+pub(crate) const CONNECTION_IDLE: Duration = Duration::from_secs(60);
+/// An answer of which nothing is read for this long ends its connection.
+pub(crate) const UNREAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// A request's head arrives within this, and a new connection's first one: an encoder sends it at once.
 pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// A request's body arrives within this: 64 KiB take 5 s at 100 kbit/s.

@@ -69,7 +69,7 @@ fn check<K: Hash + Eq + Clone>(rate: &Rate<K>, key: &K) -> Result<(), Error> {
 }
 
 /// One IPv6 customer has a /64 at least, and would be many addresses; a mapped IPv4 address is that address.
-fn network(address: IpAddr) -> IpAddr {
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(v4) => v4.into(),
         IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64)).into(),

@@ -21,6 +21,7 @@ use crate::{
 
 pub(crate) async fn get(shared: &Shared, parts: &Parts) -> Result<Response, Error> {
     let grant = shared.authorize(&parts.headers)?;
+    shared.rates.check_bearer(grant.bearer)?;
     let sessions = shared
         .list()
         .await

@@ -2,7 +2,7 @@
 
 use whipcord_whip::{Codec, Kind};
 
-use crate::{Path, dtls, srtp::Profile};
+use crate::{Path, Stats, dtls, srtp::Profile};
 
 /// One fact of a session's life, in the order in which they happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,8 +52,11 @@ pub enum Event {
     /// No authenticated packet for 7 s; and the way back.
     Disconnected,
     Reconnected,
-    /// The session is over and its state is gone. Always the last.
-    Ended(EndReason),
+    /// The session is over and its state is gone; these are its last figures. Always the last.
+    Ended {
+        reason: EndReason,
+        last: Box<Stats>,
+    },
 }
 
 /// One RTP stream within a session: a media section, and its layer where there is simulcast. Small and dense: an index.

@@ -353,7 +353,8 @@ impl Mux {
             .iter()
             .for_each(|address| self.routes.forget_address(*address, key));
         peer.ssrcs().for_each(|ssrc| self.routes.forget_ssrc(ssrc, key));
-        self.outputs.events.push_back((key, Event::Ended(reason)));
+        let last = Box::new(peer.stats());
+        self.outputs.events.push_back((key, Event::Ended { reason, last }));
         Some(key)
     }
 }

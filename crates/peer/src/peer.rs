@@ -6,6 +6,7 @@ mod adoption;
 mod feedback;
 mod held;
 mod live;
+mod phase;
 mod pledge;
 mod streams;
 mod tracks;
@@ -18,25 +19,22 @@ use std::{
 use whipcord_whip::{
     Credentials, Negotiated,
     negotiate::{Encoder, Role},
-    offer::Fingerprint,
 };
 
 use crate::{
     Certificate, EndReason, Event, Path, Stats,
-    dtls::{self, Dtls},
     event::TrackId,
     ice::Ice,
     outputs::Output,
     rtp,
-    srtp::Keys,
     stats::{Drop, Dropped, TrackStats},
     stun,
 };
-use feedback::Feedback;
 pub(crate) use feedback::Identity;
-use held::{Held, HeldPacket};
+use held::HeldPacket;
 pub(crate) use live::Opened;
-use live::{Around, Association, Live};
+use live::{Around, Association};
+use phase::Phase;
 use tracks::Tracks;
 
 /// A client that got its answer sends STUN at once; RFC 8863 gives it 39.5 s at most, and none in the field needs 30.
@@ -69,23 +67,6 @@ pub(crate) struct Peer {
     pub(crate) scheduled: Option<Instant>,
     #[cfg(test)]
     pub(crate) defect: bool,
-}
-
-#[derive(Debug)]
-enum Phase {
-    /// Nothing is made for a stranger: no association, no buffer.
-    AwaitStun {
-        since: Instant,
-        fingerprints: Vec<Fingerprint>,
-    },
-    Handshake {
-        since: Instant,
-        dtls: Box<Dtls>,
-        held: Held,
-    },
-    Live(Box<Live>),
-    /// For the `Mux` to remove.
-    Ended(EndReason),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,7 +180,7 @@ impl Peer {
         out: &mut Output<'_>,
     ) -> Option<Opened> {
         let result = match &mut self.phase {
-            Phase::AwaitStun { .. } | Phase::Ended(_) => Err(Drop::NotValidated),
+            Phase::AwaitStun { .. } | Phase::Ended { .. } => Err(Drop::NotValidated),
             Phase::Handshake { held, .. } => {
                 if !self.ice.is_validated(&path) {
                     Err(Drop::NotValidated)
@@ -240,7 +221,7 @@ impl Peer {
     pub(crate) fn pop_held(&mut self) -> Option<HeldPacket> {
         match &mut self.phase {
             Phase::Live(live) => live.held.pop(),
-            Phase::AwaitStun { .. } | Phase::Handshake { .. } | Phase::Ended(_) => None,
+            Phase::AwaitStun { .. } | Phase::Handshake { .. } | Phase::Ended { .. } => None,
         }
     }
 
@@ -266,7 +247,7 @@ impl Peer {
                     .flatten()
                     .fold(next, Instant::min)
             }
-            Phase::Ended(_) => silent,
+            Phase::Ended { .. } => silent,
         }
     }
 
@@ -290,7 +271,7 @@ impl Peer {
                 live.feedback
                     .handle_timeout(now, self.ice.path(), &self.tracks, &mut live.streams, out);
             }
-            Phase::Handshake { .. } | Phase::Ended(_) => {}
+            Phase::Handshake { .. } | Phase::Ended { .. } => {}
         }
         if let Some(dtls) = self.association() {
             dtls.handle_timeout(now);
@@ -324,7 +305,7 @@ impl Peer {
 
     pub(crate) fn ended(&self) -> Option<EndReason> {
         match self.phase {
-            Phase::Ended(reason) => Some(reason),
+            Phase::Ended { reason, .. } => Some(reason),
             Phase::AwaitStun { .. } | Phase::Handshake { .. } | Phase::Live(_) => None,
         }
     }
@@ -389,95 +370,6 @@ impl Peer {
             tracks,
             dropped: self.dropped,
         }
-    }
-}
-
-// === phases ===
-
-impl Peer {
-    fn live(&self) -> Option<&Live> {
-        match &self.phase {
-            Phase::Live(live) => Some(live),
-            Phase::AwaitStun { .. } | Phase::Handshake { .. } | Phase::Ended(_) => None,
-        }
-    }
-
-    fn association(&mut self) -> Option<&mut Dtls> {
-        match &mut self.phase {
-            Phase::Handshake { dtls, .. } => Some(dtls),
-            Phase::Live(live) => match &mut live.dtls {
-                Association::Own(dtls) => Some(dtls),
-                Association::Lost => None,
-            },
-            Phase::AwaitStun { .. } | Phase::Ended(_) => None,
-        }
-    }
-
-    fn begin_handshake(&mut self, now: Instant, certificate: &Certificate, out: &mut Output<'_>) {
-        let Phase::AwaitStun { fingerprints, .. } = &mut self.phase else {
-            return;
-        };
-        match Dtls::new(now, self.role, certificate, fingerprints) {
-            Ok(dtls) => {
-                self.phase = Phase::Handshake {
-                    since: now,
-                    dtls: Box::new(dtls),
-                    held: Held::default(),
-                };
-                out.event(Event::HandshakeStarted);
-                self.pump_dtls(now, out);
-            }
-            Err(error) => self.fail(error, out),
-        }
-    }
-
-    fn flush_dtls(&mut self, out: &mut Output<'_>) {
-        let Some(path) = self.ice.path() else { return };
-        let Some(dtls) = self.association() else { return };
-        while let Some(datagram) = dtls.poll_transmit() {
-            out.transmit(path, |buffer| buffer.extend_from_slice(&datagram));
-        }
-    }
-
-    fn pump_dtls(&mut self, now: Instant, out: &mut Output<'_>) {
-        self.flush_dtls(out);
-        while let Some(output) = self.association().and_then(Dtls::poll_output) {
-            match output {
-                dtls::Output::Connected(keys) => self.connect(now, keys, out),
-                dtls::Output::Closed => self.end(EndReason::ClosedByPeer),
-                dtls::Output::Failed(error) => self.fail(error, out),
-            }
-        }
-    }
-
-    fn connect(&mut self, now: Instant, keys: Keys, out: &mut Output<'_>) {
-        let phase = std::mem::replace(&mut self.phase, Phase::Ended(EndReason::Fault));
-        let Phase::Handshake { dtls, held, .. } = phase else {
-            self.phase = phase;
-            return;
-        };
-        out.event(Event::Connected { profile: keys.profile });
-        if !held.is_empty() {
-            out.held();
-        }
-        let live = Feedback::new(now, &keys, &self.tracks, self.encoder, self.identity, self.epoch, 0)
-            .and_then(|feedback| Live::new(keys, Association::Own(dtls), held, feedback));
-        if let Ok(live) = live {
-            self.phase = Phase::Live(Box::new(live));
-        }
-    }
-
-    fn fail(&mut self, error: dtls::Error, out: &mut Output<'_>) {
-        out.event(Event::HandshakeFailed { error });
-        self.end(match error {
-            dtls::Error::FingerprintMismatch => EndReason::FingerprintMismatch,
-            dtls::Error::NoSrtpProfile => EndReason::NoSrtpProfile,
-            _ => EndReason::HandshakeFailed,
-        });
-    }
-
-    fn end(&mut self, reason: EndReason) {
-        self.phase = Phase::Ended(reason);
     }
 
     #[inline]

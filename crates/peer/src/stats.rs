@@ -3,7 +3,7 @@
 use crate::{Path, event::TrackId};
 
 /// A session's totals since its start. They survive adoption only as far as the checkpoint carries them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Where we send now; None until a STUN check authenticated.
     pub path: Option<Path>,
@@ -16,7 +16,7 @@ pub struct Stats {
 }
 
 /// One track's totals.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TrackStats {
     pub track: TrackId,
     pub packets: u64,

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use crate::{
     args::{Args, Command},
-    process::{signal, telemetry},
+    process::{resources, signal, telemetry},
     standalone,
 };
 
@@ -44,7 +44,10 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     telemetry::install(&args.telemetry, default_level)?;
     let stop = signal::watch().map_err(Failure::Signals)?;
     match args.command {
-        Command::Standalone(config) => standalone::run(*config, stop).await,
+        Command::Standalone(config) => {
+            resources::prepare();
+            standalone::run(*config, stop).await
+        }
         Command::Publish(config) => publish::run(config, stop).await,
     }
 }

@@ -69,7 +69,7 @@ impl Journal {
                 });
                 self.tracks.sort_by_key(|track| track.id);
             }
-            Event::Ended(reason) => {
+            Event::Ended { reason, .. } => {
                 self.end = Some(*reason);
                 self.state = final_state(*reason);
             }
@@ -134,7 +134,13 @@ mod tests {
             (Event::Disconnected, S::Disconnected),
             (Event::Reconnected, S::Connected),
             (Event::FirstMedia, S::Connected),
-            (Event::Ended(EndReason::Silent), S::Failed),
+            (
+                Event::Ended {
+                    reason: EndReason::Silent,
+                    last: Box::default(),
+                },
+                S::Failed,
+            ),
         ];
         for (event, expected) in table {
             journal.apply(&event);

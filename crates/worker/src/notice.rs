@@ -90,7 +90,7 @@ fn log_event(info: &Info, event: &Event) {
         Event::Disconnected => warn!(%sid, %stream, "connection state: disconnected"),
         Event::Reconnected => info!(%sid, %stream, "connection state: connected again"),
         // Notices carry neither: the first would be a line every few seconds, the second is `log_end`'s.
-        Event::SenderReport { .. } | Event::Ended(_) => {}
+        Event::SenderReport { .. } | Event::Ended { .. } => {}
         other => debug!(%sid, %stream, event = ?other, "session"),
     }
 }

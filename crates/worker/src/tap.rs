@@ -14,8 +14,8 @@ use std::{
 use rtrb::{Consumer, Producer, RingBuffer};
 use whipcord_peer::{Packet, event::TrackId};
 
-/// 1.3 s of 6 Mbit/s: what a disk may stall for. The memory is taken when media fills it. It bounds the packets too: with
-/// their headers, 37,449.
+/// 1.3 s of 6 Mbit/s: what a disk may stall for. Its pages are taken when media first fills them, as long as the process has no huge
+/// pages. It bounds the packets too: with their headers, 37,449.
 pub(crate) const RING_BYTES: usize = 1 << 20;
 
 /// Kept free of packets, so that a track can always be announced: 32 tracks of one header each.

@@ -63,13 +63,16 @@ impl Jwt {
     }
 
     pub(super) fn verify(&self, token: &[u8], bearer: Bearer, now: SystemTime) -> Result<Grant, Error> {
-        let claims = self
+        let decoded = self
             .verifiers
             .iter()
             .find_map(|verifier| jsonwebtoken::decode::<Claims>(token, &verifier.key, &verifier.validation).ok())
-            .ok_or(Error::Invalid)?
-            .claims;
-        claims.grant(bearer, now)
+            .ok_or(Error::Invalid)?;
+        // RFC 7515 §4.1.11: what its issuer calls critical must be understood, and we understand no extension.
+        if decoded.header.crit.is_some() {
+            return Err(Error::Invalid);
+        }
+        decoded.claims.grant(bearer, now)
     }
 
     pub(super) fn mint(&self, streams: &[Pattern], lifetime: Duration, now: SystemTime) -> Result<String, MintError> {

@@ -109,6 +109,16 @@ fn claims_are_checked() {
 }
 
 #[test]
+fn a_header_that_must_be_understood_and_is_not_makes_the_token_invalid() {
+    let authority = Authority::ephemeral(SECRET);
+    let mut header = Header::new(Algorithm::HS256);
+    header.crit = Some(vec!["exp".to_owned()]);
+    let claims = json!({"streams": ["cam"], "exp": NOW + 1});
+    let token = jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(&SECRET)).unwrap();
+    assert_eq!(authorize(&authority, &token), Err(Error::Invalid));
+}
+
+#[test]
 fn the_scope_admin_sees_all_and_publishes_its_own() {
     let authority = Authority::ephemeral(SECRET);
     let token = signed(&json!({"streams": ["cam"], "exp": NOW + 1, "scope": "publish admin"}));

@@ -53,6 +53,18 @@ async fn a_token_sees_what_it_may_publish() {
 }
 
 #[tokio::test]
+async fn one_token_does_not_ask_all_the_time() {
+    let bed = Bed::with(&["--request-rate", "1"]).await;
+    for _ in 0..10 {
+        stats(&bed, &bed.token).await;
+    }
+    bed.bearer("GET", "/whip-stats", &[], b"")
+        .await
+        .is_problem(429, "too_many_requests");
+    stats(&bed, &bed.mint(&["cam"])).await;
+}
+
+#[tokio::test]
 async fn a_worker_that_is_away_is_left_out() {
     let bed = Bed::start().await;
     bed.publish("cam").await;

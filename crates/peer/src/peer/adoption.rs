@@ -7,10 +7,11 @@ use std::time::Instant;
 use whipcord_whip::Section;
 
 use super::{
-    Liveness, Peer, Phase, WrongPassword,
+    Liveness, Peer, WrongPassword,
     feedback::{Feedback, Identity},
     held::Held,
     live::{Association, Live},
+    phase::Phase,
     streams::{Progress, STREAMS_MAX, Stream},
     tracks::{Binding, Tracks, is_video},
 };

@@ -155,7 +155,7 @@ fn an_adopted_session_that_hears_nothing_ends() {
     bed.adopt(&bytes);
     bed.network.cut = true;
     bed.run(Duration::from_secs(31));
-    assert!(bed.has(&Event::Ended(EndReason::Silent)));
+    assert!(bed.ended(EndReason::Silent));
 }
 
 #[test]

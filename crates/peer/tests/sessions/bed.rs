@@ -6,7 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use whipcord_peer::{Certificate, Checkpoint, Event, Limits, Mux, Path, Received, SessionKey, event::TrackId};
+use whipcord_peer::{
+    Certificate, Checkpoint, EndReason, Event, Limits, Mux, Path, Received, SessionKey, Stats, event::TrackId,
+};
 use whipcord_whip::{Credentials, Offer, Preferences, negotiate::negotiate};
 
 use crate::{
@@ -71,6 +73,14 @@ impl Bed {
         assert!(bed.publisher.is_connected(), "no connection; events: {:?}", bed.events);
         assert!(!bed.media.is_empty(), "no media; events: {:?}", bed.events);
         bed
+    }
+
+    /// The same encoder, in a new session.
+    pub(crate) fn publish_again(&mut self, ufrag: &str) {
+        let mut publisher = Publisher::new(self.publisher.habits.clone(), address(ENCODER), certificate("encoder"));
+        let (key, answer) = create(&mut self.mux, self.now, &publisher.offer(), ufrag);
+        publisher.answered(self.now, &answer);
+        (self.key, self.answer, self.publisher) = (key, answer, publisher);
     }
 
     pub(crate) fn run(&mut self, time: Duration) {
@@ -163,6 +173,18 @@ impl Bed {
 
     pub(crate) fn has(&self, event: &Event) -> bool {
         self.events.contains(event)
+    }
+
+    pub(crate) fn ended(&self, because: EndReason) -> bool {
+        self.last().is_some_and(|(reason, _)| reason == because)
+    }
+
+    /// Why the session ended, and its last figures.
+    pub(crate) fn last(&self) -> Option<(EndReason, &Stats)> {
+        self.events.iter().rev().find_map(|event| match event {
+            Event::Ended { reason, last } => Some((*reason, &**last)),
+            _ => None,
+        })
     }
 
     pub(crate) fn checkpoint(&mut self) -> Option<Checkpoint> {

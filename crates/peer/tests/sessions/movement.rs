@@ -30,6 +30,25 @@ fn media_from_a_new_address_is_recognised_by_its_keys_before_any_stun() {
     assert!(bed.publisher.heard.receiver_reports >= reports + 2);
 }
 
+/// Encoders use constant SSRCs, so the next session of one has those of the last.
+#[test]
+fn sessions_that_ended_leave_their_ssrcs_to_later_ones() {
+    let mut bed = Bed::live(Habits::default());
+    for turn in 0..5 {
+        bed.mux.close(bed.now, bed.key, EndReason::Deleted);
+        bed.publish_again(&format!("serverufrag-{turn}"));
+        bed.run(Duration::from_millis(500));
+    }
+    bed.publisher.checks = false;
+    bed.publisher.address = address(ELSEWHERE);
+    let before = bed.media.len();
+    bed.run(Duration::from_millis(100));
+    assert!(
+        bed.media.len() >= before + 8,
+        "the sixth session is not found by its SSRC"
+    );
+}
+
 #[test]
 fn a_forger_at_another_address_does_not_move_the_session() {
     let mut bed = Bed::live(Habits::default());
@@ -188,5 +207,5 @@ fn a_restart_that_never_connects_ends_the_session_by_silence_and_not_before() {
     bed.run(Duration::from_secs(25));
     assert!(bed.mux.stats(bed.key).is_some());
     bed.run(Duration::from_secs(10));
-    assert!(bed.has(&Event::Ended(EndReason::Silent)));
+    assert!(bed.ended(EndReason::Silent));
 }

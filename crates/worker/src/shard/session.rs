@@ -10,7 +10,7 @@ use std::{
 use whipcord_identity::SessionId;
 use whipcord_peer::{Event, Mux, Packet, SessionKey, Stats, event::TrackId};
 
-use super::bit;
+use super::port::bit;
 use crate::{
     journal::Journal,
     snapshot::{Info, Snapshot},
@@ -32,9 +32,6 @@ pub(super) struct Session {
     started: Instant,
     /// Bit n: track n has been announced to the tap.
     announced: u32,
-    /// The Mux's figures when they were last asked for; it forgets them with the session.
-    stats: Stats,
-    packets: u64,
     bytes: u64,
     rate: Rate,
 }
@@ -89,7 +86,6 @@ impl Sessions {
         let Some(session) = self.by_key.get_mut(&key) else {
             return false;
         };
-        session.packets += 1;
         session.bytes += packet.payload.len() as u64;
         let age = arrival.saturating_duration_since(session.started);
         session
@@ -104,25 +100,16 @@ impl Sessions {
     }
 
     /// Once a second.
-    pub(super) fn tick(&mut self, now: Instant, mux: &Mux) {
-        for (key, session) in &mut self.by_key {
+    pub(super) fn tick(&mut self, now: Instant) {
+        for session in self.by_key.values_mut() {
             session.rate.look(now, session.bytes);
-            session.count(*key, mux);
         }
     }
 
-    /// Takes the Mux's figures over, before the session ends.
-    pub(super) fn count(&mut self, key: SessionKey, mux: &Mux) {
-        if let Some(session) = self.by_key.get_mut(&key) {
-            session.count(key, mux);
-        }
-    }
-
-    pub(super) fn snapshot(&mut self, sid: SessionId, now: Instant, mux: &Mux) -> Option<(SessionId, Snapshot)> {
+    pub(super) fn snapshot(&self, sid: SessionId, now: Instant, mux: &Mux) -> Option<(SessionId, Snapshot)> {
         let key = self.key(sid)?;
-        let session = self.by_key.get_mut(&key)?;
-        session.count(key, mux);
-        Some((sid, session.snapshot(now)))
+        let session = self.by_key.get(&key)?;
+        Some((sid, session.snapshot(now, mux.stats(key)?)))
     }
 }
 
@@ -134,8 +121,6 @@ impl Session {
             tap,
             started,
             announced: 0,
-            stats: Stats::default(),
-            packets: 0,
             bytes: 0,
             rate: Rate {
                 since: started,
@@ -170,25 +155,16 @@ impl Session {
     }
 
     /// The last that is known of it. Its taps end with it.
-    pub(super) fn end(mut self, now: Instant) -> (Arc<Info>, Snapshot) {
+    pub(super) fn end(mut self, now: Instant, stats: Stats) -> (Arc<Info>, Snapshot) {
         self.rate.bps = 0;
-        // The Mux's figures may be up to a second old, these are not.
-        self.stats.packets = self.stats.packets.max(self.packets);
-        self.stats.bytes = self.stats.bytes.max(self.bytes);
-        let last = self.snapshot(now);
+        let last = self.snapshot(now, stats);
         (self.info, last)
     }
 
-    fn count(&mut self, key: SessionKey, mux: &Mux) {
-        if let Some(stats) = mux.stats(key) {
-            self.stats = stats;
-        }
-    }
-
-    fn snapshot(&self, now: Instant) -> Snapshot {
+    fn snapshot(&self, now: Instant, stats: Stats) -> Snapshot {
         Snapshot {
             journal: self.journal.clone(),
-            stats: self.stats.clone(),
+            stats,
             bitrate_bps: self.rate.bps,
             recording_packets_lost: self.tap.as_ref().map_or(0, Tap::packets_lost),
             age: now.saturating_duration_since(self.started),

@@ -2,10 +2,11 @@ use std::collections::HashMap;
 
 use tokio::sync::oneshot;
 use whipcord_identity::SessionId;
+use whipcord_peer::EndReason;
 use whipcord_udp::Options;
 use whipcord_whip::{Credentials, Offer, Preferences, negotiate};
 
-use super::*;
+use super::{port::FAULTS_MAX, *};
 use crate::snapshot::{Info, Snapshot};
 
 const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n\
@@ -92,7 +93,7 @@ impl Bench {
 fn a_panic_outside_any_session_ends_none() {
     let mut bench = Bench::new(2);
     assert!(bench.create(1));
-    assert_eq!(bench.shard.on_panic(&"a defect"), Turn::Busy);
+    bench.shard.port.on_panic(&"a defect");
     assert_eq!(bench.snapshots(&[1, 2]).len(), 1);
     assert_eq!(bench.notices(), (vec![], 1));
 }
@@ -102,7 +103,7 @@ fn panics_without_end_end_every_session_and_then_new_ones_are_served() {
     let mut bench = Bench::new(2);
     assert!(bench.create(1) && bench.create(2));
     assert!(!bench.create(3), "full");
-    (0..FAULTS_MAX).for_each(|_| _ = bench.shard.on_panic(&"a defect"));
+    (0..FAULTS_MAX).for_each(|_| bench.shard.port.on_panic(&"a defect"));
     assert_eq!(bench.snapshots(&[1, 2]).len(), 0);
     assert_eq!(bench.notices(), (vec![EndReason::Fault; 2], FAULTS_MAX as usize));
     assert!(bench.create(3) && bench.create(4));
@@ -142,11 +143,4 @@ fn commands_are_worked_off_some_at_a_time() {
     assert_eq!(bench.shard.turn(), Turn::Idle);
     bench.commands.try_send(Command::Stop).unwrap();
     assert_eq!(bench.shard.turn(), Turn::Stop);
-}
-
-#[test]
-fn a_panics_text_is_kept_for_the_log() {
-    assert_eq!(message_of(&"text"), "text");
-    assert_eq!(message_of(&String::from("text")), "text");
-    assert_eq!(message_of(&7), "a panic without a message");
 }
