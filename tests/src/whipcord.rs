@@ -71,7 +71,15 @@ impl Whipcord {
     /// # Panics
     /// When the binary is missing or older than its sources, or it does not become ready.
     pub fn standalone() -> Self {
-        Self::start(Place::Loopback)
+        Self::start(Place::Loopback, &[])
+    }
+
+    /// The same with more arguments.
+    ///
+    /// # Panics
+    /// As [`Whipcord::standalone`].
+    pub fn standalone_with(arguments: &[&str]) -> Self {
+        Self::start(Place::Loopback, arguments)
     }
 
     /// The same in a network of its own, with media on an address that is not loopback. HTTP can be reached from within
@@ -80,10 +88,10 @@ impl Whipcord {
     /// # Panics
     /// Also when not run as root.
     pub fn standalone_on_lan() -> Self {
-        Self::start(Place::Lan)
+        Self::start(Place::Lan, &[])
     }
 
-    fn start(place: Place) -> Self {
+    fn start(place: Place, arguments: &[&str]) -> Self {
         let recordings = tempfile::tempdir().expect("a temporary folder can be made");
         let mut command = place.create(&binary());
         command.args([
@@ -95,7 +103,11 @@ impl Whipcord {
             "--admin",
             "127.0.0.1:0",
         ]);
-        command.arg("--recordings").arg(recordings.path()).arg("--json");
+        command
+            .arg("--recordings")
+            .arg(recordings.path())
+            .arg("--json")
+            .args(arguments);
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

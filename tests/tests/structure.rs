@@ -23,8 +23,8 @@ const OWN: [(&str, &[&str]); 13] = [
     ("directory", &["identity"]),
     ("gateway", &["whip", "identity", "proto", "directory"]),
     ("worker", &["whip", "identity", "peer", "media", "udp", "proto"]),
-    ("client", &["whip", "peer", "udp", "media", "proto"]),
-    ("whipcord", &LIBRARIES),
+    ("client", &[]),
+    ("whipcord", &["identity", "directory", "gateway", "worker", "client"]),
     ("tests", &[]),
     ("bench", &LIBRARIES),
 ];

@@ -1,16 +1,9 @@
 //! Connections: accepted within limits, served as HTTP/1.1 or HTTP/2, ended well when idle and at shutdown. TLS comes in here.
 
 mod places;
+mod requests;
 
-use std::{
-    convert::Infallible,
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use hyper::service::service_fn;
 use hyper_util::{
@@ -25,13 +18,11 @@ use tracing::{debug, info, warn};
 
 use crate::{
     Shared,
-    limits::{
-        CONNECTION_IDLE, CONNECTIONS_MAX, DRAIN, HEAD_BYTES_MAX, HEAD_TIMEOUT, HTTP2_PING, HTTP2_STREAMS_MAX,
-        UNREAD_TIMEOUT,
-    },
+    limits::{CONNECTIONS_MAX, DRAIN, HEAD_BYTES_MAX, HEAD_TIMEOUT, HTTP2_PING, HTTP2_STREAMS_MAX, UNREAD_TIMEOUT},
     router,
 };
 use places::{Place, Places};
+use requests::Requests;
 
 /// What an accept can fail with is a shortage (of descriptors, of memory) that takes a moment to pass.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
@@ -85,24 +76,19 @@ async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, _place:
         debug!(%error, "cannot set a connection's options");
     }
     let shutdown = shared.shutdown.clone();
-    let requests = Arc::new(Requests::default());
-    let counted = Arc::clone(&requests);
+    let requests = Requests::new();
+    let begun = requests.clone();
     let service = service_fn(move |request| {
+        let request_open = begun.begin();
         let response = router::serve(Arc::clone(&shared), peer.ip(), request);
-        let counted = Arc::clone(&counted);
-        counted.begun.fetch_add(1, Ordering::Relaxed);
-        async move {
-            let response = response.await;
-            counted.answered.fetch_add(1, Ordering::Relaxed);
-            Ok::<_, Infallible>(response)
-        }
+        async { Ok::<_, Infallible>(request_open.answer(response.await)) }
     });
     let builder = builder();
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
         result = connection.as_mut() => Ok(result),
         () = shutdown.cancelled() => Err("shutdown"),
-        () = requests.idle() => Err("idle"),
+        reason = requests.overdue() => Err(reason),
     };
     let result = match ended {
         Ok(result) => result,
@@ -110,7 +96,7 @@ async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, _place:
             // Requests in flight are answered first.
             connection.as_mut().graceful_shutdown();
             let Ok(result) = timeout(DRAIN, connection).await else {
-                warn!(%peer, reason, "an HTTP connection was still open at the end of its drain: it is cut");
+                debug!(%peer, reason, "an HTTP connection was still open at the end of its drain: it is cut");
                 return;
             };
             result
@@ -125,31 +111,6 @@ fn prepare(stream: &TcpStream) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     // RFC 5482: an answer that is not read does not wait for ever.
     socket2::SockRef::from(stream).set_tcp_user_timeout(Some(UNREAD_TIMEOUT))
-}
-
-/// A connection's requests, counted.
-#[derive(Debug, Default)]
-struct Requests {
-    begun: AtomicU64,
-    answered: AtomicU64,
-}
-
-impl Requests {
-    /// Returns when no first request came in time, or none for long. hyper times the head of an HTTP/1 request alone: neither the
-    /// first bytes, by which it tells HTTP/1 from HTTP/2, nor an HTTP/2 connection that only answers pings.
-    async fn idle(&self) {
-        let mut seen = 0;
-        let mut patience = HEAD_TIMEOUT;
-        loop {
-            sleep(patience).await;
-            let begun = self.begun.load(Ordering::Relaxed);
-            if begun == seen && self.answered.load(Ordering::Relaxed) == begun {
-                return;
-            }
-            seen = begun;
-            patience = CONNECTION_IDLE;
-        }
-    }
 }
 
 fn builder() -> auto::Builder<TokioExecutor> {
@@ -167,39 +128,4 @@ fn builder() -> auto::Builder<TokioExecutor> {
         .keep_alive_interval(HTTP2_PING)
         .keep_alive_timeout(HEAD_TIMEOUT);
     builder
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::time::Instant;
-
-    use super::*;
-
-    /// Seconds until the connection is idle, of one whose requests begin at these.
-    async fn idle_after(begins: &[u64], unanswered: u64) -> Option<u64> {
-        let start = Instant::now();
-        let requests = Requests::default();
-        requests.answered.fetch_sub(unanswered, Ordering::Relaxed);
-        let traffic = async {
-            for second in begins {
-                tokio::time::sleep_until(start + Duration::from_secs(*second)).await;
-                requests.begun.fetch_add(1, Ordering::Relaxed);
-                requests.answered.fetch_add(1, Ordering::Relaxed);
-            }
-            std::future::pending().await
-        };
-        tokio::select! {
-            () = requests.idle() => Some(start.elapsed().as_secs()),
-            () = sleep(Duration::from_secs(3600)) => None,
-            () = traffic => None,
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_connection_is_idle_without_a_first_request_or_long_after_the_last() {
-        assert_eq!(idle_after(&[], 0).await, Some(10));
-        assert_eq!(idle_after(&[1], 0).await, Some(70));
-        assert_eq!(idle_after(&[1, 50, 100], 0).await, Some(190));
-        assert_eq!(idle_after(&[1], 1).await, None, "a request is in flight");
-    }
 }

@@ -24,7 +24,7 @@ mod workers;
 
 use std::{sync::Arc, time::SystemTime};
 
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use whipcord_directory::Directory;
 use whipcord_identity::SessionKeys;
@@ -48,6 +48,8 @@ struct Shared {
     keys: SessionKeys,
     workers: Workers,
     rates: rates::Rates,
+    /// For answers of `/whip-stats`.
+    stats_permits: Arc<Semaphore>,
     /// Connections, report streams, and what a request began and must end without it.
     tasks: TaskTracker,
     shutdown: CancellationToken,
@@ -66,6 +68,7 @@ impl Gateway {
     ) -> Self {
         let shared = Arc::new(Shared {
             rates: rates::Rates::new(config.request_rate),
+            stats_permits: Arc::new(Semaphore::new(limits::STATS_AT_ONCE)),
             config,
             authority,
             directory,

@@ -1,14 +1,18 @@
-//! Every limit of the gateway, with its reason. Request rates are in `rates`.
+//! The limits of connections, requests and calls, with their reasons. Those of one thing alone stand beside it.
 
 use std::time::Duration;
 
+pub(crate) use whipcord_proto::limits::{METADATA_BYTES_MAX, PAGE_MAX};
 pub(crate) use whipcord_whip::{fragment::FRAGMENT_BYTES_MAX, offer::OFFER_BYTES_MAX};
 
-/// A connection costs some 20 KiB: 200 MiB at most. Fewer where the process may not open twice as many files.
-pub(crate) const CONNECTIONS_MAX: usize = 10_000;
+/// A connection costs some 20 KiB, and 14 KiB more for each answer that waits in it: 2 GiB in the very worst minute. Encoders keep
+/// none open while they publish. Fewer where the process may not open twice as many files.
+pub(crate) const CONNECTIONS_MAX: usize = 4096;
 /// A connection without a request for this long is closed. An encoder's next request, after its POST and a trickled candidate or
 /// two, is its DELETE: it opens another connection for that. A proxy's pool finds out and opens another, too.
 pub(crate) const CONNECTION_IDLE: Duration = Duration::from_secs(60);
+/// A request is answered, and its answer taken, within this: its body's 10 s, the worker's 7 s, [`UNREAD_TIMEOUT`], and some.
+pub(crate) const REQUEST_MAX: Duration = Duration::from_secs(60);
 /// An answer of which nothing is read for this long ends its connection.
 pub(crate) const UNREAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// A request's head arrives within this, and a new connection's first one: an encoder sends it at once.
@@ -18,7 +22,7 @@ pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// A token of 8 KiB fits, and so does the metadata of a query.
 pub(crate) const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// Requests of one HTTP/2 connection at once: a proxy's, which shares it among encoders.
-pub(crate) const HTTP2_STREAMS_MAX: u32 = 200;
+pub(crate) const HTTP2_STREAMS_MAX: u32 = 32;
 /// An HTTP/2 connection is pinged this often; one that does not answer within [`HEAD_TIMEOUT`] is closed.
 pub(crate) const HTTP2_PING: Duration = Duration::from_secs(30);
 /// At shutdown requests in flight may end within this: longer than any deadline below.
@@ -28,8 +32,7 @@ pub(crate) const DRAIN: Duration = Duration::from_secs(10);
 pub(crate) const DISCARD_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub(crate) const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// All query parameters of a POST, names and values: what `CreateSessionRequest.metadata` may hold.
-pub(crate) const METADATA_BYTES_MAX: usize = 8192;
+/// Query parameters of one POST; [`METADATA_BYTES_MAX`] bounds their bytes.
 pub(crate) const METADATA_ENTRIES_MAX: usize = 64;
 
 /// A POST is answered within this, however many workers it asks: OBS gives up after 8 s.
@@ -40,8 +43,8 @@ pub(crate) const CREATE_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
 pub(crate) const CREATE_ATTEMPTS_MAX: usize = 3;
 /// A worker answers any other call within this.
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(5);
-/// A session's metadata is at most 8 KiB, so a page is at most 2.5 MiB: below gRPC's 4 MiB.
-pub(crate) const STATS_PAGE: u32 = 250;
+/// Answers of `/whip-stats` made or being read at once: with 1000 sessions and the most metadata, 16 MiB each.
+pub(crate) const STATS_AT_ONCE: usize = 8;
 /// Sessions in one answer of `/whip-stats`: some 500 bytes each.
 pub(crate) const STATS_SESSIONS_MAX: usize = 50_000;
 

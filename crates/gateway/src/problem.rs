@@ -31,7 +31,7 @@ pub(crate) enum Error {
     Method { allow: &'static str },
     #[error("{0}")]
     Stream(#[from] stream::Error),
-    #[error("the query parameters are more than is kept with a session; send fewer")]
+    #[error("the query parameters cannot be kept with the session; send fewer, without control characters")]
     Query,
 
     #[error("the content type must be {expected}")]

@@ -20,7 +20,7 @@ const BURST_SECONDS: u32 = 10;
 /// Addresses and bearers followed at once: some 5 MiB each.
 const RATE_KEYS_MAX: usize = 100_000;
 
-/// POST, PATCH and DELETE per address, and per bearer (RFC 9725 §5).
+/// Requests that prove nothing per address, and all others per bearer (RFC 9725 §5).
 pub(crate) struct Rates {
     by_address: Rate<IpAddr>,
     by_bearer: Rate<Bearer>,
@@ -68,11 +68,11 @@ fn check<K: Hash + Eq + Clone>(rate: &Rate<K>, key: &K) -> Result<(), Error> {
     })
 }
 
-/// One IPv6 customer has a /64 at least, and would be many addresses; a mapped IPv4 address is that address.
+/// One IPv6 customer has a /64 at least and a /48 at most, and would be many addresses; a mapped IPv4 address is that address.
 pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(v4) => v4.into(),
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64)).into(),
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 80)).into(),
     }
 }
 
@@ -100,11 +100,11 @@ mod tests {
     fn an_ipv6_network_counts_as_one() {
         assert_eq!(
             network("2001:db8::1".parse().unwrap()),
-            network("2001:db8::ffff:1".parse().unwrap())
+            network("2001:db8:0:ffff::1".parse().unwrap())
         );
         assert_ne!(
             network("2001:db8::1".parse().unwrap()),
-            network("2001:db8:0:1::1".parse().unwrap())
+            network("2001:db8:1::1".parse().unwrap())
         );
     }
 }

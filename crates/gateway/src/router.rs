@@ -2,10 +2,8 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Version, header, request::Parts, uri::Authority};
-use http_body_util::Full;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Incoming;
 use tracing::error;
 use whipcord_identity::StreamName;
 
@@ -55,9 +53,21 @@ pub(crate) async fn serve(shared: Arc<Shared>, peer: IpAddr, request: Request<In
 async fn dispatch(shared: &Arc<Shared>, peer: IpAddr, parts: &Parts, body: &mut Incoming) -> Result<Response, Error> {
     check_host(parts)?;
     let target = Target::parse(parts.uri.path()).ok_or(Error::NoSuchPath)?;
-    if matches!(parts.method, Method::POST | Method::PATCH | Method::DELETE) {
+    let response = answer(shared, parts, body, target).await;
+    // Only what proves nothing is charged to its address: behind a proxy or a NAT all encoders have the same. A genuine token is
+    // charged for what it asks.
+    if let Err(Error::Auth(_) | Error::NoSuchSession) = response {
         shared.rates.check_address(peer)?;
     }
+    response
+}
+
+async fn answer(
+    shared: &Arc<Shared>,
+    parts: &Parts,
+    body: &mut Incoming,
+    target: Target<'_>,
+) -> Result<Response, Error> {
     match (&parts.method, target) {
         (&Method::POST, Target::Endpoint(stream)) => whip::post(shared, parts, body, stream).await,
         (&Method::PATCH, Target::Session(path)) => whip::patch(shared, parts, body, path).await,
@@ -116,11 +126,11 @@ fn is_host(value: &[u8]) -> bool {
 
 /// As after a GET, but without the body (RFC 9110 §9.3.2).
 fn strip_body(response: &mut Response) {
-    if let Some(length) = response.body().size_hint().exact().filter(|length| *length > 0) {
+    let body = std::mem::take(response.body_mut());
+    if !body.is_empty() {
         response
             .headers_mut()
-            .insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-        *response.body_mut() = Full::new(Bytes::new());
+            .insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
     }
 }
 

@@ -11,7 +11,7 @@ use whipcord_whip::etag::EntityTag;
 
 use crate::{
     Shared,
-    limits::{CREATE_ATTEMPT_TIMEOUT, CREATE_ATTEMPTS_MAX, CREATE_TIMEOUT, STATS_PAGE, STATS_SESSIONS_MAX},
+    limits::{CREATE_ATTEMPT_TIMEOUT, CREATE_ATTEMPTS_MAX, CREATE_TIMEOUT, PAGE_MAX, STATS_SESSIONS_MAX},
     placement,
     problem::{Defect, Error},
     random,
@@ -303,7 +303,7 @@ impl Shared {
         for worker in self.directory.workers().await {
             let mut page_token = String::new();
             while all.len() < STATS_SESSIONS_MAX {
-                match self.workers.list(&worker.hello.address, page_token, STATS_PAGE).await {
+                match self.workers.list(&worker.hello.address, page_token, PAGE_MAX).await {
                     Ok(page) => {
                         all.extend(page.sessions);
                         page_token = page.next_page_token;

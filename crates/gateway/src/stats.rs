@@ -3,7 +3,10 @@
 //! `created_at`, `connection_state`, `has_video` and `has_audio` are those of ComfyStream's endpoint of that name, so that its
 //! scripts work; the rest is ours.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use http::{HeaderValue, StatusCode, header, request::Parts};
 use serde::Serialize;
@@ -15,13 +18,18 @@ use whipcord_proto::{
 
 use crate::{
     Shared,
+    limits::RETRY_AFTER,
     problem::Error,
-    response::{Response, with_body},
+    response::{Permit, Response, with_body},
 };
 
 pub(crate) async fn get(shared: &Shared, parts: &Parts) -> Result<Response, Error> {
     let grant = shared.authorize(&parts.headers)?;
     shared.rates.check_bearer(grant.bearer)?;
+    let permit = Arc::clone(&shared.stats_permits).try_acquire_owned();
+    let permit = permit.map_err(|_| Error::TooManyRequests {
+        retry_after: RETRY_AFTER,
+    })?;
     let sessions = shared
         .list()
         .await
@@ -36,6 +44,7 @@ pub(crate) async fn get(shared: &Shared, parts: &Parts) -> Result<Response, Erro
     response
         .headers_mut()
         .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.extensions_mut().insert(Permit(Arc::new(permit)));
     Ok(response)
 }
 
@@ -59,6 +68,7 @@ struct Stats {
     /// Below the recordings folder.
     recording: Option<String>,
     recording_packets_lost: u64,
+    recording_frames_dropped: u64,
     metadata: HashMap<String, String>,
 }
 
@@ -97,6 +107,7 @@ impl Stats {
             tracks: session.tracks.into_iter().map(Track::from).collect(),
             recording: unless_empty(session.recording),
             recording_packets_lost: session.recording_packets_lost,
+            recording_frames_dropped: session.recording_frames_dropped,
             metadata: session.metadata,
         };
         Ok((sid, stream, stats))

@@ -35,3 +35,11 @@ pub mod directory {
 }
 
 pub mod convert;
+
+/// The contract's numbers, as the comments of `proto/` give them.
+pub mod limits {
+    /// All metadata of one session, names and values, in bytes.
+    pub const METADATA_BYTES_MAX: usize = 8192;
+    /// Sessions in one page of a list: with 8 KiB of metadata and some 700 bytes each, at most 2.3 MiB: below gRPC's 4 MiB for a message.
+    pub const PAGE_MAX: u32 = 250;
+}

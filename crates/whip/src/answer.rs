@@ -11,8 +11,8 @@ use crate::{
     offer::{Fingerprint, simulcast::Layer},
 };
 
-/// Our candidates in one answer. A host has a few addresses; 16 lines of at most 90 bytes keep the answer short.
-pub const LOCAL_CANDIDATES_MAX: usize = 16;
+/// Our candidates in one answer: its size is limited (FFmpeg reads 8 KiB), and each costs an encoder connectivity checks.
+pub const LOCAL_CANDIDATES_MAX: usize = 8;
 
 /// Our side of the answer.
 #[derive(Debug)]

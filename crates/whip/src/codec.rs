@@ -1,6 +1,6 @@
 //! The codecs Whipcord accepts, and the order in which it prefers them.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 /// What a media section carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -69,9 +69,7 @@ impl Codec {
     /// By an `a=rtpmap` value; encoding names are case-insensitive (RFC 4855 §3). Opus is always written 48000/2,
     /// mono too (RFC 7587 §7).
     pub(crate) fn from_rtpmap(encoding: &str, clock_rate: u32, channels: u8) -> Option<Self> {
-        let codec = Self::ALL
-            .into_iter()
-            .find(|codec| codec.as_str().eq_ignore_ascii_case(encoding))?;
+        let codec: Self = encoding.parse().ok()?;
         let expected = match codec.kind() {
             Kind::Audio => (48_000, 2),
             Kind::Video => (90_000, channels),
@@ -80,7 +78,30 @@ impl Codec {
     }
 }
 
+impl FromStr for Codec {
+    type Err = UnknownCodec;
+
+    /// The encoding name, in any case.
+    fn from_str(name: &str) -> Result<Self, UnknownCodec> {
+        Self::ALL
+            .into_iter()
+            .find(|codec| codec.as_str().eq_ignore_ascii_case(name))
+            .ok_or(UnknownCodec)
+    }
+}
+
+/// A name that is no codec's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a codec; there are H264, VP8, VP9, AV1, H265 and opus")]
+pub struct UnknownCodec;
+
 impl Preferences {
+    /// All codecs in one list, the preferred first.
+    pub fn in_order(codecs: &[Codec]) -> Self {
+        let (video, audio) = codecs.iter().partition(|codec| codec.kind() == Kind::Video);
+        Self { video, audio }
+    }
+
     pub(crate) fn for_kind(&self, kind: Kind) -> &[Codec] {
         match kind {
             Kind::Audio => &self.audio,

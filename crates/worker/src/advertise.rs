@@ -9,8 +9,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-/// Addresses in one answer: its size is limited (FFmpeg reads 8 KiB), and each costs an encoder connectivity checks.
-const ADDRESSES_MAX: usize = 8;
+use whipcord_whip::answer::LOCAL_CANDIDATES_MAX;
 
 /// Interfaces that container engines and hypervisors make for their own guests.
 const BRIDGES: [&str; 8] = ["docker", "br-", "veth", "virbr", "cni", "flannel", "cali", "podman"];
@@ -22,7 +21,7 @@ pub enum Error {
     NotAHost(IpAddr),
     #[error("{advertised} cannot be advertised: media is bound to {bound}, which does not take its address family")]
     Family { advertised: IpAddr, bound: IpAddr },
-    #[error("more than {ADDRESSES_MAX} addresses to advertise")]
+    #[error("more than {LOCAL_CANDIDATES_MAX} addresses to advertise")]
     TooMany,
     #[error("no interface has an address for {bound}: name one with --advertise")]
     Nothing { bound: IpAddr },
@@ -78,8 +77,8 @@ fn choose(
     }
     match addresses.len() {
         0 => Err(Error::Nothing { bound: bound.ip() }),
-        1..=ADDRESSES_MAX => Ok(addresses),
-        _ if configured.is_empty() => Ok(addresses[..ADDRESSES_MAX].to_vec()),
+        1..=LOCAL_CANDIDATES_MAX => Ok(addresses),
+        _ if configured.is_empty() => Ok(addresses[..LOCAL_CANDIDATES_MAX].to_vec()),
         _ => Err(Error::TooMany),
     }
 }
@@ -209,7 +208,7 @@ mod tests {
             .iter()
             .map(|(name, ip)| (name.as_str(), ip.as_str(), true))
             .collect();
-        assert_eq!(chosen(&[], "0.0.0.0:1", &rows).unwrap().len(), ADDRESSES_MAX);
+        assert_eq!(chosen(&[], "0.0.0.0:1", &rows).unwrap().len(), LOCAL_CANDIDATES_MAX);
         let ips: Vec<&str> = rows.iter().map(|row| row.1).collect();
         assert!(
             chosen(&ips[1..], "0.0.0.0:1", &[])

@@ -5,6 +5,8 @@ use std::{
     path::PathBuf,
 };
 
+use whipcord_whip::Codec;
+
 /// Options of a worker, as flags and as environment variables.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Config {
@@ -19,6 +21,16 @@ pub struct Config {
     /// Folder for recordings, {DIR}/{stream}/{session}.mp4; without it nothing is recorded.
     #[arg(long, value_name = "DIR", env = "WHIPCORD_RECORDINGS")]
     pub recordings: Option<PathBuf>,
+
+    /// Codecs accepted, the preferred first; of those that an offer lists, one per media section is taken.
+    #[arg(
+        long,
+        value_name = "NAMES",
+        env = "WHIPCORD_CODECS",
+        value_delimiter = ',',
+        default_value = "H264,VP8,VP9,AV1,H265,opus"
+    )]
+    pub codecs: Vec<Codec>,
 
     /// Sessions accepted at once.
     #[arg(long, value_name = "N", env = "WHIPCORD_SESSIONS_MAX", default_value_t = 1000,

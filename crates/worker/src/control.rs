@@ -23,6 +23,7 @@ use whipcord_proto::worker::Session;
 use whipcord_whip::{
     Credentials, Negotiated, Offer, Preferences, Refusal,
     answer::Local,
+    etag::{EntityTag, IfMatch, Verdict},
     fragment::{self, Fragment},
     negotiate,
 };
@@ -67,18 +68,11 @@ pub(crate) struct Creation {
     pub(crate) metadata: HashMap<String, String>,
 }
 
-/// What a fragment's sender believes to be the current ICE session.
-#[derive(Debug)]
-pub(crate) enum IfMatch {
-    Any,
-    OneOf(Vec<String>),
-}
-
 /// The answer to an ICE restart.
 #[derive(Debug)]
 pub(crate) struct Restarted {
     pub(crate) fragment: String,
-    pub(crate) ice_session: String,
+    pub(crate) ice_session: EntityTag,
 }
 
 /// Why a request is not served.
@@ -144,7 +138,7 @@ impl Control {
             stream,
             created_at_ms: unix_ms(),
             metadata,
-            sections: offer.sections.iter().map(Into::into).collect(),
+            mids: offer.sections.iter().map(|section| section.mid.clone()).collect(),
             recording: progress,
         });
         let origin = u64::from_be_bytes(random::bytes());
@@ -166,11 +160,11 @@ impl Control {
             .map_err(|_| Busy)?
             .map_err(|whipcord_peer::Full| AdmitError::Full)?;
         info!(%sid, stream = %info.stream, "session created");
+        let ice_session = new_ice_session();
         let created = Created {
             answer: answer.as_str().to_owned(),
-            ice_session: new_ice_session(),
+            ice_session: ice_session.clone(),
         };
-        let ice_session = created.ice_session.clone();
         self.sessions.establish(Live {
             info,
             created: created.clone(),
@@ -191,12 +185,11 @@ impl Control {
         fragment: &[u8],
         if_match: &IfMatch,
     ) -> Result<Option<Restarted>, Error> {
-        let fragment = Fragment::parse(fragment)?;
         self.sessions.with_live(sid, epoch, |live| {
-            if matches!(if_match, IfMatch::OneOf(names) if !names.contains(&live.ice_session)) {
+            if if_match.verdict(&live.ice_session) != Verdict::Matches {
                 return Err(Error::OtherIceSession);
             }
-            match fragment.request(&live.remote)? {
+            match Fragment::parse(fragment)?.request(&live.remote)? {
                 // ICE-lite sends no checks (RFC 8445 §2.5): the encoder's reach us without its candidates.
                 fragment::Request::Trickle => Ok(None),
                 fragment::Request::Restart(remote) => self.restart(live, remote).map(Some),
@@ -330,9 +323,10 @@ async fn answered(mut created: watch::Receiver<Option<Created>>) -> Result<Creat
     Ok(created.clone().ok_or(Busy)?)
 }
 
-/// 128 random bits: an ICE session's name, which becomes an entity-tag.
-fn new_ice_session() -> String {
-    format!("{:032x}", u128::from_be_bytes(random::bytes()))
+/// Named by 128 random bits.
+fn new_ice_session() -> EntityTag {
+    let name = format!("{:032x}", u128::from_be_bytes(random::bytes()));
+    EntityTag::new(&name).expect("hexadecimal digits make an entity-tag")
 }
 
 fn unix_ms() -> u64 {

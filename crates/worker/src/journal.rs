@@ -3,17 +3,26 @@
 use std::net::SocketAddr;
 
 use whipcord_peer::{EndReason, Event, event::TrackId};
-use whipcord_proto::worker::ConnectionState;
 use whipcord_whip::{Codec, Kind};
 
 /// A session's state as its events told it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Journal {
-    pub(crate) state: ConnectionState,
+    pub(crate) state: State,
     /// Where the encoder is, as last validated.
     pub(crate) remote: Option<SocketAddr>,
     pub(crate) tracks: Vec<Track>,
-    pub(crate) end: Option<EndReason>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Nothing of the encoder has reached the media port.
+    #[default]
+    New,
+    Connecting,
+    Connected,
+    Disconnected,
+    Ended(EndReason),
 }
 
 /// A track that was recognised.
@@ -26,13 +35,23 @@ pub(crate) struct Track {
     pub(crate) rid: Option<String>,
 }
 
-impl Default for Journal {
-    fn default() -> Self {
-        Self {
-            state: ConnectionState::New,
-            remote: None,
-            tracks: Vec::new(),
-            end: None,
+impl State {
+    pub(crate) fn end(self) -> Option<EndReason> {
+        match self {
+            Self::Ended(reason) => Some(reason),
+            Self::New | Self::Connecting | Self::Connected | Self::Disconnected => None,
+        }
+    }
+
+    /// `RTCPeerConnectionState`'s word: `closed` is an end that someone wanted, `failed` any other.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Connecting => "connecting",
+            Self::Connected => "connected",
+            Self::Disconnected => "disconnected",
+            Self::Ended(reason) if is_wanted(reason) => "closed",
+            Self::Ended(_) => "failed",
         }
     }
 }
@@ -42,13 +61,13 @@ impl Journal {
         match event {
             Event::StunSeen { path } | Event::PathChanged { path } => {
                 self.remote = Some(path.remote);
-                if self.state == ConnectionState::New {
-                    self.state = ConnectionState::Connecting;
+                if self.state == State::New {
+                    self.state = State::Connecting;
                 }
             }
-            Event::HandshakeStarted => self.state = ConnectionState::Connecting,
-            Event::Connected { .. } | Event::Reconnected => self.state = ConnectionState::Connected,
-            Event::Disconnected => self.state = ConnectionState::Disconnected,
+            Event::HandshakeStarted => self.state = State::Connecting,
+            Event::Connected { .. } | Event::Reconnected => self.state = State::Connected,
+            Event::Disconnected => self.state = State::Disconnected,
             Event::Track {
                 track,
                 kind,
@@ -69,31 +88,28 @@ impl Journal {
                 });
                 self.tracks.sort_by_key(|track| track.id);
             }
-            Event::Ended { reason, .. } => {
-                self.end = Some(*reason);
-                self.state = final_state(*reason);
-            }
+            Event::Ended { reason, .. } => self.state = State::Ended(*reason),
             _ => {}
         }
     }
 }
 
-/// `closed` is an end that someone wanted, `failed` any other.
-fn final_state(reason: EndReason) -> ConnectionState {
+/// Ends that someone wanted; all others are failures.
+pub(crate) fn is_wanted(reason: EndReason) -> bool {
     match reason {
         EndReason::Deleted
         | EndReason::ClosedByPeer
         | EndReason::Replaced
         | EndReason::Operator
         | EndReason::Drained
-        | EndReason::Abandoned => ConnectionState::Closed,
+        | EndReason::Abandoned => true,
         EndReason::NoStun
         | EndReason::HandshakeTimeout
         | EndReason::HandshakeFailed
         | EndReason::FingerprintMismatch
         | EndReason::NoSrtpProfile
         | EndReason::Silent
-        | EndReason::Fault => ConnectionState::Failed,
+        | EndReason::Fault => false,
     }
 }
 
@@ -108,7 +124,7 @@ mod tests {
 
     #[test]
     fn the_state_follows_the_events() {
-        use ConnectionState as S;
+        use State as S;
         let mut journal = Journal::default();
         assert_eq!((journal.state, journal.remote), (S::New, None));
         let table = [
@@ -139,7 +155,7 @@ mod tests {
                     reason: EndReason::Silent,
                     last: Box::default(),
                 },
-                S::Failed,
+                S::Ended(EndReason::Silent),
             ),
         ];
         for (event, expected) in table {
@@ -147,13 +163,12 @@ mod tests {
             assert_eq!(journal.state, expected, "{event:?}");
         }
         assert_eq!(journal.remote, Some("192.0.2.8:2".parse().unwrap()));
-        assert_eq!(journal.end, Some(EndReason::Silent));
     }
 
     #[test]
     fn an_end_that_was_wanted_is_closed_and_no_failure() {
-        assert_eq!(final_state(EndReason::ClosedByPeer), ConnectionState::Closed);
-        assert_eq!(final_state(EndReason::NoStun), ConnectionState::Failed);
+        assert_eq!(State::Ended(EndReason::ClosedByPeer).as_str(), "closed");
+        assert_eq!(State::Ended(EndReason::NoStun).as_str(), "failed");
     }
 
     #[test]

@@ -8,7 +8,10 @@ use tracing::{debug, info, warn};
 use whipcord_peer::{EndReason, Event, stats};
 use whipcord_udp::Counters;
 
-use crate::snapshot::{Info, Snapshot};
+use crate::{
+    sinks::record::Progress,
+    snapshot::{Info, Snapshot},
+};
 
 /// What the shard tells a task, which logs it.
 #[derive(Debug)]
@@ -97,19 +100,15 @@ fn log_event(info: &Info, event: &Event) {
 
 fn log_end(info: &Info, last: &Snapshot) {
     let (sid, stream) = (&info.sid, &info.stream);
-    let reason = last.journal.end.map(EndReason::as_str);
-    let state = last
-        .journal
-        .state
-        .as_str_name()
-        .trim_start_matches("CONNECTION_STATE_")
-        .to_ascii_lowercase();
+    let reason = last.journal.state.end().map(EndReason::as_str);
+    let state = last.journal.state.as_str();
     let (packets, bytes, lost) = (last.stats.packets, last.stats.bytes, last.packets_lost());
     let dropped = last.stats.dropped.total();
     let recording = info.recording_path();
-    let recording_lost = last.recording_packets_lost;
+    let recording_packets_lost = last.recording_packets_lost;
+    let recording_frames_dropped = info.recording.as_deref().map(Progress::frames_dropped);
     info!(
         %sid, %stream, reason, state, seconds = last.age.as_secs_f32(), packets, bytes, lost, dropped, recording,
-        recording_lost, "session ended"
+        recording_packets_lost, recording_frames_dropped, "session ended"
     );
 }

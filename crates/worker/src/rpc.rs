@@ -9,24 +9,20 @@ use whipcord_identity::{Epoch, SessionId};
 use whipcord_peer::EndReason;
 use whipcord_proto::{
     convert,
+    limits::{METADATA_BYTES_MAX, PAGE_MAX},
     worker::{
         CreateSessionRequest, CreateSessionResponse, DeleteReason, DeleteSessionRequest, DeleteSessionResponse,
         DrainRequest, DrainResponse, GetSessionRequest, GetSessionResponse, IceRestart, ListSessionsRequest,
         ListSessionsResponse, Owner, PatchSessionRequest, PatchSessionResponse, worker_service_server::WorkerService,
     },
 };
+use whipcord_whip::etag::IfMatch;
 
 use crate::{
-    control::{Control, Creation, IfMatch, Restarted},
+    control::{Control, Creation, Restarted},
     sessions::Created,
 };
 use status::Error;
-
-/// The contract's limit for the query parameters of a POST.
-const METADATA_BYTES_MAX: usize = 8192;
-
-/// Sessions in one page of a list: with 8 KiB of metadata and some 700 bytes each, below gRPC's 4 MiB for a message.
-const PAGE_MAX: usize = 250;
 
 /// The service over this worker's sessions. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -85,7 +81,7 @@ impl Service {
         let if_match = if match_any {
             IfMatch::Any
         } else {
-            IfMatch::OneOf(if_match)
+            IfMatch::Sessions(if_match)
         };
         Ok(self.0.patch(sid, epoch, &fragment, &if_match)?)
     }
@@ -104,11 +100,11 @@ impl Service {
             "" => None,
             token => Some(token.parse::<SessionId>().map_err(|_| Error::PageToken)?),
         };
-        let limit = match request.page_size as usize {
+        let limit = match request.page_size {
             0 => PAGE_MAX,
             size => size.min(PAGE_MAX),
         };
-        let (sessions, next) = self.0.list(after, limit).await?;
+        let (sessions, next) = self.0.list(after, limit as usize).await?;
         let next_page_token = next.map_or_else(String::new, |sid| sid.to_string());
         Ok(ListSessionsResponse {
             sessions,
@@ -125,7 +121,10 @@ impl WorkerService for Service {
     ) -> Result<Response<CreateSessionResponse>, Status> {
         let creation = self.creation(request.into_inner())?;
         let Created { answer, ice_session } = self.0.create(creation).await.map_err(Error::from)?;
-        Ok(Response::new(CreateSessionResponse { answer, ice_session }))
+        Ok(Response::new(CreateSessionResponse {
+            answer,
+            ice_session: ice_session.ice_session().to_owned(),
+        }))
     }
 
     async fn patch_session(
@@ -133,7 +132,10 @@ impl WorkerService for Service {
         request: Request<PatchSessionRequest>,
     ) -> Result<Response<PatchSessionResponse>, Status> {
         let restarted = self.patch(request.into_inner())?;
-        let restart = restarted.map(|Restarted { fragment, ice_session }| IceRestart { fragment, ice_session });
+        let restart = restarted.map(|Restarted { fragment, ice_session }| IceRestart {
+            fragment,
+            ice_session: ice_session.ice_session().to_owned(),
+        });
         Ok(Response::new(PatchSessionResponse { restart }))
     }
 

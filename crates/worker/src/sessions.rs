@@ -12,7 +12,7 @@ use std::{
 use tokio::{sync::watch, time::Instant};
 use whipcord_identity::{Epoch, SessionId, StreamName};
 use whipcord_proto::worker::Session;
-use whipcord_whip::{Credentials, negotiate::Transport};
+use whipcord_whip::{Credentials, etag::EntityTag, negotiate::Transport};
 
 use crate::snapshot::Info;
 use tombstones::Tombstones;
@@ -62,7 +62,7 @@ enum Phase {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Created {
     pub(crate) answer: String,
-    pub(crate) ice_session: String,
+    pub(crate) ice_session: EntityTag,
 }
 
 /// A live session, as far as a PATCH needs it.
@@ -70,8 +70,8 @@ pub(crate) struct Created {
 pub(crate) struct Live {
     pub(crate) info: Arc<Info>,
     pub(crate) created: Created,
-    /// The current ICE session's name.
-    pub(crate) ice_session: String,
+    /// The current ICE session.
+    pub(crate) ice_session: EntityTag,
     /// The encoder's current ICE credentials.
     pub(crate) remote: Credentials,
     pub(crate) transport: Transport,

@@ -4,10 +4,13 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use whipcord_identity::{SessionId, StreamName};
 use whipcord_peer::{Stats, event::TrackId};
-use whipcord_proto::worker::{Session, Track};
-use whipcord_whip::{Kind, Section};
+use whipcord_proto::worker::{ConnectionState, Session, Track};
+use whipcord_whip::Kind;
 
-use crate::{journal::Journal, sinks::record::Progress};
+use crate::{
+    journal::{Journal, State, is_wanted},
+    sinks::record::Progress,
+};
 
 /// What stays the same as long as the session lives.
 #[derive(Debug)]
@@ -17,15 +20,9 @@ pub(crate) struct Info {
     /// Milliseconds since the Unix epoch.
     pub(crate) created_at_ms: u64,
     pub(crate) metadata: HashMap<String, String>,
-    pub(crate) sections: Vec<SectionNames>,
+    /// Of the media sections, in the offer's order.
+    pub(crate) mids: Vec<String>,
     pub(crate) recording: Option<Arc<Progress>>,
-}
-
-/// How a media section's tracks are named.
-#[derive(Clone, Debug)]
-pub(crate) struct SectionNames {
-    pub(crate) mid: String,
-    pub(crate) rids: Vec<String>,
 }
 
 /// A session's state at a moment.
@@ -39,23 +36,11 @@ pub(crate) struct Snapshot {
     pub(crate) age: Duration,
 }
 
-impl From<&Section> for SectionNames {
-    fn from(section: &Section) -> Self {
-        Self {
-            mid: section.mid.clone(),
-            rids: section.rids.clone(),
-        }
-    }
-}
-
 impl Info {
-    /// The section and layer that a track of this mid and rid carries, by their places in the offer.
-    pub(crate) fn place_of(&self, mid: &str, rid: Option<&str>) -> Option<(u8, u8)> {
-        let section = self.sections.iter().position(|section| section.mid == mid)?;
-        let layer = rid
-            .and_then(|rid| self.sections[section].rids.iter().position(|known| known == rid))
-            .unwrap_or(0);
-        Some((u8::try_from(section).ok()?, u8::try_from(layer).ok()?))
+    /// The section of this mid, by its place in the offer.
+    pub(crate) fn section_of(&self, mid: &str) -> Option<u8> {
+        let section = self.mids.iter().position(|known| known == mid)?;
+        u8::try_from(section).ok()
     }
 
     /// Below the recordings folder; None until the file has bytes.
@@ -78,10 +63,11 @@ impl Snapshot {
             session_id: info.sid.as_bytes().to_vec(),
             stream: info.stream.to_string(),
             created_at_ms: info.created_at_ms,
-            state: self.journal.state.into(),
+            state: connection_state(self.journal.state).into(),
             end_reason: self
                 .journal
-                .end
+                .state
+                .end()
                 .map_or_else(String::new, |reason| reason.as_str().to_owned()),
             tracks: self
                 .journal
@@ -101,6 +87,7 @@ impl Snapshot {
             recording: info.recording_path().unwrap_or_default().to_owned(),
             bitrate_bps: self.bitrate_bps,
             recording_packets_lost: self.recording_packets_lost,
+            recording_frames_dropped: info.recording.as_deref().map_or(0, Progress::frames_dropped),
         }
     }
 
@@ -122,6 +109,18 @@ impl Snapshot {
             width,
             height,
         }
+    }
+}
+
+/// `closed` is an end that someone wanted, `failed` any other.
+fn connection_state(state: State) -> ConnectionState {
+    match state {
+        State::New => ConnectionState::New,
+        State::Connecting => ConnectionState::Connecting,
+        State::Connected => ConnectionState::Connected,
+        State::Disconnected => ConnectionState::Disconnected,
+        State::Ended(reason) if is_wanted(reason) => ConnectionState::Closed,
+        State::Ended(_) => ConnectionState::Failed,
     }
 }
 

@@ -3,6 +3,8 @@
 //! The shard writes and never waits. A sink that does not keep up loses its own packets: they are counted, and the track goes
 //! on with a gap that the sink is told of, so that it resumes at a keyframe. Not here: what a sink does with media.
 
+mod header;
+
 use std::{
     sync::{
         Arc,
@@ -13,6 +15,8 @@ use std::{
 
 use rtrb::{Consumer, Producer, RingBuffer};
 use whipcord_peer::{Packet, event::TrackId};
+
+use header::{HEADER, Header, Kind};
 
 /// 1.3 s of 6 Mbit/s: what a disk may stall for. Its pages are taken when media first fills them, as long as the process has no huge
 /// pages. It bounds the packets too: with their headers, 37,449.
@@ -54,8 +58,8 @@ pub(crate) struct Shared {
 /// What a sink reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Item<'a> {
-    /// This track carries the offer's `section`th media section, and of that the `layer`th of its rids.
-    Track { track: TrackId, section: u8, layer: u8 },
+    /// This track carries the offer's `section`th media section, or one layer of it.
+    Track { track: TrackId, section: u8 },
     Packet {
         track: TrackId,
         sequence: u64,
@@ -128,7 +132,7 @@ impl Tap {
             self.gaps &= !bit;
         }
         let header = Header {
-            detail: [packet.marker.into(), 0],
+            detail: packet.marker.into(),
             length: packet.payload.len() as u32,
             timestamp: packet.timestamp,
             wide: packet.sequence,
@@ -153,11 +157,11 @@ impl Tap {
     }
 
     /// A track begins, before its first packet.
-    pub(crate) fn announce(&mut self, track: TrackId, section: u8, layer: u8) {
+    pub(crate) fn announce(&mut self, track: TrackId, section: u8) {
         if self.free(HEADER) {
             self.write(
                 Header {
-                    detail: [section, layer],
+                    detail: section,
                     ..Header::new(Kind::Track, track)
                 },
                 &[],
@@ -246,104 +250,6 @@ impl Feed {
 
 fn bit(track: TrackId) -> Option<u32> {
     (track.0 < TRACKS_MAX).then(|| 1 << track.0)
-}
-
-/// Encoded as `kind 1 | track 1 | detail 2 | length 4 | timestamp 4 | wide 8 | arrival, ns 8`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Header {
-    kind: Kind,
-    track: TrackId,
-    /// A packet's marker; a track's section and layer.
-    detail: [u8; 2],
-    /// Payload bytes that follow.
-    length: u32,
-    timestamp: u32,
-    /// Sequence number, or NTP time.
-    wide: u64,
-    arrival: Duration,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Track,
-    Packet,
-    SenderReport,
-    Gap,
-}
-
-const HEADER: usize = 28;
-
-impl Header {
-    fn new(kind: Kind, track: TrackId) -> Self {
-        Self {
-            kind,
-            track,
-            detail: [0; 2],
-            length: 0,
-            timestamp: 0,
-            wide: 0,
-            arrival: Duration::ZERO,
-        }
-    }
-
-    fn encode(&self) -> [u8; HEADER] {
-        let mut bytes = [0; HEADER];
-        bytes[0] = self.kind as u8;
-        bytes[1] = self.track.0;
-        bytes[2..4].copy_from_slice(&self.detail);
-        bytes[4..8].copy_from_slice(&self.length.to_le_bytes());
-        bytes[8..12].copy_from_slice(&self.timestamp.to_le_bytes());
-        bytes[12..20].copy_from_slice(&self.wide.to_le_bytes());
-        // 2^64 ns are 584 years.
-        bytes[20..28].copy_from_slice(&(self.arrival.as_nanos() as u64).to_le_bytes());
-        bytes
-    }
-
-    fn decode(bytes: &[u8; HEADER]) -> Self {
-        let word = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
-        let wide = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
-        Self {
-            kind: [Kind::Track, Kind::Packet, Kind::SenderReport, Kind::Gap][usize::from(bytes[0] & 3)],
-            track: TrackId(bytes[1]),
-            detail: [bytes[2], bytes[3]],
-            length: word(4),
-            timestamp: word(8),
-            wide: wide(12),
-            arrival: Duration::from_nanos(wide(20)),
-        }
-    }
-
-    fn item<'a>(&self, payload: &'a [u8]) -> Item<'a> {
-        let Self {
-            track,
-            timestamp,
-            arrival,
-            wide,
-            ..
-        } = *self;
-        match self.kind {
-            Kind::Track => Item::Track {
-                track,
-                section: self.detail[0],
-                layer: self.detail[1],
-            },
-            Kind::Packet => Item::Packet {
-                track,
-                sequence: wide,
-                timestamp,
-                marker: self.detail[0] != 0,
-                arrival,
-                payload,
-            },
-            Kind::SenderReport => Item::SenderReport {
-                track,
-                ntp: wide,
-                timestamp,
-                arrival,
-            },
-            Kind::Gap => Item::Gap { track },
-        }
-    }
 }
 
 #[cfg(test)]

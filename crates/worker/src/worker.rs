@@ -112,7 +112,7 @@ impl Worker {
             ice_keys: identity.ice_keys,
             certificate,
             candidates,
-            preferences: Preferences::default(),
+            preferences: Preferences::in_order(&config.codecs),
             sessions: Sessions::new(config.sessions_max as usize),
             shard: handle,
             recorder,

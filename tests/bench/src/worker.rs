@@ -18,6 +18,7 @@ use whipcord_identity::IceKeys;
 use whipcord_proto::worker::{
     CreateSessionRequest, ListSessionsRequest, Owner, worker_service_client::WorkerServiceClient,
 };
+use whipcord_whip::Codec;
 use whipcord_worker::{Config, Identity, Worker};
 
 use crate::server::{say, wait_for_end};
@@ -39,6 +40,7 @@ pub(crate) fn serve() -> anyhow::Result<()> {
             media: SocketAddr::from(([127, 0, 0, 1], 0)),
             advertise: vec![],
             recordings: None,
+            codecs: vec![Codec::Vp8],
             sessions_max: 10_000,
         };
         let identity = Identity {

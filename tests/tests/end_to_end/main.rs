@@ -6,3 +6,4 @@ mod bad_network;
 mod bench_reads;
 mod process;
 mod publish;
+mod secrets;

@@ -29,7 +29,6 @@ fn it_says_where_it_is_and_stops_when_told() {
     }
     assert!(whipcord.sessions().is_empty());
     assert_eq!(whipcord.terminate().code(), Some(0), "{}", whipcord.log());
-    assert!(!whipcord.log().contains(whipcord.token()), "the token is in the log");
 }
 
 #[test]

@@ -39,27 +39,20 @@ pub(crate) async fn patch(
     }
 }
 
-/// What the client's `If-Match` allows.
-enum Precondition {
-    Any,
-    OneOf(Vec<String>),
-}
-
-async fn read(headers: &HeaderMap, incoming: &mut Incoming) -> Result<(Precondition, Bytes), Error> {
+async fn read(headers: &HeaderMap, incoming: &mut Incoming) -> Result<(IfMatch, Bytes), Error> {
     check_content_type(headers, SDP_FRAGMENT)?;
-    let precondition = match IfMatch::parse(headers.get_all(header::IF_MATCH).iter().map(HeaderValue::as_bytes)) {
-        IfMatch::Missing => return Err(Error::IfMatchMissing),
-        IfMatch::Any => Precondition::Any,
-        IfMatch::Sessions(sessions) if sessions.is_empty() => return Err(Error::IfMatchStale),
-        IfMatch::Sessions(sessions) => Precondition::OneOf(sessions),
-    };
-    Ok((precondition, body::read(incoming, FRAGMENT_BYTES_MAX).await?))
+    let if_match = IfMatch::parse(headers.get_all(header::IF_MATCH).iter().map(HeaderValue::as_bytes));
+    if if_match == IfMatch::Missing {
+        return Err(Error::IfMatchMissing);
+    }
+    Ok((if_match, body::read(incoming, FRAGMENT_BYTES_MAX).await?))
 }
 
-fn request(located: &Located, precondition: Precondition, fragment: Bytes) -> PatchSessionRequest {
-    let (if_match, match_any) = match precondition {
-        Precondition::Any => (Vec::new(), true),
-        Precondition::OneOf(sessions) => (sessions, false),
+fn request(located: &Located, if_match: IfMatch, fragment: Bytes) -> PatchSessionRequest {
+    let (if_match, match_any) = match if_match {
+        IfMatch::Any => (Vec::new(), true),
+        IfMatch::Sessions(sessions) => (sessions, false),
+        IfMatch::Missing => (Vec::new(), false),
     };
     PatchSessionRequest {
         session_id: located.sid.as_bytes().to_vec(),

@@ -7,7 +7,7 @@ use hyper::body::Incoming;
 use tracing::info;
 use whipcord_identity::StreamName;
 use whipcord_proto::worker::Refusal;
-use whipcord_whip::{Offer, Preferences, negotiate::negotiate};
+use whipcord_whip::Offer;
 
 use super::{SDP, SDP_FRAGMENT, check_bearer_rate, check_content_type, query::Query};
 use crate::{
@@ -78,12 +78,12 @@ fn stream(path: Option<&str>, mut query: Query, grant: &Grant) -> Result<(Stream
     Ok((stream, query))
 }
 
-/// Refuses here what a worker would refuse, before a stream is reserved and a worker asked.
+/// Refuses here what any worker would refuse, before a stream is reserved and one is asked. Codecs are the worker's choice.
 fn check_offer(sdp: &[u8]) -> Result<(), Error> {
-    let refused = |refusal| Error::Refused(Refusal::from(&refusal));
-    let offer = Offer::parse(sdp).map_err(refused)?;
-    negotiate(&offer, &Preferences::default()).map_err(refused)?;
-    Ok(())
+    match Offer::parse(sdp) {
+        Ok(_) => Ok(()),
+        Err(refusal) => Err(Error::Refused(Refusal::from(&refusal))),
+    }
 }
 
 fn render(config: &Config, parts: &Parts, stream: &StreamName, created: Created) -> Response {

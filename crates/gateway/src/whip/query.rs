@@ -28,11 +28,14 @@ impl Query {
         Some(self.0.remove(index).1)
     }
 
-    /// Of a name given twice the last value; `None` beyond the limits.
+    /// Of a name given twice the last value; `None` beyond the limits, and with control characters other than white space: nobody
+    /// types them, and in JSON each would be six bytes.
     pub(super) fn into_metadata(self) -> Option<HashMap<String, String>> {
         let metadata: HashMap<_, _> = self.0.into_iter().collect();
         let bytes: usize = metadata.iter().map(|(name, value)| name.len() + value.len()).sum();
-        (bytes <= METADATA_BYTES_MAX && metadata.len() <= METADATA_ENTRIES_MAX).then_some(metadata)
+        let is_text = |text: &str| !text.chars().any(|c| c.is_control() && !c.is_whitespace());
+        let is_good = metadata.iter().all(|(name, value)| is_text(name) && is_text(value));
+        (is_good && bytes <= METADATA_BYTES_MAX && metadata.len() <= METADATA_ENTRIES_MAX).then_some(metadata)
     }
 }
 
@@ -61,6 +64,7 @@ mod tests {
         let of_length = |n| Query::parse(&format!("a={}", "x".repeat(n))).into_metadata();
         assert!(of_length(METADATA_BYTES_MAX - 1).is_some());
         assert!(of_length(METADATA_BYTES_MAX).is_none());
+        assert!(Query::parse("a=%01").into_metadata().is_none() && Query::parse("a=x%0Ay").into_metadata().is_some());
         let of_entries = |n| Query::parse(&(0..n).map(|i| format!("{i}=&")).collect::<String>()).into_metadata();
         assert!(of_entries(METADATA_ENTRIES_MAX).is_some());
         assert!(of_entries(METADATA_ENTRIES_MAX + 1).is_none());

@@ -115,10 +115,6 @@ async fn a8_what_is_no_offer_is_refused_and_leaves_nothing() {
             .await
             .is_problem(422, reason);
     }
-    let unknown_codec = OFFER.replace("H264/90000", "XYZ/90000");
-    bed.bearer("POST", "/whip/cam", &[SDP], unknown_codec.as_bytes())
-        .await
-        .is_problem(422, "no_codec");
     assert_eq!(bed.worker.state().created.len(), 0);
     assert_eq!(bed.directory.workers().await[0].sessions, 0);
 }
@@ -306,6 +302,13 @@ async fn a_workers_refusal_reaches_the_encoder_as_it_is() {
     for (refusal, status) in [
         (Refusal::Empty, 400),
         (Refusal::NoMedia, 422),
+        (
+            Refusal::NoCodec {
+                section: 1,
+                accepted: vec![],
+            },
+            422,
+        ),
         (Refusal::TooLarge { most: 1 }, 413),
     ] {
         bed.worker.next(Step::Fail(convert::refusal_status(&refusal)));
@@ -381,14 +384,21 @@ async fn a_post_that_had_to_wait_does_not_take_the_stream_back() {
     bed.worker.next(Step::Late(Duration::from_secs(60)));
     let later = async {
         eventually(|| bed.worker.state().created.len() == 1).await;
-        let published = bed.publish("cam").await;
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        for lease in &leases {
-            bed.directory.beat(lease).await.unwrap();
-        }
-        published
+        bed.publish("cam").await
     };
-    let (first, later) = tokio::join!(bed.post("/whip/cam"), later);
+    let beats = async {
+        let mut seconds = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            seconds.tick().await;
+            for lease in &leases {
+                bed.directory.beat(lease).await.unwrap();
+            }
+        }
+    };
+    let (first, later) = tokio::select! {
+        both = async { tokio::join!(bed.post("/whip/cam"), later) } => both,
+        () = beats => unreachable!("workers never stop beating"),
+    };
     first.is_problem(409, "superseded");
     let holder = bed.directory.by_stream(&"cam".parse().unwrap()).await.unwrap();
     assert_eq!(holder.sid.to_string(), later.sid());

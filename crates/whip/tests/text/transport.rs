@@ -287,7 +287,10 @@ fn the_longest_answer_fits() {
             ..*local
         };
         let text = Answer::new(&negotiated, &local);
-        assert_eq!(text.as_str().matches("a=candidate").count(), 16);
+        assert_eq!(
+            text.as_str().matches("a=candidate").count(),
+            whipcord_whip::answer::LOCAL_CANDIDATES_MAX
+        );
         assert_answer_is_within(&offer, text.as_str());
     });
 }

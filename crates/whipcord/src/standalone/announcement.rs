@@ -120,4 +120,42 @@ mod tests {
             assert_eq!(whip_url(public_url, http.parse().unwrap(), &media), expected);
         }
     }
+
+    #[test]
+    fn it_says_where_to_publish_with_what_and_how() {
+        let announcement = Announcement {
+            whip_url: "http://192.0.2.7:8080/whip/live".to_owned(),
+            token: Some("a.b.c".to_owned()),
+            media: vec!["192.0.2.7:8189".parse().unwrap()],
+            recordings: Some("recordings".into()),
+            admin_url: "http://127.0.0.1:9090".to_owned(),
+        };
+        let text = announcement.to_string();
+        for line in [
+            "  WHIP URL    http://192.0.2.7:8080/whip/live    (any stream name in place of \"live\")",
+            "  Token       a.b.c",
+            "              (for all streams, for 24 hours)",
+            "  Media       192.0.2.7:8189 (UDP)",
+            "  Recordings  recordings",
+            "  Settings > Stream: Service WHIP, Server http://192.0.2.7:8080/whip/live, Bearer Token as above",
+            "    -f whip -authorization a.b.c http://192.0.2.7:8080/whip/live",
+            "  gst-launch-1.0 whipclientsink name=whip signaller::whip-endpoint=http://192.0.2.7:8080/whip/live \\",
+        ] {
+            assert!(text.lines().any(|said| said == line), "{line}\n{text}");
+        }
+        assert!(
+            text.contains(" publish http://192.0.2.7:8080/whip/live test --token a.b.c\n"),
+            "{text}"
+        );
+        let without = Announcement {
+            token: None,
+            recordings: None,
+            ..announcement
+        };
+        let text = without.to_string();
+        assert!(
+            text.contains("by your own keys") && !text.contains("Recordings"),
+            "{text}"
+        );
+    }
 }

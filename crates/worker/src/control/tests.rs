@@ -18,16 +18,16 @@ fn live() -> Live {
         stream: "cam".parse().unwrap(),
         created_at_ms: 0,
         metadata: HashMap::new(),
-        sections: Vec::new(),
+        mids: Vec::new(),
         recording: None,
     };
     Live {
         info: Arc::new(info),
         created: Created {
             answer: String::new(),
-            ice_session: "ice".into(),
+            ice_session: EntityTag::new("ice").unwrap(),
         },
-        ice_session: "ice".into(),
+        ice_session: EntityTag::new("ice").unwrap(),
         remote: Credentials {
             ufrag: "abcd".into(),
             pwd: "p".repeat(22),

@@ -12,7 +12,7 @@ fn sid(number: u8) -> SessionId {
 fn created(text: &str) -> Created {
     Created {
         answer: text.into(),
-        ice_session: "ice".into(),
+        ice_session: EntityTag::new("ice").unwrap(),
     }
 }
 
@@ -22,13 +22,13 @@ fn live(number: u8) -> Live {
         stream: "cam".parse().unwrap(),
         created_at_ms: 0,
         metadata: HashMap::new(),
-        sections: Vec::new(),
+        mids: Vec::new(),
         recording: None,
     };
     Live {
         info: Arc::new(info),
         created: created("answer"),
-        ice_session: "ice".into(),
+        ice_session: EntityTag::new("ice").unwrap(),
         remote: Credentials {
             ufrag: "abcd".into(),
             pwd: "p".repeat(22),

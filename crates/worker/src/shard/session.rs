@@ -137,11 +137,10 @@ impl Session {
     pub(super) fn apply(&mut self, event: &Event, now: Instant) {
         self.journal.apply(event);
         match event {
-            Event::Track { track, mid, rid, .. } => {
+            Event::Track { track, mid, .. } => {
                 self.announced |= bit(*track);
-                let place = self.info.place_of(mid, rid.as_deref());
-                if let (Some(tap), Some((section, layer))) = (&mut self.tap, place) {
-                    tap.announce(*track, section, layer);
+                if let (Some(tap), Some(section)) = (&mut self.tap, self.info.section_of(mid)) {
+                    tap.announce(*track, section);
                 }
             }
             Event::SenderReport { track, ntp, timestamp } => {

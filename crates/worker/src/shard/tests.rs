@@ -45,7 +45,7 @@ impl Bench {
             stream: "cam".parse().unwrap(),
             created_at_ms: 0,
             metadata: HashMap::new(),
-            sections: Vec::new(),
+            mids: Vec::new(),
             recording: None,
         };
         let offer = Offer::parse(OFFER.as_bytes()).unwrap();
@@ -80,7 +80,7 @@ impl Bench {
         let (mut ends, mut faults) = (Vec::new(), 0);
         while let Ok(notice) = self.notices.try_recv() {
             match notice {
-                Notice::Ended { last, .. } => ends.extend(last.journal.end),
+                Notice::Ended { last, .. } => ends.extend(last.journal.state.end()),
                 Notice::Fault { .. } => faults += 1,
                 Notice::Event { .. } | Notice::Dropped { .. } | Notice::Lost { .. } => {}
             }

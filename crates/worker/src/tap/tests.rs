@@ -33,7 +33,7 @@ fn drain(feed: &mut Feed) -> Vec<String> {
                 format!("p{}:{sequence}", track.0)
             }
             Item::Gap { track } => format!("g{}", track.0),
-            Item::Track { track, section, layer } => format!("t{}:{section}:{layer}", track.0),
+            Item::Track { track, section } => format!("t{}:{section}", track.0),
             Item::SenderReport { track, .. } => format!("s{}", track.0),
         });
     }
@@ -44,7 +44,7 @@ fn drain(feed: &mut Feed) -> Vec<String> {
 fn every_field_reaches_the_sink() {
     let (mut tap, mut feed) = tap(4096);
     let arrival = Duration::from_nanos(123_456_789_012);
-    tap.announce(TrackId(3), 1, 2);
+    tap.announce(TrackId(3), 1);
     let sent = Packet {
         sequence: 1 << 40,
         timestamp: u32::MAX,
@@ -57,8 +57,7 @@ fn every_field_reaches_the_sink() {
         feed.pop(),
         Some(Item::Track {
             track: TrackId(3),
-            section: 1,
-            layer: 2
+            section: 1
         })
     );
     let expected = Item::Packet {
@@ -93,9 +92,9 @@ fn a_sink_that_does_not_keep_up_loses_its_own_packets_and_is_told_of_the_gap() {
         "also what would fit: a torn frame helps nobody"
     );
     assert_eq!(tap.packets_lost(), 2);
-    tap.announce(TrackId(2), 0, 0);
+    tap.announce(TrackId(2), 0);
     let mut expected: Vec<String> = (0..taken).map(|n| format!("p0:{n}")).collect();
-    expected.push("t2:0:0".into());
+    expected.push("t2:0".into());
     assert_eq!(drain(&mut feed), expected, "a track is announced even into a full ring");
     assert_eq!(push(&mut tap, 0, 101, 500), Pushed::Resumed);
     assert_eq!(push(&mut tap, 0, 102, 500), Pushed::Taken);

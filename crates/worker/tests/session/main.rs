@@ -35,7 +35,7 @@ use whipcord_proto::{
         worker_service_client::WorkerServiceClient,
     },
 };
-use whipcord_whip::offer::Fingerprint;
+use whipcord_whip::{Codec, offer::Fingerprint};
 use whipcord_worker::{Config, Identity, Worker};
 
 use directory::Directory;
@@ -64,6 +64,7 @@ impl Bed {
             media: "127.0.0.1:0".parse().unwrap(),
             advertise: Vec::new(),
             recordings: Some(recordings.path().to_owned()),
+            codecs: vec![Codec::H264, Codec::Vp8, Codec::Opus],
             sessions_max: 10,
         };
         configure(&mut config);
@@ -335,6 +336,43 @@ async fn what_cannot_be_served_is_refused_with_its_own_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn codecs_are_those_configured_in_their_order() {
+    const VIDEO: &str = "m=video 9 UDP/TLS/RTP/SAVPF 96";
+    const H264: &str = "a=rtpmap:98 H264/90000\r\na=fmtp:98 packetization-mode=1\r\n";
+    let offer = Encoder::new()
+        .offer()
+        .replace(&format!("{VIDEO}\r\n"), &format!("{VIDEO} 98\r\n"));
+    let offer = offer.replace("a=rtpmap:96", &format!("{H264}a=rtpmap:96"));
+    for (codecs, chosen) in [
+        (
+            vec![Codec::H264, Codec::Vp8, Codec::Opus],
+            Some("a=rtpmap:98 H264/90000"),
+        ),
+        (
+            vec![Codec::Opus, Codec::Vp8, Codec::H264],
+            Some("a=rtpmap:96 VP8/90000"),
+        ),
+        (vec![Codec::Av1, Codec::Opus], None),
+    ] {
+        let bed = Bed::with(|config| config.codecs = codecs).await;
+        let created = bed.create(1, &offer).await;
+        match chosen {
+            Some(chosen) => assert!(created.unwrap().answer.contains(chosen)),
+            None => {
+                let refusal = convert::refusal(&created.unwrap_err()).expect("a refusal for the encoder's user");
+                assert_eq!(refusal.reason, "no_codec");
+                assert_eq!(
+                    bed.get(1).await.unwrap_err().code(),
+                    Code::NotFound,
+                    "nothing is left of it"
+                );
+            }
+        }
+        bed.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_fragment_trickles_or_restarts_ice_by_its_credentials() {
     let bed = Bed::start().await;
     let mut encoder = Encoder::new();
@@ -350,6 +388,9 @@ async fn a_fragment_trickles_or_restarts_ice_by_its_credentials() {
     );
     let refused = bed.patch(1, "", &[]).await.unwrap_err();
     assert!(convert::refusal(&refused).is_some(), "{refused:?}");
+    let stale = bed.patch(1, "", &["another"]).await.unwrap_err();
+    assert_eq!(stale.code(), Code::Aborted, "the precondition comes before the body");
+    assert_eq!(bed.patch(9, "", &[]).await.unwrap_err().code(), Code::NotFound);
 
     let restart = "a=ice-ufrag:newu\r\na=ice-pwd:newnewnewnewnewnewnewne\r\n";
     let (fragment, ice_session) = bed.patch(1, restart, &[]).await.unwrap().expect("a restart");
@@ -526,6 +567,7 @@ async fn a_worker_that_cannot_start_says_why() {
         media: "127.0.0.1:0".parse().unwrap(),
         advertise: Vec::new(),
         recordings: None,
+        codecs: vec![Codec::H264, Codec::Vp8, Codec::Opus],
         sessions_max: 1,
     };
     let table = [

@@ -205,7 +205,7 @@ fn take(feed: &mut Feed, mut take: impl FnMut(Item<'_>)) -> Taken {
 impl Sink {
     fn take(&mut self, item: Item<'_>) {
         match item {
-            Item::Track { track, section, .. } => self.announce(track, usize::from(section)),
+            Item::Track { track, section } => self.announce(track, usize::from(section)),
             Item::Packet {
                 track,
                 sequence,
@@ -336,7 +336,6 @@ impl Sink {
     }
 
     fn report(&self) {
-        self.progress
-            .set_video(self.recording.stats().keyframes, self.recording.picture());
+        self.progress.set(self.recording.stats(), self.recording.picture());
     }
 }

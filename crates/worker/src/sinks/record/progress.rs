@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use whipcord_media::Stats;
 use whipcord_peer::event::TrackId;
 
 /// A recording's figures. Each is its own; together they may be of different moments.
@@ -10,6 +11,7 @@ pub(crate) struct Progress {
     path: String,
     bytes: AtomicU64,
     keyframes: AtomicU64,
+    frames_dropped: AtomicU64,
     /// Width in the upper half, height in the lower.
     picture: AtomicU64,
     /// The recorded video track's id, plus 1; 0 before it is chosen.
@@ -23,6 +25,7 @@ impl Progress {
             path,
             bytes: zero(),
             keyframes: zero(),
+            frames_dropped: zero(),
             picture: zero(),
             video: zero(),
         }
@@ -40,6 +43,11 @@ impl Progress {
 
     pub(crate) fn keyframes(&self) -> u64 {
         self.keyframes.load(Relaxed)
+    }
+
+    /// Frames that arrived damaged, or cannot be decoded without one that did: they are not in the file.
+    pub(crate) fn frames_dropped(&self) -> u64 {
+        self.frames_dropped.load(Relaxed)
     }
 
     /// Width and height; 0 until a keyframe told.
@@ -60,8 +68,9 @@ impl Progress {
         self.bytes.store(bytes, Relaxed);
     }
 
-    pub(super) fn set_video(&self, keyframes: u64, picture: Option<(u32, u32)>) {
-        self.keyframes.store(keyframes, Relaxed);
+    pub(super) fn set(&self, stats: Stats, picture: Option<(u32, u32)>) {
+        self.keyframes.store(stats.keyframes, Relaxed);
+        self.frames_dropped.store(stats.frames_dropped, Relaxed);
         if let Some((width, height)) = picture {
             self.picture.store(u64::from(width) << 32 | u64::from(height), Relaxed);
         }

@@ -51,8 +51,8 @@ impl Feeder {
             progress: started.progress,
             ms: 0,
         };
-        feeder.tap.announce(AUDIO, 0, 0);
-        feeder.tap.announce(VIDEO, 1, 0);
+        feeder.tap.announce(AUDIO, 0);
+        feeder.tap.announce(VIDEO, 1);
         feeder
     }
 
@@ -229,7 +229,7 @@ fn a_flood_of_packets_does_not_keep_a_writer_from_its_other_recordings() {
         .job(&"cam".parse().unwrap(), SessionId::new([1; 16]), audio, begun)
         .unwrap();
     let (mut tap, progress) = (started.tap, started.progress);
-    tap.announce(AUDIO, 0, 0);
+    tap.announce(AUDIO, 0);
     for number in 0..5000 {
         let packet = Packet {
             track: AUDIO,
@@ -258,7 +258,7 @@ fn of_simulcast_layers_the_largest_is_recorded() {
     let (recorder, writers) = Recorder::start(folder.path().to_owned()).unwrap();
     let mut feeder = Feeder::new(&recorder, "cam", 1, &["q", "f"]);
     let large = TrackId(2);
-    feeder.tap.announce(large, 1, 1);
+    feeder.tap.announce(large, 1);
     for n in 0..100 {
         feeder.ms = 40 * n;
         feeder.picture(VIDEO, n == 0, 100);
