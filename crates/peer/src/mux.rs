@@ -350,8 +350,7 @@ impl Mux {
         let peer = self.sessions.remove(key)?;
         peer.local_ufrags().for_each(|ufrag| self.routes.forget_ufrag(ufrag));
         peer.addresses()
-            .iter()
-            .for_each(|address| self.routes.forget_address(*address, key));
+            .for_each(|address| self.routes.forget_address(address, key));
         peer.ssrcs().for_each(|ssrc| self.routes.forget_ssrc(ssrc, key));
         let last = Box::new(peer.stats());
         self.outputs.events.push_back((key, Event::Ended { reason, last }));

@@ -60,7 +60,8 @@ pub(crate) struct Peer {
     liveness: Liveness,
     /// The last packet that authenticated: STUN, SRTP or SRTCP. At first, the session's beginning.
     heard: Instant,
-    addresses: Vec<SocketAddr>,
+    /// Each with the time of the last check, or of the media, that proved it.
+    addresses: Vec<(SocketAddr, Instant)>,
     wrong_password: WrongPassword,
     pub(crate) dropped: Dropped,
     /// When the timers will call next.
@@ -324,21 +325,32 @@ impl Peer {
             .flat_map(|live| live.streams.iter().map(|stream| stream.ssrc))
     }
 
-    pub(crate) fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.addresses.iter().map(|(address, _)| *address)
+    }
+
+    /// Whether it was heard from this address lately.
+    pub(crate) fn holds(&self, now: Instant, address: SocketAddr) -> bool {
+        let is_current = self.ice.path().is_some_and(|path| path.remote == address);
+        let proven = self.addresses.iter().find(|(known, _)| *known == address);
+        proven.is_some_and(|(_, proven)| {
+            let heard = if is_current { self.heard.max(*proven) } else { *proven };
+            now.saturating_duration_since(heard) < DISCONNECTED_AFTER
+        })
     }
 
     /// Remembers an address that leads here; gives back the one that has to go for it.
-    pub(crate) fn learn_address(&mut self, address: SocketAddr) -> Option<SocketAddr> {
-        if self.addresses.contains(&address) {
+    pub(crate) fn learn_address(&mut self, now: Instant, address: SocketAddr) -> Option<SocketAddr> {
+        if let Some((_, proven)) = self.addresses.iter_mut().find(|(known, _)| *known == address) {
+            *proven = now;
             return None;
         }
         let current = self.ice.path().map(|path| path.remote);
         let forgotten = (self.addresses.len() >= ADDRESSES_MAX)
-            .then(|| self.addresses.iter().position(|known| Some(*known) != current))
+            .then(|| self.addresses.iter().position(|(known, _)| Some(*known) != current))
             .flatten()
-            .map(|oldest| self.addresses.remove(oldest));
-        self.addresses.push(address);
+            .map(|oldest| self.addresses.remove(oldest).0);
+        self.addresses.push((address, now));
         forgotten
     }
 

@@ -38,6 +38,8 @@ pub enum Drop {
     WrongPassword,
     /// From an address that belongs to no session.
     UnknownAddress,
+    /// STUN for one session from an address that another was heard from a moment ago.
+    AddressTaken,
     /// DTLS or media from an address whose STUN has not authenticated.
     NotValidated,
     /// SRTP or SRTCP whose tag is wrong.
@@ -57,11 +59,12 @@ pub enum Drop {
 }
 
 impl Drop {
-    const ALL: [(Self, &'static str); 12] = [
+    const ALL: [(Self, &'static str); 13] = [
         (Self::Malformed, "malformed"),
         (Self::UnknownUfrag, "unknown_ufrag"),
         (Self::WrongPassword, "wrong_password"),
         (Self::UnknownAddress, "unknown_address"),
+        (Self::AddressTaken, "address_taken"),
         (Self::NotValidated, "not_validated"),
         (Self::Unauthentic, "unauthentic"),
         (Self::Replayed, "replayed"),

@@ -15,12 +15,22 @@ impl Mux {
         let Some(key) = self.routes.by_ufrag(request.local_ufrag()) else {
             return self.dropped.add(Drop::UnknownUfrag);
         };
+        // An authentic check proves whose session it is for, and not where it came from.
+        if self.holder(now, path.remote).is_some_and(|holder| holder != key) {
+            return self.dropped.add(Drop::AddressTaken);
+        }
         let Some(peer) = self.sessions.get_mut(key) else { return };
         self.serving = Some(key);
         if peer.receive_stun(now, path, &request, &self.certificate, &mut self.outputs.of(key)) {
-            self.learn_address(path.remote, key);
+            self.learn_address(now, path.remote, key);
         }
         self.settle(key);
+    }
+
+    /// The session that was heard from this address a moment ago.
+    fn holder(&mut self, now: Instant, remote: SocketAddr) -> Option<SessionKey> {
+        let key = self.routes.by_address(remote)?;
+        self.sessions.get_mut(key)?.holds(now, remote).then_some(key)
     }
 
     pub(super) fn receive_dtls(&mut self, path: Path, datagram: &[u8]) -> Received<'static> {
@@ -48,7 +58,7 @@ impl Mux {
                 .open(key, now, path, datagram)
                 .or_else(|| self.open_elsewhere(key, now, path, datagram)),
             None => self
-                .recognise(now, path, datagram)
+                .recognise(now, path, datagram, None)
                 .and_then(|key| self.open(key, now, path, datagram)),
         };
         match opened {
@@ -76,9 +86,9 @@ impl Mux {
         Some((key, opened?))
     }
 
-    /// A packet that gave no media to `owner`, whose address it came from. An authentic check proves whose session it is for, and
-    /// not where it came from: a publisher that forges sources would take the media of others away. So where the SSRC is another
-    /// session's, the keys decide, and give the address back.
+    /// A packet that gave no media to `owner`, whose address it came from: an encoder that fell silent, and lost its address to one
+    /// that forges sources, or whose NAT handed it out again. Where the SSRC is another session's too, the keys decide, and give the
+    /// address back.
     fn open_elsewhere(
         &mut self,
         owner: SessionKey,
@@ -90,18 +100,25 @@ impl Mux {
         if !self.routes.is_foreign(ssrc, owner) {
             return None;
         }
-        let key = self.recognise(now, path, datagram)?;
+        let key = self.recognise(now, path, datagram, Some(owner))?;
         self.open(key, now, path, datagram)
     }
 
     /// Media from an address that no session knows: an encoder behind a NAT that moved it, or a relay that was replaced. Whose
     /// keys open it, has it.
-    fn recognise(&mut self, now: Instant, path: Path, datagram: &[u8]) -> Option<SessionKey> {
+    fn recognise(
+        &mut self,
+        now: Instant,
+        path: Path,
+        datagram: &[u8],
+        except: Option<SessionKey>,
+    ) -> Option<SessionKey> {
         let Some(ssrc) = rtp::ssrc_of(datagram) else {
             self.dropped.add(Drop::Malformed);
             return None;
         };
-        for key in self.routes.by_ssrc(ssrc).into_iter().flatten() {
+        let candidates = self.routes.by_ssrc(ssrc).into_iter().flatten();
+        for key in candidates.filter(|key| Some(*key) != except) {
             if !self.trials.take(now) {
                 self.dropped.add(Drop::RateLimited);
                 return None;
@@ -111,17 +128,18 @@ impl Mux {
             };
             self.serving = Some(key);
             if peer.recognises(datagram) {
-                self.learn_address(path.remote, key);
+                self.learn_address(now, path.remote, key);
                 return Some(key);
             }
         }
         self.dropped.add(Drop::UnknownAddress);
         None
     }
+
     /// Something from this address proved to be this session's.
-    fn learn_address(&mut self, remote: SocketAddr, key: SessionKey) {
+    fn learn_address(&mut self, now: Instant, remote: SocketAddr, key: SessionKey) {
         let Some(peer) = self.sessions.get_mut(key) else { return };
-        let forgotten = peer.learn_address(remote);
+        let forgotten = peer.learn_address(now, remote);
         if self.routes.by_address(remote) != Some(key) {
             self.routes.learn_address(remote, key);
         }

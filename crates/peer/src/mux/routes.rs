@@ -59,9 +59,11 @@ impl Routes {
         found
     }
 
-    /// Whether the SSRC is known, and not as one of this session's.
+    /// Whether another session than this one has the SSRC.
     pub(crate) fn is_foreign(&self, ssrc: u32, key: SessionKey) -> bool {
-        self.by_ssrc.get(&ssrc).is_some_and(|keys| !keys.contains(&key))
+        self.by_ssrc
+            .get(&ssrc)
+            .is_some_and(|keys| keys.iter().any(|other| *other != key))
     }
 
     /// The newest owner of an address has it: an encoder may come back from the same port.

@@ -137,7 +137,7 @@ impl Peer {
             phase: Phase::Live(Box::new(live)),
             liveness: Liveness::Heard,
             heard: now,
-            addresses: path.into_iter().map(|path| path.remote).collect(),
+            addresses: path.into_iter().map(|path| (path.remote, now)).collect(),
             wrong_password: WrongPassword::Unseen,
             dropped: Dropped::default(),
             scheduled: None,

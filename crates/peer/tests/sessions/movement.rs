@@ -92,14 +92,12 @@ fn a_check_that_nominates_another_path_moves_an_encoder_that_fell_silent_on_the_
     );
 }
 
-/// A publisher with a session of its own forges the source of its checks, again and again.
+/// A publisher with a session of its own, which may have the same SSRCs, forges the source of its checks, again and again.
 #[test]
-fn a_check_from_a_forged_address_takes_no_media_from_the_session_that_is_there() {
+fn a_check_from_a_forged_address_takes_nothing_from_the_session_that_is_there() {
     let mut bed = Bed::live(Habits::default());
     bed.publisher.checks = false;
-    let mut attacker = Publisher::new(Habits::default(), address(ENCODER), certificate("encoder"));
-    let (_, answer) = create(&mut bed.mux, bed.now, &attacker.offer(), "serverufrag2");
-    attacker.answered(bed.now, &answer);
+    let mut attacker = attacker(&mut bed);
     let media_in = |bed: &mut Bed, milliseconds| {
         let before = bed.media.len();
         bed.run(Duration::from_millis(milliseconds));
@@ -113,7 +111,49 @@ fn a_check_from_a_forged_address_takes_no_media_from_the_session_that_is_there()
         disturbed += media_in(&mut bed, 100);
     }
     assert_eq!(disturbed, undisturbed);
-    assert_eq!(bed.mux.dropped().total(), 0);
+    assert_eq!(bed.mux.dropped().count(Drop::AddressTaken), 10);
+}
+
+#[test]
+fn a_check_from_a_forged_address_takes_no_handshake() {
+    let mut bed = Bed::new(Habits::default());
+    let mut attacker = attacker(&mut bed);
+    // The encoder's first check, and at once another's from its address.
+    let check = bed.publisher.check(&bed.publisher.server.clone(), true);
+    bed.receive(address(ENCODER), check);
+    for _ in 0..50 {
+        let check = attacker.check(&attacker.server.clone(), true);
+        bed.receive(address(ENCODER), check);
+        bed.run(Duration::from_millis(10));
+    }
+    assert!(bed.publisher.is_connected(), "{:?}", bed.events);
+    assert!(!bed.media.is_empty() && bed.mux.stats(bed.key).expect("alive").packets > 0);
+}
+
+/// One that fell silent may lose its address; its keys give it back.
+#[test]
+fn media_takes_an_address_back_from_a_session_that_has_the_same_ssrc() {
+    let mut bed = Bed::live(Habits::default());
+    bed.publisher.checks = false;
+    let attacker = attacker(&mut bed);
+    let encoder = std::mem::replace(&mut bed.publisher, attacker);
+    bed.run(Duration::from_secs(8));
+    assert!(bed.publisher.is_connected(), "{:?}", bed.events);
+    let check = bed.publisher.check(&bed.publisher.server.clone(), true);
+    bed.receive(address(ENCODER), check);
+    assert_eq!(bed.mux.dropped().count(Drop::AddressTaken), 0, "silent for 8 s");
+    bed.publisher = encoder;
+    let packets = |bed: &Bed| bed.mux.stats(bed.key).expect("alive").packets;
+    let before = packets(&bed);
+    bed.run(Duration::from_secs(1));
+    assert!(packets(&bed) > before + 30, "{} and {before}", packets(&bed));
+}
+
+fn attacker(bed: &mut Bed) -> Publisher {
+    let mut attacker = Publisher::new(Habits::default(), address(ELSEWHERE), certificate("encoder"));
+    let (_, answer) = create(&mut bed.mux, bed.now, &attacker.offer(), "serverufrag2");
+    attacker.answered(bed.now, &answer);
+    attacker
 }
 
 fn credentials(name: &str) -> Credentials {
