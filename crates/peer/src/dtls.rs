@@ -161,7 +161,8 @@ impl Dtls {
 
     pub fn handle_timeout(&mut self, now: Instant) {
         if let Phase::Handshake(handshake) = &mut self.phase {
-            handshake.repeat(now, &mut self.transmits);
+            let step = handshake.timeout(now, &mut self.transmits);
+            self.take(step);
         }
     }
 

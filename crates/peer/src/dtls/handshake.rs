@@ -4,7 +4,10 @@
 //! ChangeCipherSpec, and then the few protected records of a handshake. So what it queues and buffers without a bound stays
 //! empty, and forged alerts, repeats and out-of-place records never reach its state machine.
 
-use std::{collections::VecDeque, time::Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use bytes::BytesMut;
 use whipcord_whip::{negotiate::Role, offer::Fingerprint};
@@ -28,6 +31,10 @@ const PROTECTED_BYTES_MAX: usize = 256;
 /// rtc-dtls gives up at its eighth repeat of a flight. After the seventh the same bytes are repeated.
 const RESEALED_MAX: u32 = 7;
 
+/// A plaintext alert can be forged by whoever knows the encoder's address. Whoever sent a real one is silent after it; all others
+/// repeat their flight within this.
+const ALARM: Duration = Duration::from_secs(2);
+
 pub(super) struct Handshake {
     role: Role,
     announced: Vec<Fingerprint>,
@@ -43,6 +50,8 @@ pub(super) struct Handshake {
     flight: Flight,
     /// How often our last flight as client was sealed again.
     resealed: u32,
+    /// An alert that ends the handshake, and when it does, unless the peer goes on.
+    alarm: Option<(Instant, Alert)>,
     /// The next plaintext record's sequence number towards rtc-dtls.
     next_record: u64,
 }
@@ -92,6 +101,7 @@ impl Handshake {
             held: Vec::new(),
             flight,
             resealed: 0,
+            alarm: None,
             next_record: 0,
         })
     }
@@ -107,13 +117,16 @@ impl Handshake {
         for record in record::records(datagram) {
             self.flight.hear();
             match (record.content, record.epoch) {
-                (Content::Handshake, 0) => repeated |= self.messages.push(record.body()),
+                (Content::Handshake, 0) => {
+                    repeated |= self.messages.push(record.body());
+                    self.alarm = None;
+                }
                 (Content::ChangeCipherSpec, 0) if record.body() == [1] => self.note_cipher_change(),
-                (Content::Alert, 0) => match alert::received(record.body()) {
-                    Some(Alert::CLOSE_NOTIFY) => return Step::Closed,
-                    Some(fatal) => return Step::Failed(Error::Alert(fatal.description), None),
-                    None => {}
-                },
+                (Content::Alert, 0) => {
+                    if let Some(alert) = alert::received(record.body()) {
+                        self.alarm.get_or_insert((now + ALARM, alert));
+                    }
+                }
                 (Content::Handshake | Content::Alert, 1) => self.hold(&record),
                 _ => {}
             }
@@ -132,14 +145,26 @@ impl Handshake {
     }
 
     pub(super) fn due(&self) -> Option<Instant> {
-        self.flight.due()
+        let alarm = self.alarm.map(|(at, _)| at);
+        [self.flight.due(), alarm].into_iter().flatten().min()
     }
 
-    /// Repeats our flight if it is time.
+    /// Ends by an alert that nothing has contradicted, or repeats our flight if it is time.
+    pub(super) fn timeout(&mut self, now: Instant, transmits: &mut VecDeque<Vec<u8>>) -> Step {
+        match self.alarm {
+            Some((at, Alert::CLOSE_NOTIFY)) if now >= at => return Step::Closed,
+            Some((at, fatal)) if now >= at => return Step::Failed(Error::Alert(fatal.description), None),
+            Some(_) | None => {}
+        }
+        self.repeat(now, transmits);
+        Step::Waiting
+    }
+
+    /// Repeats our flight.
     ///
     /// A client's last flight ends with a protected Finished. If the server's answer to it was lost, the server has seen that
     /// record, drops it as a replay, and never answers again: it needs the Finished in a new record, which only rtc-dtls can seal.
-    pub(super) fn repeat(&mut self, now: Instant, transmits: &mut VecDeque<Vec<u8>>) {
+    fn repeat(&mut self, now: Instant, transmits: &mut VecDeque<Vec<u8>>) {
         if self.flight.due().is_none_or(|due| now < due) {
             return;
         }

@@ -118,7 +118,13 @@ impl Partial {
 
     fn insert(&mut self, fragment: &Fragment<'_>) {
         let consistent = fragment.kind == self.message.kind && fragment.length == self.message.body.len();
-        if !consistent || self.pieces.len() >= PIECES_MAX {
+        if !consistent {
+            // One of the two is forged. The peer repeats itself, a forger may not: so the newer one counts.
+            self.message.kind = fragment.kind;
+            self.message.body = vec![0; fragment.length];
+            self.pieces.clear();
+        }
+        if self.pieces.len() >= PIECES_MAX {
             return;
         }
         let (mut from, mut to) = (fragment.offset, fragment.offset + fragment.data.len());

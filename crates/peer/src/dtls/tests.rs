@@ -521,7 +521,7 @@ fn closing_during_the_handshake_tells_the_peer() {
     wire.run(Duration::from_millis(15), |_, _, _| deliver());
     let now = wire.now;
     wire.server().dtls.close(now);
-    wire.run(Duration::from_secs(1), |_, _, _| deliver());
+    wire.run(Duration::from_secs(5), |_, _, _| deliver());
     assert!(wire.client().closed);
 }
 
@@ -582,6 +582,27 @@ fn what_is_not_dtls_is_dropped_and_counted() {
         wire.inject(SERVER, datagram);
     }
     assert_eq!(wire.server().dtls.dropped() - before, 6);
+}
+
+/// Each once, from the peer's address, before its first message is whole.
+#[test]
+fn a_forged_alert_or_fragment_does_not_stop_a_handshake() {
+    let fatal = [21, 254, 253, 0, 0, 0, 0, 0, 0, 0, 90, 0, 2, 2, 40];
+    let close = [21, 254, 253, 0, 0, 0, 0, 0, 0, 0, 90, 0, 2, 1, 0];
+    // Four bytes of a first message of 4000: ClientHello and ServerHello are shorter.
+    let fragment = |kind| {
+        let mut record = vec![22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 91, 0, 16];
+        record.extend([kind, 0, 0x0f, 0xa0, 0, 0, 0, 0, 0, 0, 0, 4, 1, 2, 3, 4]);
+        record
+    };
+    let (hello, server_hello) = (fragment(1), fragment(2));
+    for forged in [&fatal[..], &close, &hello, &server_hello] {
+        for to in [CLIENT, SERVER] {
+            let mut wire = Wire::ours(&certificate(Key::P256), &certificate(Key::P256));
+            wire.inject(to, forged);
+            assert!(wire.connect(|_, _, _| deliver()), "{forged:?} to {to}");
+        }
+    }
 }
 
 #[test]

@@ -202,7 +202,10 @@ impl End {
 
     fn handle_timeout(&mut self, now: Instant) {
         match self {
-            Self::Ours(ours) => ours.dtls.handle_timeout(now),
+            Self::Ours(ours) => {
+                ours.dtls.handle_timeout(now);
+                ours.listen();
+            }
             Self::Raw(raw) => drop(raw.endpoint.handle_timeout(peer_address(), now)),
         }
     }
