@@ -168,6 +168,12 @@ pub(crate) enum Error {
     Malformed,
     #[error("the token is not valid here")]
     Invalid,
+    /// Genuine, but nothing we can read.
+    #[error(
+        "the token is genuine, but its claims are not ours: `streams` is a list of at most 100 patterns such as \"live/*\" or \"*\", \
+         `exp` the end in seconds since 1970"
+    )]
+    Claims,
     #[error("the token is not valid yet")]
     Early,
     /// Genuine, but over: what it granted goes along for whoever has another proof besides.

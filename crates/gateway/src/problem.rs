@@ -118,6 +118,7 @@ impl Error {
             Self::Auth(auth::Error::Missing) => (StatusCode::UNAUTHORIZED, "no_token"),
             Self::Auth(auth::Error::Malformed) => (StatusCode::BAD_REQUEST, "malformed_authorization"),
             Self::Auth(auth::Error::Invalid) => (StatusCode::UNAUTHORIZED, "invalid_token"),
+            Self::Auth(auth::Error::Claims) => (StatusCode::UNAUTHORIZED, "token_claims"),
             Self::Auth(auth::Error::Early) => (StatusCode::UNAUTHORIZED, "early_token"),
             Self::Auth(auth::Error::Expired(_)) => (StatusCode::UNAUTHORIZED, "expired_token"),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden_stream"),

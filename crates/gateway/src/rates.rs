@@ -8,7 +8,7 @@ use std::{
 };
 
 use governor::{
-    Quota, RateLimiter,
+    DefaultDirectRateLimiter, Quota, RateLimiter,
     clock::{Clock as _, DefaultClock},
     state::keyed::HashMapStateStore,
 };
@@ -24,7 +24,11 @@ const RATE_KEYS_MAX: usize = 100_000;
 pub(crate) struct Rates {
     by_address: Rate<IpAddr>,
     by_bearer: Rate<Bearer>,
+    log_lines: DefaultDirectRateLimiter,
 }
+
+/// Log lines about refused tokens per second: a flood of them is no flood of the log.
+const LOG_LINES: NonZeroU32 = NonZeroU32::new(5).expect("not zero");
 
 type Rate<K> = RateLimiter<K, HashMapStateStore<K>, DefaultClock>;
 
@@ -35,11 +39,17 @@ impl Rates {
         Self {
             by_address: RateLimiter::hashmap(quota),
             by_bearer: RateLimiter::hashmap(quota),
+            log_lines: RateLimiter::direct(Quota::per_second(LOG_LINES)),
         }
     }
 
     pub(crate) fn check_address(&self, address: IpAddr) -> Result<(), Error> {
         check(&self.by_address, &network(address))
+    }
+
+    /// Whether one more refusal may be logged.
+    pub(crate) fn may_log(&self) -> bool {
+        self.log_lines.check().is_ok()
     }
 
     pub(crate) fn check_bearer(&self, bearer: Bearer) -> Result<(), Error> {

@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use http::{HeaderValue, Method, Request, Version, header, request::Parts, uri::Authority};
 use hyper::body::Incoming;
-use tracing::error;
+use tracing::{error, info};
 use whipcord_identity::StreamName;
 
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// What a path names. Texts are not parsed yet: whoever asks is looked at first.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Target<'a> {
     /// `/whip` or `/whip/{stream}`.
     Endpoint(Option<&'a str>),
@@ -54,6 +54,11 @@ async fn dispatch(shared: &Arc<Shared>, peer: IpAddr, parts: &Parts, body: &mut 
     check_host(parts)?;
     let target = Target::parse(parts.uri.path()).ok_or(Error::NoSuchPath)?;
     let response = answer(shared, parts, body, target).await;
+    if let Err(error @ (Error::Auth(_) | Error::Forbidden(_))) = &response
+        && shared.rates.may_log()
+    {
+        info!(%peer, method = %parts.method, stream = target.stream(), reason = error.reason(), "refused a token: {error}");
+    }
     // Only what proves nothing is charged to its address: behind a proxy or a NAT all encoders have the same. A genuine token is
     // charged for what it asks.
     if let Err(Error::Auth(_) | Error::NoSuchSession) = response {
@@ -89,6 +94,15 @@ async fn answer(
 }
 
 impl<'a> Target<'a> {
+    /// As sent; for the log, which escapes it.
+    fn stream(self) -> Option<&'a str> {
+        match self {
+            Self::Endpoint(stream) => stream,
+            Self::Session(path) => Some(path.stream),
+            Self::Stats => None,
+        }
+    }
+
     fn parse(path: &'a str) -> Option<Self> {
         let below = match path.strip_prefix("/whip") {
             Some("" | "/") => return Some(Self::Endpoint(None)),

@@ -53,6 +53,16 @@ pub(crate) enum Source {
     Hint,
 }
 
+/// A recording is named by it, and a file whose name begins with `-` is taken for an option.
+fn new_sid() -> SessionId {
+    loop {
+        let sid = SessionId::new(random::bytes());
+        if !sid.to_string().starts_with('-') {
+            return sid;
+        }
+    }
+}
+
 /// How asking one worker ended, without a session.
 enum Failure {
     /// The POST is over.
@@ -108,7 +118,7 @@ impl Shared {
         new: &NewSession,
         deadline: Instant,
     ) -> Result<Created, Failure> {
-        let sid = SessionId::new(random::bytes());
+        let sid = new_sid();
         let hello = worker.hello;
         let owner = Owner {
             worker: hello.worker,
@@ -181,6 +191,7 @@ impl Shared {
                 Failure::Final(Error::Refused(refusal))
             }
             CallError::Full => {
+                warn!(worker = %session.owner.worker, stream = %session.stream, "a worker has as many sessions as it may (--sessions-max)");
                 self.directory.release(session.sid).await;
                 Failure::Elsewhere(Error::NoWorker)
             }

@@ -48,7 +48,9 @@ const SDP_FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 /// A token that is sent must be genuine either way; beside a hint it may have expired, because streams outlive tokens.
 async fn access(shared: &Shared, headers: &HeaderMap, path: SessionPath<'_>) -> Result<Located, Error> {
     let authorized = shared.authorize(headers);
-    if let Err(error @ (auth::Error::Malformed | auth::Error::Invalid | auth::Error::Early)) = authorized {
+    if let Err(error @ (auth::Error::Malformed | auth::Error::Invalid | auth::Error::Claims | auth::Error::Early)) =
+        authorized
+    {
         return Err(error.into());
     }
     let (Ok(stream), Ok(sid)) = (path.stream.parse::<StreamName>(), path.sid.parse::<SessionId>()) else {

@@ -152,7 +152,8 @@ impl Peer {
         if checked.first {
             out.event(Event::StunSeen { path });
         }
-        if checked.moved {
+        // The first path is no change.
+        if checked.moved && !checked.first {
             out.event(Event::PathChanged { path });
         }
         self.hear(now, out);

@@ -104,7 +104,8 @@ fn log_end(info: &Info, last: &Snapshot) {
     let state = last.journal.state.as_str();
     let (packets, bytes, lost) = (last.stats.packets, last.stats.bytes, last.packets_lost());
     let dropped = last.stats.dropped.total();
-    let recording = info.recording_path();
+    // Its last bytes are still on their way.
+    let recording = info.recording.as_deref().filter(|_| packets > 0).map(Progress::path);
     let recording_packets_lost = last.recording_packets_lost;
     let recording_frames_dropped = info.recording.as_deref().map(Progress::frames_dropped);
     info!(

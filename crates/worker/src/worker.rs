@@ -63,7 +63,7 @@ pub enum StartError {
     Advertise(#[from] advertise::Error),
     #[error("cannot make a certificate: {0}")]
     Certificate(#[from] dtls::Error),
-    #[error("cannot make the recordings folder {}: {error}", folder.display())]
+    #[error("cannot make the recordings folder {}: {error}; choose another with --recordings", folder.display())]
     Recordings { folder: PathBuf, error: io::Error },
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),

@@ -66,13 +66,16 @@ impl Jwt {
         let decoded = self
             .verifiers
             .iter()
-            .find_map(|verifier| jsonwebtoken::decode::<Claims>(token, &verifier.key, &verifier.validation).ok())
+            .find_map(|verifier| {
+                jsonwebtoken::decode::<serde_json::Value>(token, &verifier.key, &verifier.validation).ok()
+            })
             .ok_or(Error::Invalid)?;
         // RFC 7515 §4.1.11: what its issuer calls critical must be understood, and we understand no extension.
         if decoded.header.crit.is_some() {
             return Err(Error::Invalid);
         }
-        decoded.claims.grant(bearer, now)
+        let claims: Claims = serde_json::from_value(decoded.claims).map_err(|_| Error::Claims)?;
+        claims.grant(bearer, now)
     }
 
     pub(super) fn mint(&self, streams: &[Pattern], lifetime: Duration, now: SystemTime) -> Result<String, MintError> {
@@ -100,7 +103,7 @@ impl Verifier {
 impl Claims {
     fn grant(self, bearer: Bearer, now: SystemTime) -> Result<Grant, Error> {
         if self.streams.len() > PATTERNS_MAX {
-            return Err(Error::Invalid);
+            return Err(Error::Claims);
         }
         let streams = self
             .streams
@@ -111,7 +114,7 @@ impl Claims {
         let scope = if is_admin { Scope::Admin } else { Scope::Publish };
         let grant = Grant {
             scope,
-            streams: streams.map_err(|_| Error::Invalid)?,
+            streams: streams.map_err(|_| Error::Claims)?,
             bearer,
         };
         let (now, leeway) = (since_epoch(now).as_secs_f64(), LEEWAY.as_secs_f64());

@@ -89,19 +89,16 @@ fn claims_are_checked() {
             json!({"streams": ["cam"], "exp": NOW + 1, "nbf": NOW + 11}),
             Err(Error::Early),
         ),
-        (json!({"streams": ["cam"]}), Err(Error::Invalid)),
-        (json!({"exp": NOW + 1}), Err(Error::Invalid)),
-        (json!({"streams": ["../etc"], "exp": NOW + 1}), Err(Error::Invalid)),
-        (json!({"streams": "cam", "exp": NOW + 1}), Err(Error::Invalid)),
-        (json!({"streams": ["cam"], "exp": "soon"}), Err(Error::Invalid)),
+        (json!({"streams": ["cam"]}), Err(Error::Claims)),
+        (json!({"exp": NOW + 1}), Err(Error::Claims)),
+        (json!({"streams": ["../etc"], "exp": NOW + 1}), Err(Error::Claims)),
+        (json!({"streams": "cam", "exp": NOW + 1}), Err(Error::Claims)),
+        (json!({"streams": ["cam"], "exp": "soon"}), Err(Error::Claims)),
         (
             json!({"streams": ["cam"], "exp": NOW + 1, "aud": "another-service"}),
             Err(Error::Invalid),
         ),
-        (
-            json!({"streams": vec!["cam"; 101], "exp": NOW + 1}),
-            Err(Error::Invalid),
-        ),
+        (json!({"streams": vec!["cam"; 101], "exp": NOW + 1}), Err(Error::Claims)),
     ];
     for (claims, expected) in table {
         assert_eq!(authorize(&authority, &signed(&claims)), expected, "{claims}");

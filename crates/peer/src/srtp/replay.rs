@@ -3,6 +3,7 @@
 /// Indices below the highest that are still told apart. RFC 3711 asks for at least 64; 2048 is a second of a fast stream, because
 /// OBS retransmits under the original sequence number. A multiple of 64.
 pub const WINDOW: u64 = 2048;
+const _: () = assert!(WINDOW >= 2048 && WINDOW.is_multiple_of(64));
 /// Words of the bitmap.
 pub const WORDS: usize = (WINDOW / 64) as usize;
 

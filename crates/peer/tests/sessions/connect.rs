@@ -19,7 +19,7 @@ fn an_encoder_connects_in_every_dtls_role() {
             setup,
             ..Habits::default()
         });
-        let kinds = ["StunSeen", "PathChanged", "HandshakeStarted", "Connected"];
+        let kinds = ["StunSeen", "HandshakeStarted", "Connected"];
         let seen: Vec<String> = bed.events.iter().map(|event| format!("{event:?}")).collect();
         for (event, kind) in seen.iter().zip(kinds) {
             assert!(event.starts_with(kind), "{setup}: {seen:?}");
@@ -85,24 +85,27 @@ fn no_handshake_fails_at_a_fifth_lost_each_way() {
 #[test]
 fn media_that_overtakes_the_end_of_the_handshake_is_held_and_not_lost() {
     // As DTLS server the encoder is done before we are: its Finished can be lost while its media is not.
-    let held = (0..14).any(|nth| {
+    let mut overtaken = 0;
+    for nth in 0..14 {
         let mut bed = Bed::new(Habits {
             setup: "passive",
             ..Habits::default()
         });
         bed.network.drop_one = Some((To::Server, nth));
-        bed.run(Duration::from_secs(3));
-        let sequences = bed.video_sequences();
-        let connected = bed
-            .events
-            .iter()
-            .position(|event| matches!(event, Event::Connected { .. }));
-        assert!(connected.is_some(), "datagram {nth}: {:?}", bed.events);
-        let dropped = bed.mux.stats(bed.key).expect("alive").dropped;
-        dropped.count(Drop::HeldFull) > 0
-            || (sequences[0] == 1000 && sequences.windows(2).any(|pair| pair[1] < pair[0]))
-    });
-    assert!(held, "no lost datagram made media overtake the handshake");
+        let is_connected = |bed: &Bed| bed.events.iter().any(|event| matches!(event, Event::Connected { .. }));
+        bed.run_until(Duration::from_secs(3), |bed| bed.publisher.is_connected());
+        bed.run(Duration::from_millis(30));
+        if !bed.publisher.is_connected() || is_connected(&bed) {
+            continue;
+        }
+        overtaken += 1;
+        assert!(bed.media.is_empty());
+        assert!(bed.run_until(Duration::from_secs(3), is_connected), "datagram {nth}");
+        bed.run(Duration::from_millis(100));
+        let first: Vec<u64> = bed.video_sequences().into_iter().take(8).collect();
+        assert_eq!(first, (1000..1008).collect::<Vec<_>>(), "datagram {nth}");
+    }
+    assert!(overtaken > 0, "no lost datagram made media overtake the handshake");
 }
 
 #[test]

@@ -99,6 +99,18 @@ fn holes_are_asked_for_by_a_nack_that_is_alone_in_its_packet() {
 }
 
 #[test]
+fn nothing_is_asked_for_where_the_offer_has_no_nack() {
+    let mut bed = Bed::live(Habits {
+        nack: false,
+        rate: 300,
+        ..Habits::default()
+    });
+    bed.network.loss = 0.03;
+    bed.run(Duration::from_secs(5));
+    assert_eq!(bed.publisher.heard.nacks, Vec::<u16>::new());
+}
+
+#[test]
 fn a_dead_encoder_history_is_not_asked_for_for_ever() {
     let mut bed = Bed::live(Habits {
         repairs: false,

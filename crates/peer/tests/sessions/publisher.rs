@@ -25,6 +25,7 @@ pub(crate) struct Habits {
     pub(crate) setup: &'static str,
     pub(crate) session_name: &'static str,
     pub(crate) announces_ssrcs: bool,
+    pub(crate) nack: bool,
     pub(crate) rtx: bool,
     pub(crate) transport_cc: bool,
     pub(crate) remb: bool,
@@ -44,6 +45,7 @@ impl Default for Habits {
             setup: "actpass",
             session_name: "-",
             announces_ssrcs: true,
+            nack: true,
             rtx: false,
             transport_cc: false,
             remb: false,
@@ -187,8 +189,11 @@ impl Publisher {
         sdp += &format!(
             "m=video 9 UDP/TLS/RTP/SAVPF {VIDEO_PT}{rtx_pt}\r\n{transport}a=mid:1\r\n{mid_extension}a=rtpmap:{VIDEO_PT} H264/90000\r\n\
              a=fmtp:{VIDEO_PT} level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f\r\n\
-             a=rtcp-fb:{VIDEO_PT} nack\r\na=rtcp-fb:{VIDEO_PT} nack pli\r\n"
+             a=rtcp-fb:{VIDEO_PT} nack pli\r\n"
         );
+        if self.habits.nack {
+            sdp += &format!("a=rtcp-fb:{VIDEO_PT} nack\r\n");
+        }
         if rtx {
             sdp += &format!("a=rtpmap:{RTX_PT} rtx/90000\r\na=fmtp:{RTX_PT} apt={VIDEO_PT}\r\n");
         }

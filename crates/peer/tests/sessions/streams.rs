@@ -189,13 +189,18 @@ fn a_stream_that_starts_just_before_its_sequence_wraps_and_loses_its_beginning_i
             rate: 1000,
             ..Habits::default()
         });
+        bed.publisher.publishing = false;
         assert!(bed.run_until(Duration::from_secs(1), |bed| bed.publisher.is_connected()));
+        bed.run(Duration::from_millis(100));
         // 20 packets are sent and lost.
-        bed.exchange();
         bed.network.cut = true;
+        bed.publisher.publishing = true;
         bed.run(Duration::from_millis(20));
         bed.network.cut = false;
         bed.run(Duration::from_secs(1));
+        let (first, sent) = (bed.video_sequences()[0], u64::from(first_sequence));
+        assert!(first >= sent + 15, "{first}, from {first_sequence}");
+        assert_eq!(first > 0xffff, sent >= 65_530, "{first}, from {first_sequence}");
         let dropped = bed.mux.stats(bed.key).expect("alive").dropped;
         assert_eq!(dropped.count(Drop::Unauthentic), 0, "from {first_sequence}");
         assert!(bed.video_sequences().len() > 900, "from {first_sequence}");
