@@ -23,7 +23,7 @@ use crate::{
     event::TrackId,
     outputs::{Outputs, SsrcChange},
     peer::{Identity, Peer},
-    stats::{Drop, Dropped},
+    stats::{DropReason, Dropped},
 };
 use handshakes::Handshakes;
 use random::Random;
@@ -180,7 +180,7 @@ impl Mux {
             Some(0..=3) => self.receive_stun(now, path, datagram),
             Some(20..=63) => return self.receive_dtls(path, datagram),
             Some(128..=191) => return self.receive_media(now, path, datagram),
-            _ => self.dropped.add(Drop::Malformed),
+            _ => self.dropped.add(DropReason::Malformed),
         }
         Received::Nothing
     }

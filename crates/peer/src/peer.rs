@@ -27,7 +27,7 @@ use crate::{
     ice::Ice,
     outputs::Output,
     rtp,
-    stats::{Drop, Dropped, TrackStats},
+    stats::{DropReason, Dropped, TrackStats},
     stun,
 };
 pub(crate) use feedback::Identity;
@@ -126,11 +126,11 @@ impl Peer {
     ) -> bool {
         let ufrag = request.local_ufrag();
         let Some(pwd) = self.ice.password(ufrag) else {
-            self.dropped.add(Drop::UnknownUfrag);
+            self.dropped.add(DropReason::UnknownUfrag);
             return false;
         };
         if !request.authenticates(pwd) {
-            self.dropped.add(Drop::WrongPassword);
+            self.dropped.add(DropReason::WrongPassword);
             if self.wrong_password == WrongPassword::Unseen {
                 self.wrong_password = WrongPassword::Told;
                 out.event(Event::StunWrongPassword { path });
@@ -182,14 +182,14 @@ impl Peer {
         out: &mut Output<'_>,
     ) -> Option<Opened> {
         let result = match &mut self.phase {
-            Phase::AwaitStun { .. } | Phase::Ended { .. } => Err(Drop::NotValidated),
+            Phase::AwaitStun { .. } | Phase::Ended { .. } => Err(DropReason::NotValidated),
             Phase::Handshake { held, .. } => {
                 if !self.ice.is_validated(&path) {
-                    Err(Drop::NotValidated)
+                    Err(DropReason::NotValidated)
                 } else if held.push(now, path, datagram) {
                     return None;
                 } else {
-                    Err(Drop::HeldFull)
+                    Err(DropReason::HeldFull)
                 }
             }
             Phase::Live(live) if rtp::is_rtcp(datagram) => {

@@ -29,7 +29,7 @@ pub struct TrackStats {
 
 /// Why a datagram, or a packet in it, was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Drop {
+pub enum DropReason {
     /// Not STUN, DTLS, RTP or RTCP by its first byte (RFC 7983 §7), or cut short.
     Malformed,
     /// STUN for a ufrag that no session here has.
@@ -58,7 +58,7 @@ pub enum Drop {
     RateLimited,
 }
 
-impl Drop {
+impl DropReason {
     const ALL: [(Self, &'static str); 13] = [
         (Self::Malformed, "malformed"),
         (Self::UnknownUfrag, "unknown_ufrag"),
@@ -84,24 +84,26 @@ impl Drop {
 /// Dropped datagrams, counted by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Dropped {
-    counts: [u64; Drop::ALL.len()],
+    counts: [u64; DropReason::ALL.len()],
 }
 
 impl Dropped {
-    pub fn count(&self, reason: Drop) -> u64 {
+    pub fn count(&self, reason: DropReason) -> u64 {
         self.counts[reason as usize]
     }
 
     /// Every reason's word and count, zeros too.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        Drop::ALL.iter().map(|(reason, word)| (*word, self.count(*reason)))
+        DropReason::ALL
+            .iter()
+            .map(|(reason, word)| (*word, self.count(*reason)))
     }
 
     pub fn total(&self) -> u64 {
         self.counts.iter().sum()
     }
 
-    pub(crate) fn add(&mut self, reason: Drop) {
+    pub(crate) fn add(&mut self, reason: DropReason) {
         self.counts[reason as usize] += 1;
     }
 }
@@ -112,7 +114,7 @@ mod tests {
 
     #[test]
     fn every_reason_stands_at_its_own_index() {
-        for (index, (reason, _)) in Drop::ALL.iter().enumerate() {
+        for (index, (reason, _)) in DropReason::ALL.iter().enumerate() {
             assert_eq!(*reason as usize, index);
         }
     }

@@ -5,19 +5,19 @@
 use std::{net::SocketAddr, time::Instant};
 
 use super::{Mux, Received, SessionKey};
-use crate::{Path, peer::Opened, rtp, stats::Drop, stun};
+use crate::{Path, peer::Opened, rtp, stats::DropReason, stun};
 
 impl Mux {
     pub(super) fn receive_stun(&mut self, now: Instant, path: Path, datagram: &[u8]) {
         let Ok(request) = stun::Request::parse(datagram) else {
-            return self.dropped.add(Drop::Malformed);
+            return self.dropped.add(DropReason::Malformed);
         };
         let Some(key) = self.routes.by_ufrag(request.local_ufrag()) else {
-            return self.dropped.add(Drop::UnknownUfrag);
+            return self.dropped.add(DropReason::UnknownUfrag);
         };
         // An authentic check proves whose session it is for, and not where it came from.
         if self.holder(now, path.remote).is_some_and(|holder| holder != key) {
-            return self.dropped.add(Drop::AddressTaken);
+            return self.dropped.add(DropReason::AddressTaken);
         }
         let Some(peer) = self.sessions.get_mut(key) else { return };
         self.serving = Some(key);
@@ -35,19 +35,19 @@ impl Mux {
 
     pub(super) fn receive_dtls(&mut self, path: Path, datagram: &[u8]) -> Received<'static> {
         let Some(key) = self.routes.by_address(path.remote) else {
-            self.dropped.add(Drop::UnknownAddress);
+            self.dropped.add(DropReason::UnknownAddress);
             return Received::Nothing;
         };
         let Some(peer) = self.sessions.get_mut(key) else {
             return Received::Nothing;
         };
         if !peer.takes_handshakes_from(&path) {
-            peer.dropped.add(Drop::NotValidated);
+            peer.dropped.add(DropReason::NotValidated);
             Received::Nothing
         } else if self.handshakes.push(key, datagram) {
             Received::Handshake
         } else {
-            peer.dropped.add(Drop::HandshakeQueueFull);
+            peer.dropped.add(DropReason::HandshakeQueueFull);
             Received::Nothing
         }
     }
@@ -114,13 +114,13 @@ impl Mux {
         except: Option<SessionKey>,
     ) -> Option<SessionKey> {
         let Some(ssrc) = rtp::ssrc_of(datagram) else {
-            self.dropped.add(Drop::Malformed);
+            self.dropped.add(DropReason::Malformed);
             return None;
         };
         let candidates = self.routes.by_ssrc(ssrc).into_iter().flatten();
         for key in candidates.filter(|key| Some(*key) != except) {
             if !self.trials.take(now) {
-                self.dropped.add(Drop::RateLimited);
+                self.dropped.add(DropReason::RateLimited);
                 return None;
             }
             let Some(peer) = self.sessions.get_mut(key) else {
@@ -132,7 +132,7 @@ impl Mux {
                 return Some(key);
             }
         }
-        self.dropped.add(Drop::UnknownAddress);
+        self.dropped.add(DropReason::UnknownAddress);
         None
     }
 

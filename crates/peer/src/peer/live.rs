@@ -12,7 +12,7 @@ use crate::{
     rtcp::{self, nack::Missing, reception::Reception},
     rtp::{self, Header},
     srtp::{Keys, Opener, Replay, WrongKeyLength, estimate},
-    stats::Drop,
+    stats::DropReason,
 };
 
 use super::{
@@ -110,8 +110,8 @@ impl Live {
         datagram: &mut [u8],
         around: &mut Around<'_>,
         out: &mut Output<'_>,
-    ) -> Result<Option<Opened>, Drop> {
-        let header = Header::parse(datagram).map_err(|_| Drop::Malformed)?;
+    ) -> Result<Option<Opened>, DropReason> {
+        let header = Header::parse(datagram).map_err(|_| DropReason::Malformed)?;
         let (position, index, end) = match self.streams.position(header.ssrc) {
             Some(position) => self.open_known(position, datagram, &header)?,
             None => self.open_new(now, datagram, &header, around, out)?,
@@ -151,9 +151,9 @@ impl Live {
         datagram: &mut [u8],
         tracks: &Tracks,
         out: &mut Output<'_>,
-    ) -> Result<(), Drop> {
-        let sender = rtp::ssrc_of(datagram).ok_or(Drop::Malformed)?;
-        let (len, index) = self.opener.open_rtcp(datagram).map_err(|_| Drop::Unauthentic)?;
+    ) -> Result<(), DropReason> {
+        let sender = rtp::ssrc_of(datagram).ok_or(DropReason::Malformed)?;
+        let (len, index) = self.opener.open_rtcp(datagram).map_err(|_| DropReason::Unauthentic)?;
         self.admit_report(sender, index.into())?;
         for report in rtcp::reports(&datagram[..len]) {
             if let rtcp::Report::SenderReport { ssrc, ntp, timestamp } = report
@@ -179,7 +179,7 @@ impl Live {
         position: usize,
         datagram: &mut [u8],
         header: &Header,
-    ) -> Result<(usize, u64, usize), Drop> {
+    ) -> Result<(usize, u64, usize), DropReason> {
         let stream = self.streams.at(position);
         let highest = stream.replay.highest().unwrap_or(0);
         let index = estimate(highest, header.sequence);
@@ -187,12 +187,12 @@ impl Live {
             return self.open_restored(position, datagram, header, highest);
         }
         if !stream.replay.check(index) {
-            return Err(Drop::Replayed);
+            return Err(DropReason::Replayed);
         }
         let end = self
             .opener
             .open_rtp(datagram, header.len(), index)
-            .map_err(|_| Drop::Unauthentic)?;
+            .map_err(|_| DropReason::Unauthentic)?;
         Ok((position, index, end))
     }
 
@@ -204,23 +204,23 @@ impl Live {
         datagram: &mut [u8],
         header: &Header,
         highest: u64,
-    ) -> Result<(usize, u64, usize), Drop> {
+    ) -> Result<(usize, u64, usize), DropReason> {
         let nearest = estimate(highest, header.sequence);
         let further = (0..3).map(|turn| ((highest >> 16) + turn) << 16 | u64::from(header.sequence));
         let index = [nearest]
             .into_iter()
             .chain(further)
             .find(|index| self.opener.probe_rtp(datagram, header.len(), *index))
-            .ok_or(Drop::Unauthentic)?;
+            .ok_or(DropReason::Unauthentic)?;
         let stream = self.streams.at(position);
         if !stream.replay.check(index) {
-            return Err(Drop::Replayed);
+            return Err(DropReason::Replayed);
         }
         stream.progress = Progress::Known;
         let end = self
             .opener
             .open_rtp(datagram, header.len(), index)
-            .map_err(|_| Drop::Unauthentic)?;
+            .map_err(|_| DropReason::Unauthentic)?;
         Ok((position, index, end))
     }
 
@@ -233,20 +233,20 @@ impl Live {
         header: &Header,
         around: &mut Around<'_>,
         out: &mut Output<'_>,
-    ) -> Result<(usize, u64, usize), Drop> {
+    ) -> Result<(usize, u64, usize), DropReason> {
         if !around.tracks.announces(header.ssrc) && !self.unannounced.take(now) {
-            return Err(Drop::RateLimited);
+            return Err(DropReason::RateLimited);
         }
         let index = [0, 1 << 16]
             .into_iter()
             .map(|roll_over| roll_over | u64::from(header.sequence))
             .find(|index| self.opener.probe_rtp(datagram, header.len(), *index))
-            .ok_or(Drop::Unauthentic)?;
+            .ok_or(DropReason::Unauthentic)?;
         let end = self
             .opener
             .open_rtp(datagram, header.len(), index)
-            .map_err(|_| Drop::Unauthentic)?;
-        let binding = around.tracks.bind(header, datagram).ok_or(Drop::Unbound)?;
+            .map_err(|_| DropReason::Unauthentic)?;
+        let binding = around.tracks.bind(header, datagram).ok_or(DropReason::Unbound)?;
         let section = around.tracks.section(binding.track());
         let asks = matches!(binding, Binding::Media(_)) && section.feedback.nack;
         let stream = Stream {
@@ -262,7 +262,7 @@ impl Live {
             persisted: self.feedback.indices_are_free(),
         };
         if !self.streams.insert(now, stream, out) {
-            return Err(Drop::TooManyStreams);
+            return Err(DropReason::TooManyStreams);
         }
         if let Binding::Media(track) = binding {
             out.event(Event::Track {
@@ -295,11 +295,11 @@ impl Live {
         newest
     }
 
-    fn admit_report(&mut self, sender: u32, index: u64) -> Result<(), Drop> {
+    fn admit_report(&mut self, sender: u32, index: u64) -> Result<(), DropReason> {
         let position = match self.reporters.iter().position(|(ssrc, _)| *ssrc == sender) {
             Some(position) => position,
             None if self.reporters.len() >= STREAMS_MAX && !self.forget_reporter() => {
-                return Err(Drop::TooManyStreams);
+                return Err(DropReason::TooManyStreams);
             }
             None => {
                 self.reporters.push((sender, Replay::default()));
@@ -308,7 +308,7 @@ impl Live {
         };
         let (_, replay) = &mut self.reporters[position];
         if !replay.check(index) {
-            return Err(Drop::Replayed);
+            return Err(DropReason::Replayed);
         }
         replay.commit(index);
         Ok(())
@@ -333,12 +333,14 @@ impl Live {
         datagram: &[u8],
         header: &Header,
         around: &Around<'_>,
-    ) -> Result<Option<Opened>, Drop> {
+    ) -> Result<Option<Opened>, DropReason> {
         let stream = self.streams.at(position);
         if around.tracks.payload_type(stream.binding) != Some(header.payload_type) {
-            return Err(Drop::Unbound);
+            return Err(DropReason::Unbound);
         }
-        let length = rtp::payload(datagram, end, header).map_err(|_| Drop::Malformed)?.len();
+        let length = rtp::payload(datagram, end, header)
+            .map_err(|_| DropReason::Malformed)?
+            .len();
         let payload = header.len()..header.len() + length;
         stream.packets += 1;
         stream.bytes += payload.len() as u64;
@@ -370,7 +372,7 @@ impl Live {
         payload: Range<usize>,
         header: &Header,
         around: &Around<'_>,
-    ) -> Result<Option<Opened>, Drop> {
+    ) -> Result<Option<Opened>, DropReason> {
         let Some((sequence, _)) = rtp::rtx::unwrap(&datagram[payload.clone()]) else {
             return Ok(None);
         };

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use proptest::prelude::*;
-use whipcord_peer::{Checkpoint, EndReason, Event, checkpoint::Error, stats::Drop};
+use whipcord_peer::{Checkpoint, EndReason, Event, checkpoint::Error, stats::DropReason};
 
 use crate::{
     bed::{Bed, ENCODER, address, mux},
@@ -70,7 +70,11 @@ fn the_encoder_does_not_notice_an_adoption() {
         );
         assert!(heard.receiver_reports > 15 && heard.stun_successes > 3, "{setup}");
         assert_eq!(
-            bed.mux.stats(bed.key).expect("alive").dropped.count(Drop::Unauthentic),
+            bed.mux
+                .stats(bed.key)
+                .expect("alive")
+                .dropped
+                .count(DropReason::Unauthentic),
             0,
             "{setup}"
         );

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use whipcord_peer::{EndReason, Event, Path, stats::Drop};
+use whipcord_peer::{EndReason, Event, Path, stats::DropReason};
 
 use crate::{
     bed::{Bed, ENCODER, SERVER, address},
@@ -137,7 +137,7 @@ fn stun_with_a_wrong_password_is_dropped_counted_and_told_once() {
             .stats(bed.key)
             .expect("alive")
             .dropped
-            .count(Drop::WrongPassword),
+            .count(DropReason::WrongPassword),
         3
     );
     assert_eq!(bed.network.sent, 0, "a stranger is not answered");

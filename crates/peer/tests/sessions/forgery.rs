@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use whipcord_peer::{Path, Received, stats::Drop};
+use whipcord_peer::{Path, Received, stats::DropReason};
 
 use crate::{
     bed::{Bed, ENCODER, SERVER, address},
@@ -63,7 +63,7 @@ fn ten_million_forged_packets_allocate_nothing_and_the_media_among_them_loses_no
     let dropped = bed.mux.stats(bed.key).expect("alive").dropped;
     assert!(dropped.total() as usize > FORGED, "{dropped:?}");
     assert!(
-        dropped.count(Drop::RateLimited) > 0,
+        dropped.count(DropReason::RateLimited) > 0,
         "unknown SSRCs are held to a budget"
     );
 }
@@ -83,8 +83,8 @@ fn forged_packets_from_unknown_addresses_cost_no_memory_and_few_trials() {
         bed.mux.receive(now, Path::udp(address(SERVER), from), &mut datagram);
     }
     let dropped = bed.mux.dropped();
-    assert!(dropped.count(Drop::UnknownAddress) <= 101, "{dropped:?}");
-    assert!(dropped.count(Drop::RateLimited) >= 99_000, "{dropped:?}");
+    assert!(dropped.count(DropReason::UnknownAddress) <= 101, "{dropped:?}");
+    assert!(dropped.count(DropReason::RateLimited) >= 99_000, "{dropped:?}");
 }
 
 proptest! {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use whipcord_peer::{EndReason, Event, Path, stats::Drop};
+use whipcord_peer::{EndReason, Event, Path, stats::DropReason};
 use whipcord_whip::Credentials;
 
 use crate::{
@@ -66,7 +66,7 @@ fn a_forger_at_another_address_does_not_move_the_session() {
             .iter()
             .any(|media| media.sequence == sealed && !media.payload.is_empty() && media.track.0 == 1)
     );
-    assert_eq!(bed.mux.dropped().count(Drop::UnknownAddress), 40);
+    assert_eq!(bed.mux.dropped().count(DropReason::UnknownAddress), 40);
     bed.run(Duration::from_secs(1));
     assert_eq!(
         bed.mux.stats(bed.key).expect("alive").path.map(|path| path.remote),
@@ -111,7 +111,7 @@ fn a_check_from_a_forged_address_takes_nothing_from_the_session_that_is_there() 
         disturbed += media_in(&mut bed, 100);
     }
     assert_eq!(disturbed, undisturbed);
-    assert_eq!(bed.mux.dropped().count(Drop::AddressTaken), 10);
+    assert_eq!(bed.mux.dropped().count(DropReason::AddressTaken), 10);
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn media_takes_an_address_back_from_a_session_that_has_the_same_ssrc() {
     assert!(bed.publisher.is_connected(), "{:?}", bed.events);
     let check = bed.publisher.check(&bed.publisher.server.clone(), true);
     bed.receive(address(ENCODER), check);
-    assert_eq!(bed.mux.dropped().count(Drop::AddressTaken), 0, "silent for 8 s");
+    assert_eq!(bed.mux.dropped().count(DropReason::AddressTaken), 0, "silent for 8 s");
     bed.publisher = encoder;
     let packets = |bed: &Bed| bed.mux.stats(bed.key).expect("alive").packets;
     let before = packets(&bed);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use whipcord_peer::{Event, event::TrackId, stats::Drop};
+use whipcord_peer::{Event, event::TrackId, stats::DropReason};
 
 use crate::{
     bed::{Bed, ENCODER, address},
@@ -157,7 +157,14 @@ fn a_packet_that_arrives_twice_comes_out_once() {
     let received = sequences.len();
     sequences.dedup();
     assert_eq!(sequences.len(), received);
-    assert!(bed.mux.stats(bed.key).expect("alive").dropped.count(Drop::Replayed) > 50);
+    assert!(
+        bed.mux
+            .stats(bed.key)
+            .expect("alive")
+            .dropped
+            .count(DropReason::Replayed)
+            > 50
+    );
 }
 
 #[test]
@@ -173,7 +180,14 @@ fn a_payload_type_that_was_not_negotiated_is_dropped() {
         .publisher
         .rtp(0x5555_5555, VIDEO_PT + 5, 1, None, vec![1; 50], false);
     bed.receive(address(ENCODER), stranger);
-    assert_eq!(bed.mux.stats(bed.key).expect("alive").dropped.count(Drop::Unbound), 2);
+    assert_eq!(
+        bed.mux
+            .stats(bed.key)
+            .expect("alive")
+            .dropped
+            .count(DropReason::Unbound),
+        2
+    );
     assert!(
         !bed.media
             .iter()
@@ -202,7 +216,7 @@ fn a_stream_that_starts_just_before_its_sequence_wraps_and_loses_its_beginning_i
         assert!(first >= sent + 15, "{first}, from {first_sequence}");
         assert_eq!(first > 0xffff, sent >= 65_530, "{first}, from {first_sequence}");
         let dropped = bed.mux.stats(bed.key).expect("alive").dropped;
-        assert_eq!(dropped.count(Drop::Unauthentic), 0, "from {first_sequence}");
+        assert_eq!(dropped.count(DropReason::Unauthentic), 0, "from {first_sequence}");
         assert!(bed.video_sequences().len() > 900, "from {first_sequence}");
     }
 }
