@@ -18,7 +18,7 @@ use std::{collections::VecDeque, time::Instant};
 use bytes::BytesMut;
 use whipcord_whip::{negotiate::Role, offer::Fingerprint};
 
-use crate::{budget::Budget, srtp::Keys};
+use crate::{budget::Budget, srtp::Keys, stats::DropReason};
 use alert::Alert;
 use association::{Association, Read};
 pub use certificate::Certificate;
@@ -41,7 +41,6 @@ pub struct Dtls {
     certificate: Certificate,
     phase: Phase,
     budget: Budget,
-    dropped: u64,
     transmits: VecDeque<Vec<u8>>,
     output: Option<Output>,
 }
@@ -118,19 +117,22 @@ impl Dtls {
             certificate: certificate.clone(),
             phase: Phase::Handshake(Box::new(handshake)),
             budget: Budget::new(HANDSHAKE_RATE, HANDSHAKE_BURST),
-            dropped: 0,
             transmits,
             output: None,
         })
     }
 
     /// One datagram from an ICE-validated address.
-    pub fn receive(&mut self, now: Instant, datagram: &[u8]) {
+    ///
+    /// # Errors
+    /// Not looked at: [`DropReason::Malformed`], or [`DropReason::RateLimited`] where there are more than a handshake needs.
+    pub fn receive(&mut self, now: Instant, datagram: &[u8]) -> Result<(), DropReason> {
         // RFC 7983 §7: 20-63 is DTLS.
-        let is_dtls = matches!(datagram.first(), Some(20..=63)) && record::records(datagram).next().is_some();
-        if !is_dtls || !self.budget.take(now) {
-            self.dropped += 1;
-            return;
+        if !matches!(datagram.first(), Some(20..=63)) || record::records(datagram).next().is_none() {
+            return Err(DropReason::Malformed);
+        }
+        if !self.budget.take(now) {
+            return Err(DropReason::RateLimited);
         }
         match &mut self.phase {
             Phase::Handshake(handshake) => {
@@ -140,6 +142,7 @@ impl Dtls {
             Phase::Connected { .. } => self.receive_connected(now, datagram),
             Phase::Over => {}
         }
+        Ok(())
     }
 
     /// The next datagram to send. After the end too: an alert, a close_notify.
@@ -176,11 +179,6 @@ impl Dtls {
             }
             Phase::Over => {}
         }
-    }
-
-    /// Datagrams not looked at: not DTLS, or more than a handshake needs.
-    pub fn dropped(&self) -> u64 {
-        self.dropped
     }
 
     fn take(&mut self, step: Step) {

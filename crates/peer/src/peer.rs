@@ -167,9 +167,10 @@ impl Peer {
     }
 
     pub(crate) fn receive_dtls(&mut self, now: Instant, datagram: &[u8], out: &mut Output<'_>) {
-        if let Some(dtls) = self.association() {
-            dtls.receive(now, datagram);
-            self.pump_dtls(now, out);
+        let Some(dtls) = self.association() else { return };
+        match dtls.receive(now, datagram) {
+            Ok(()) => self.pump_dtls(now, out),
+            Err(reason) => self.dropped.add(reason),
         }
     }
 

@@ -30,7 +30,7 @@ pub struct TrackStats {
 /// Why a datagram, or a packet in it, was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DropReason {
-    /// Not STUN, DTLS, RTP or RTCP by its first byte (RFC 7983 §7), or cut short.
+    /// Not STUN, DTLS, RTP or RTCP by its first byte (RFC 7983 §7), cut short, or not DTLS 1.2 though it begins so.
     Malformed,
     /// STUN for a ufrag that no session here has.
     UnknownUfrag,
@@ -54,7 +54,7 @@ pub enum DropReason {
     HeldFull,
     /// Handshake datagrams beyond the queue's limit.
     HandshakeQueueFull,
-    /// Trial decryption beyond its budget: an unknown SSRC or address.
+    /// Beyond a budget: trial decryption for an unknown SSRC or address, DTLS of more datagrams than a handshake needs.
     RateLimited,
 }
 

@@ -107,7 +107,7 @@ fn connect() -> Live {
         }
         while mux.poll_transmit(&mut buffer).is_some() {
             if (20..64).contains(&buffer[0]) {
-                dtls.receive(now, &buffer);
+                dtls.receive(now, &buffer).expect("a flight is DTLS, and short");
             }
         }
         match dtls.poll_output() {

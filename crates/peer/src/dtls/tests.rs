@@ -13,7 +13,10 @@ use whipcord_whip::{
 };
 
 use super::{Certificate, Dtls, Error, record};
-use crate::srtp::{Keys, Profile};
+use crate::{
+    srtp::{Keys, Profile},
+    stats::DropReason,
+};
 use certificates::{KEYS, Key, certificate, key_and_chain};
 use wire::{Chance, End, LATENCY, Ours, Raw, Wire, deliver, fragment, mirror, start};
 
@@ -280,13 +283,15 @@ fn a_client_hello_in_two_fragments_is_answered_when_it_is_whole() {
     let pieces = fragment(&client.poll_transmit().expect("a ClientHello"), 100, false);
     assert!(pieces.len() >= 2);
     let mut together = Dtls::new(start(), Role::Server, &own, &announced).expect("randomness");
-    together.receive(start(), &pieces.concat());
+    together.receive(start(), &pieces.concat()).expect("within the budget");
     assert!(together.poll_transmit().is_some());
     let mut apart = Dtls::new(start(), Role::Server, &own, &announced).expect("randomness");
     let (last, first) = pieces.split_last().expect("pieces");
-    first.iter().for_each(|piece| apart.receive(start(), piece));
+    for piece in first {
+        apart.receive(start(), piece).expect("within the budget");
+    }
     assert!(apart.poll_transmit().is_none());
-    apart.receive(start(), last);
+    apart.receive(start(), last).expect("within the budget");
     assert!(apart.poll_transmit().is_some());
 }
 
@@ -483,11 +488,8 @@ fn a_client_repeats_its_finished_in_a_new_record_each_time() {
         .rfind(|(sender, _, _)| *sender == SERVER)
         .cloned()
         .expect("an answer");
-    wire.ends[CLIENT].ours().dtls.receive(now, &answer);
-    assert!(matches!(
-        wire.client().dtls.poll_output(),
-        Some(super::Output::Connected(_))
-    ));
+    wire.client().receive(now, &answer);
+    assert!(wire.client().keys.is_some());
 }
 
 // === the end ===
@@ -558,7 +560,7 @@ fn a_flood_is_dropped_and_counted_and_a_close_is_understood_after_it() {
     for _ in 0..10_000 {
         wire.inject(SERVER, &last_flight);
     }
-    assert!(wire.server().dtls.dropped() > 9_900);
+    assert!(wire.server().dropped.count(DropReason::RateLimited) > 9_900);
     assert!(std::iter::from_fn(|| wire.server().dtls.poll_transmit()).count() <= 1);
     wire.now += Duration::from_secs(1);
     let now = wire.now;
@@ -570,7 +572,6 @@ fn a_flood_is_dropped_and_counted_and_a_close_is_understood_after_it() {
 #[test]
 fn what_is_not_dtls_is_dropped_and_counted() {
     let mut wire = connected();
-    let before = wire.server().dtls.dropped();
     for datagram in [
         &[][..],
         &[0, 1, 0, 0],
@@ -581,7 +582,8 @@ fn what_is_not_dtls_is_dropped_and_counted() {
     ] {
         wire.inject(SERVER, datagram);
     }
-    assert_eq!(wire.server().dtls.dropped() - before, 6);
+    let dropped = wire.server().dropped;
+    assert_eq!((dropped.count(DropReason::Malformed), dropped.total()), (6, 6));
 }
 
 /// Each once, from the peer's address, before its first message is whole.
@@ -637,9 +639,9 @@ fn garbage_at_every_step_never_panics() {
             let (sender, receiver) = (step % 2, 1 - step % 2);
             while let Some(datagram) = ends[sender].dtls.poll_transmit() {
                 for _ in 0..3 {
-                    ends[receiver].dtls.receive(start, &damaged(&datagram, &mut chance));
+                    ends[receiver].receive(start, &damaged(&datagram, &mut chance));
                 }
-                ends[receiver].dtls.receive(start, &datagram);
+                ends[receiver].receive(start, &datagram);
             }
             ends[sender]
                 .dtls
@@ -693,11 +695,8 @@ fn raw_server(profiles: &[RtcProfile]) -> Wire {
 fn relay(now: std::time::Instant, from: &mut Ours, to: &mut Ours, size: usize, reversed: bool) {
     while let Some(datagram) = from.dtls.poll_transmit() {
         for piece in fragment(&datagram, size, reversed) {
-            to.dtls.receive(now, &piece);
+            to.receive(now, &piece);
         }
-    }
-    if let Some(super::Output::Connected(keys)) = to.dtls.poll_output() {
-        to.keys = Some(keys);
     }
 }
 

@@ -87,6 +87,23 @@ fn forged_packets_from_unknown_addresses_cost_no_memory_and_few_trials() {
     assert!(dropped.count(DropReason::RateLimited) >= 99_000, "{dropped:?}");
 }
 
+/// From the encoder's own address again: only there does DTLS reach the session.
+#[test]
+fn dtls_that_is_not_looked_at_is_counted() {
+    const REPEATED: usize = 1000;
+    let mut bed = Bed::live(Habits::default());
+    let before = bed.mux.stats(bed.key).expect("alive").dropped;
+    bed.receive(address(ENCODER), vec![22, 254, 253, 0, 0]);
+    // A ChangeCipherSpec, as the encoder's last flight has it.
+    for _ in 0..REPEATED {
+        bed.receive(address(ENCODER), vec![20, 254, 253, 0, 0, 0, 0, 0, 0, 0, 9, 0, 1, 1]);
+    }
+    let dropped = bed.mux.stats(bed.key).expect("alive").dropped;
+    let counted = |reason| dropped.count(reason) - before.count(reason);
+    assert_eq!(counted(DropReason::Malformed), 1);
+    assert!(counted(DropReason::RateLimited) as usize > REPEATED - 50, "{dropped:?}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 

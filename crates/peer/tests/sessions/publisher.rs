@@ -312,7 +312,8 @@ impl Publisher {
             Some(20..=63) => {
                 self.heard.dtls_after_completion += usize::from(self.is_connected());
                 if let Some(dtls) = &mut self.dtls {
-                    dtls.receive(now, datagram);
+                    dtls.receive(now, datagram)
+                        .expect("the server sends DTLS, and little of it");
                 }
                 self.pump(now);
             }

@@ -19,6 +19,7 @@ use whipcord_whip::{negotiate::Role, offer::Fingerprint};
 use crate::{
     dtls::{Certificate, Dtls, Error, Output},
     srtp::Keys,
+    stats::Dropped,
 };
 
 pub(super) const LATENCY: Duration = Duration::from_millis(10);
@@ -56,6 +57,7 @@ pub(super) struct Ours {
     pub(super) keys: Option<Keys>,
     pub(super) failed: Option<Error>,
     pub(super) closed: bool,
+    pub(super) dropped: Dropped,
 }
 
 impl Ours {
@@ -66,10 +68,14 @@ impl Ours {
             keys: None,
             failed: None,
             closed: false,
+            dropped: Dropped::default(),
         }
     }
 
-    fn listen(&mut self) {
+    pub(super) fn receive(&mut self, now: Instant, datagram: &[u8]) {
+        if let Err(reason) = self.dtls.receive(now, datagram) {
+            self.dropped.add(reason);
+        }
         while let Some(output) = self.dtls.poll_output() {
             match output {
                 Output::Connected(keys) => self.keys = Some(keys),
@@ -177,10 +183,7 @@ impl End {
 
     fn receive(&mut self, now: Instant, datagram: &[u8]) {
         match self {
-            Self::Ours(ours) => {
-                ours.dtls.receive(now, datagram);
-                ours.listen();
-            }
+            Self::Ours(ours) => ours.receive(now, datagram),
             Self::Raw(raw) => raw.receive(now, datagram),
         }
     }
