@@ -1,11 +1,12 @@
 //! `application/trickle-ice-sdpfrag` (RFC 8840): the body of a PATCH, and of the answer to an ICE restart.
 //!
-//! There is one transport, so `m=` lines and mids associate nothing and are skipped. Must not know entity-tags.
+//! There is one transport, so `m=` lines and mids associate nothing and are skipped. Candidates are recognised, and not kept: a
+//! lite agent sends no checks (RFC 8445 §2.5). Must not know entity-tags.
 
 use crate::{
-    Candidate, Credentials, Refusal,
+    Credentials, Refusal,
     answer::{Local, Text},
-    ice::{CandidateLine, add_candidate},
+    ice,
     negotiate::Transport,
     sdp,
 };
@@ -17,8 +18,6 @@ pub const FRAGMENT_BYTES_MAX: usize = 16 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fragment {
     pub credentials: Option<Credentials>,
-    /// Those we can use, each once, at most [`crate::ice::CANDIDATES_MAX`].
-    pub candidates: Vec<Candidate>,
     pub end_of_candidates: bool,
 }
 
@@ -27,7 +26,7 @@ pub struct Fragment {
 pub enum Request {
     /// More candidates of the same ICE session.
     Trickle,
-    /// A new ICE session with these credentials (RFC 9725 §4.3.3); the fragment's candidates are all it has yet.
+    /// A new ICE session with these credentials (RFC 9725 §4.3.3).
     Restart(Credentials),
 }
 
@@ -39,7 +38,6 @@ impl Fragment {
     /// A [`Refusal`] that is malformed or too large.
     pub fn parse(body: &[u8]) -> Result<Self, Refusal> {
         let (mut ufrag, mut pwd) = (None, None);
-        let mut candidates = Vec::new();
         let mut end_of_candidates = false;
         let mut has_candidate = false;
         for attribute in sdp::lines(body, FRAGMENT_BYTES_MAX)?
@@ -50,14 +48,7 @@ impl Fragment {
                 "ice-ufrag" => ufrag = ufrag.or(Some(attribute.value)),
                 "ice-pwd" => pwd = pwd.or(Some(attribute.value)),
                 "end-of-candidates" => end_of_candidates = true,
-                "candidate" => match CandidateLine::parse(attribute.value) {
-                    CandidateLine::Usable(candidate) => {
-                        has_candidate = true;
-                        add_candidate(&mut candidates, candidate);
-                    }
-                    CandidateLine::Unusable => has_candidate = true,
-                    CandidateLine::Malformed => {}
-                },
+                "candidate" => has_candidate |= ice::is_candidate(attribute.value),
                 _ => {}
             }
         }
@@ -71,7 +62,6 @@ impl Fragment {
         }
         Ok(Self {
             credentials,
-            candidates,
             end_of_candidates,
         })
     }

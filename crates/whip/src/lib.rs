@@ -20,7 +20,7 @@ mod sdp;
 
 pub use answer::Answer;
 pub use codec::{Codec, Kind, Preferences};
-pub use ice::{Candidate, Credentials};
+pub use ice::Credentials;
 pub use negotiate::{Negotiated, Section};
 pub use offer::Offer;
 pub use refusal::Refusal;

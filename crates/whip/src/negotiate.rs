@@ -5,7 +5,7 @@ mod rank;
 pub use crate::offer::{Feedback, Source};
 
 use crate::{
-    Candidate, Codec, Credentials, Kind, Offer, Preferences, Refusal,
+    Codec, Credentials, Kind, Offer, Preferences, Refusal,
     ice::IceOptions,
     offer::{
         Fingerprint, Setup,
@@ -23,7 +23,6 @@ pub struct Negotiated {
     pub role: Role,
     pub encoder: Encoder,
     pub remote: Credentials,
-    pub candidates: Vec<Candidate>,
     pub fingerprints: Vec<Fingerprint>,
     /// As many as the offer has, in its order.
     pub sections: Vec<Section>,
@@ -127,7 +126,6 @@ pub fn negotiate(offer: &Offer, preferences: &Preferences) -> Result<Negotiated,
         role: Role::answering(offer.setup()),
         encoder: Encoder::from_session_name(&offer.session_name),
         remote: offer.credentials().clone(),
-        candidates: offer.candidates().to_vec(),
         fingerprints: offer.fingerprints().to_vec(),
         sections,
         transport: Transport {

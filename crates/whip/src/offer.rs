@@ -15,8 +15,8 @@ pub use format::Feedback;
 pub use source::Source;
 
 use crate::{
-    Candidate, Credentials, Kind, Refusal,
-    ice::{CandidateLine, IceOptions, add_candidate},
+    Credentials, Kind, Refusal,
+    ice::IceOptions,
     sdp::{self, Block},
 };
 use bundle::Bundle;
@@ -37,7 +37,6 @@ pub struct Offer {
     pub(crate) sections: Vec<Section>,
     pub(crate) bundle: Bundle,
     credentials: Credentials,
-    candidates: Vec<Candidate>,
     fingerprints: Vec<Fingerprint>,
     setup: Setup,
 }
@@ -87,7 +86,6 @@ impl Offer {
                 .first("ice-options")
                 .map_or_else(IceOptions::default, IceOptions::parse),
             credentials: transport.credentials()?,
-            candidates: transport.candidates(),
             fingerprints: transport.fingerprints()?,
             setup: transport.setup()?,
             sections,
@@ -98,11 +96,6 @@ impl Offer {
     /// The transport's ICE credentials.
     pub fn credentials(&self) -> &Credentials {
         &self.credentials
-    }
-
-    /// Those of the transport that we can use, at most [`crate::ice::CANDIDATES_MAX`].
-    pub fn candidates(&self) -> &[Candidate] {
-        &self.candidates
     }
 
     /// At least one; the peer's certificate must match one of them (RFC 8122 §5).
@@ -171,17 +164,6 @@ impl<'a> Transport<'_, 'a> {
             .zip(self.first("ice-pwd"))
             .ok_or(Refusal::NoCredentials)?;
         Credentials::parse(ufrag, pwd)
-    }
-
-    /// A malformed one is as useless as one by TCP: the client is found by its own checks anyway.
-    fn candidates(&self) -> Vec<Candidate> {
-        let mut candidates = Vec::new();
-        for value in self.tagged.all("candidate") {
-            if let CandidateLine::Usable(candidate) = CandidateLine::parse(value) {
-                add_candidate(&mut candidates, candidate);
-            }
-        }
-        candidates
     }
 
     fn fingerprints(&self) -> Result<Vec<Fingerprint>, Refusal> {

@@ -3,7 +3,6 @@
 use whipcord_whip::{
     Credentials, Refusal,
     fragment::{FRAGMENT_BYTES_MAX, Fragment, Request, restart_answer},
-    ice::CANDIDATES_MAX,
     refusal::Kind,
 };
 
@@ -17,15 +16,6 @@ fn current() -> Credentials {
         ufrag: "EsAw".to_owned(),
         pwd: "P2uYro0UCOQ4zxjKXaWCBui1".to_owned(),
     }
-}
-
-fn addresses(body: &str) -> Vec<String> {
-    let fragment = Fragment::parse(body.as_bytes()).unwrap_or_else(|refusal| panic!("{refusal}: {body}"));
-    fragment
-        .candidates
-        .iter()
-        .map(|candidate| candidate.address.to_string())
-        .collect()
 }
 
 #[test]
@@ -45,22 +35,39 @@ fn candidates_stand_anywhere() {
         format!("v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\n{ICE}{CANDIDATE}"),
         format!("{ICE}{CANDIDATE}").trim_end().to_owned(),
     ] {
-        assert_eq!(addresses(&body), ["192.0.2.1:61764"], "{body}");
+        assert!(Fragment::parse(body.as_bytes()).is_ok(), "{body}");
     }
 }
 
+/// A lite agent would use none: every well-formed one is as good as any.
 #[test]
-fn candidates_we_cannot_use_are_dropped_and_the_others_kept() {
-    let others = "a=candidate:1 1 tcp 1 192.0.2.1 9 typ host tcptype active\r\n\
-                  a=candidate:1 0 udp 1 192.0.2.7 5000 typ host\r\n\
-                  a=candidate:1 1 udp 1 x.local 5000 typ host\r\na=candidate:garbage\r\n";
-    assert_eq!(addresses(&format!("{ICE}{others}{CANDIDATE}")), ["192.0.2.1:61764"]);
-    assert_eq!(addresses(&format!("{ICE}{others}")), [""; 0]);
-    assert_eq!(addresses(others), [""; 0], "well formed, if of no use");
-    let many: String = (1..=200)
-        .map(|port| format!("a=candidate:1 1 udp 1 192.0.2.1 {port} typ host\n"))
-        .collect();
-    assert_eq!(addresses(&many).len(), CANDIDATES_MAX);
+fn one_candidate_of_any_kind_is_a_fragment() {
+    for (value, expected) in [
+        ("1 1 udp 1 192.0.2.1 5000 typ host", true),
+        (
+            "1 1 UDP 1 2001:db8::1 5001 TYP srflx raddr 0.0.0.0 rport 0 generation 0",
+            true,
+        ),
+        ("1 1 tcp 1 192.0.2.1 9 typ host tcptype active", true),
+        ("1 0 udp 4294967295 192.0.2.7 5000 typ carrier-pigeon", true),
+        (
+            "1 1 udp 1 0b5f3f4c-4d3c-4f7e-9d0a-2b1c3d4e5f60.local 5000 typ host",
+            true,
+        ),
+        ("1 1 udp 1 192.0.2.1 65536 typ host", false),
+        ("1 1 udp 4294967296 192.0.2.1 5000 typ host", false),
+        ("1 x udp 1 192.0.2.1 5000 typ host", false),
+        ("1 1 udp 1 192.0.2.1 5000 type host", false),
+        ("1 1 udp 1 192.0.2.1 5000 typ", false),
+        ("garbage", false),
+        ("", false),
+    ] {
+        let fragment = Fragment::parse(format!("a=candidate:{value}\r\na=mid:0\r\n").as_bytes());
+        assert_eq!(fragment.is_ok(), expected, "{value}");
+        if let Err(refusal) = fragment {
+            assert_eq!(refusal, Refusal::NothingInFragment, "{value}");
+        }
+    }
 }
 
 #[test]
@@ -172,7 +179,7 @@ fn a_restart_is_answered_with_all_candidates() {
                     a=end-of-candidates\r\n";
     assert_eq!(answer, expected);
     let ours = Fragment::parse(answer.as_bytes()).unwrap();
-    assert_eq!((ours.candidates.len(), ours.end_of_candidates), (3, true));
+    assert!(ours.credentials.is_some() && ours.end_of_candidates);
 }
 
 #[test]

@@ -108,7 +108,6 @@ proptest! {
     #[test]
     fn fragments_of_arbitrary_text(lines in vec("(a=)?(candidate:|ice-ufrag:|ice-pwd:|end-of-candidates|m=audio )?[ -~]{0,60}", 0..12)) {
         if let Ok(fragment) = Fragment::parse(lines.join("\n").as_bytes()) {
-            prop_assert!(fragment.candidates.len() <= lines.len());
             prop_assert!(fragment.credentials.is_none_or(|c| c.ufrag.len() >= 4 && c.pwd.len() >= 22));
         }
     }
