@@ -1,4 +1,4 @@
-//! `Link` header values (RFC 8288; RFC 9725 §4.6, §4.9). One header line each.
+//! `Link` header values (RFC 8288; RFC 9725 §4.6). One header line each.
 
 use std::fmt;
 
@@ -15,13 +15,6 @@ struct Login {
     credential: String,
 }
 
-/// A protocol extension of the session (RFC 9725 §4.9).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Extension {
-    url: String,
-    id: String,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     #[error("not a STUN URI; write stun:host[:port] (RFC 7064)")]
@@ -32,10 +25,6 @@ pub enum Error {
         "a TURN username or credential is empty, or holds a control character, a quote, a backslash, a comma or a semicolon"
     )]
     Login,
-    #[error("not an absolute http or https URL")]
-    Url,
-    #[error("not an extension's id; write the part after urn:ietf:params:whip:ext:")]
-    ExtensionId,
 }
 
 impl IceServer {
@@ -94,31 +83,6 @@ impl fmt::Debug for IceServer {
         f.debug_struct("IceServer")
             .field("uri", &self.uri)
             .finish_non_exhaustive()
-    }
-}
-
-impl Extension {
-    /// # Errors
-    /// [`Error::Url`], [`Error::ExtensionId`]
-    pub fn new(url: &str, id: &str) -> Result<Self, Error> {
-        let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-        if !host.is_some_and(|host| !host.is_empty() && !host.starts_with('/')) || !is_uri(url) {
-            return Err(Error::Url);
-        }
-        if id.is_empty() || !id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:".contains(&b)) {
-            return Err(Error::ExtensionId);
-        }
-        Ok(Self {
-            url: url.to_owned(),
-            id: id.to_owned(),
-        })
-    }
-}
-
-impl fmt::Display for Extension {
-    /// The header's value.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "<{}>; rel=\"urn:ietf:params:whip:ext:{}\"", self.url, self.id)
     }
 }
 

@@ -1,6 +1,6 @@
 //! `Link` header values, to the letter.
 
-use whipcord_whip::link::{Error, Extension, IceServer};
+use whipcord_whip::link::{Error, IceServer};
 
 #[test]
 fn ice_servers() {
@@ -48,18 +48,4 @@ fn what_would_break_a_client() {
 fn a_credential_is_not_shown() {
     let server = IceServer::turn("turn:x", "user", "hunter2").unwrap();
     assert!(!format!("{server:?}").contains("hunter2") && !format!("{server:?}").contains("user"));
-}
-
-#[test]
-fn extensions() {
-    let link = Extension::new("https://whip.example.com/whip/a/b/events", "core:server-sent-events").unwrap();
-    let expected =
-        "<https://whip.example.com/whip/a/b/events>; rel=\"urn:ietf:params:whip:ext:core:server-sent-events\"";
-    assert_eq!(link.to_string(), expected);
-    for url in ["", "https://", "ftp://x", "https:///x", "https://x/>", "https://x/\r\n"] {
-        assert_eq!(Extension::new(url, "x"), Err(Error::Url), "{url:?}");
-    }
-    for id in ["", "a b", "a\"", "ä"] {
-        assert_eq!(Extension::new("https://x/", id), Err(Error::ExtensionId), "{id:?}");
-    }
 }
