@@ -87,7 +87,6 @@ pub struct Extensions {
     pub rid: Option<u8>,
     pub repaired_rid: Option<u8>,
     pub transport_cc: Option<u8>,
-    pub abs_send_time: Option<u8>,
 }
 
 /// What only the answer's text needs of a section.
@@ -194,7 +193,6 @@ fn accept(offered: &Offered, codec: Codec, format: &Format) -> (Section, Terms) 
         rid: id(Uri::Rid),
         repaired_rid: id(Uri::RepairedRid),
         transport_cc: id(Uri::TransportCc),
-        abs_send_time: id(Uri::AbsSendTime),
     };
     // Without the header extension nothing would tell the layers apart.
     let streams = if extensions.rid.is_some() {
@@ -232,7 +230,7 @@ fn accept(offered: &Offered, codec: Codec, format: &Format) -> (Section, Terms) 
 }
 
 /// One congestion control per section. Transport-wide feedback needs its extension and its `a=rtcp-fb`, and makes
-/// REMB pointless; the absolute send time serves REMB alone.
+/// REMB pointless. Our REMB follows loss: the absolute send time is not asked for.
 fn congestion_control(offered: &Offered, format: &Format) -> (Feedback, Vec<(Uri, Extension)>) {
     let mut feedback = format.feedback;
     let has_extension = offered
@@ -248,7 +246,6 @@ fn congestion_control(offered: &Offered, format: &Format) -> (Feedback, Vec<(Uri
         let wanted = match uri {
             Uri::Mid | Uri::Rid | Uri::RepairedRid => true,
             Uri::TransportCc => feedback.transport_cc,
-            Uri::AbsSendTime => feedback.remb,
         };
         if wanted && !accepted.iter().any(|(known, _)| *known == uri) {
             accepted.push((uri, extension.clone()));

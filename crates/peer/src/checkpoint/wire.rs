@@ -132,8 +132,7 @@ pub(crate) struct Section {
     pub(crate) repaired_rid_extension: Option<u32>,
     #[prost(uint32, optional, tag = "17")]
     pub(crate) transport_cc_extension: Option<u32>,
-    #[prost(uint32, optional, tag = "18")]
-    pub(crate) abs_send_time_extension: Option<u32>,
+    // 18 was the id of abs-send-time, which we no longer negotiate.
     #[prost(string, repeated, tag = "19")]
     pub(crate) rids: Vec<String>,
     #[prost(message, repeated, tag = "20")]
@@ -340,7 +339,6 @@ impl From<&WhipSection> for Section {
             rid_extension: extensions.rid.map(u32::from),
             repaired_rid_extension: extensions.repaired_rid.map(u32::from),
             transport_cc_extension: extensions.transport_cc.map(u32::from),
-            abs_send_time_extension: extensions.abs_send_time.map(u32::from),
             rids: rids.clone(),
             sources: sources
                 .iter()
@@ -380,7 +378,6 @@ impl TryFrom<&Section> for WhipSection {
                 rid: extension(section.rid_extension)?,
                 repaired_rid: extension(section.repaired_rid_extension)?,
                 transport_cc: extension(section.transport_cc_extension)?,
-                abs_send_time: extension(section.abs_send_time_extension)?,
             },
             rids: section.rids.clone(),
             sources: section

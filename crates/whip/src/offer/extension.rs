@@ -15,7 +15,6 @@ pub(crate) enum Uri {
     /// RFC 8852 §3.3.
     RepairedRid,
     TransportCc,
-    AbsSendTime,
 }
 
 /// One mapping of a section.
@@ -30,13 +29,7 @@ pub(crate) struct Extension {
 }
 
 impl Uri {
-    const ALL: [Self; 5] = [
-        Self::Mid,
-        Self::Rid,
-        Self::RepairedRid,
-        Self::TransportCc,
-        Self::AbsSendTime,
-    ];
+    const ALL: [Self; 4] = [Self::Mid, Self::Rid, Self::RepairedRid, Self::TransportCc];
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -44,7 +37,6 @@ impl Uri {
             Self::Rid => "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id",
             Self::RepairedRid => "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id",
             Self::TransportCc => "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
-            Self::AbsSendTime => "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time",
         }
     }
 }
