@@ -196,7 +196,7 @@ impl Ice {
 
     /// A restart begins: both credentials new. A second one while the first is pending replaces the pending; the ones that
     /// carry SRTP stay. Returns the ufrag that is no longer answered, if any.
-    pub fn restart(&mut self, _now: Instant, remote: Credentials, local: Credentials) -> Option<String> {
+    pub fn restart(&mut self, remote: Credentials, local: Credentials) -> Option<String> {
         self.remote = remote;
         self.paths.demote();
         self.local.restart(local)

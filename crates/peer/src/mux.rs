@@ -249,12 +249,12 @@ impl Mux {
 
     /// ICE restart: both sides' new credentials. The old ones are answered until the new path carries SRTP, and 30 s more; a
     /// second restart replaces one that is still pending. False if there is no such session.
-    pub fn restart(&mut self, now: Instant, key: SessionKey, remote: Credentials, local: Credentials) -> bool {
+    pub fn restart(&mut self, key: SessionKey, remote: Credentials, local: Credentials) -> bool {
         let Some(peer) = self.sessions.get_mut(key) else {
             return false;
         };
         self.routes.learn_ufrag(&local.ufrag, key);
-        peer.restart(now, remote, local, &mut self.outputs.of(key));
+        peer.restart(remote, local, &mut self.outputs.of(key));
         self.settle(key);
         true
     }

@@ -283,8 +283,8 @@ impl Peer {
         self.notice_silence(now, out);
     }
 
-    pub(crate) fn restart(&mut self, now: Instant, remote: Credentials, local: Credentials, out: &mut Output<'_>) {
-        if let Some(gone) = self.ice.restart(now, remote, local) {
+    pub(crate) fn restart(&mut self, remote: Credentials, local: Credentials, out: &mut Output<'_>) {
+        if let Some(gone) = self.ice.restart(remote, local) {
             out.ufrag_gone(gone);
         }
     }

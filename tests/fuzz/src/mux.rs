@@ -79,7 +79,7 @@ impl Port {
             5 => {
                 self.restarts += 1;
                 let local = session::credentials(&format!("restarted{}", self.restarts));
-                self.mux.restart(self.now, key, session::credentials("remote"), local);
+                self.mux.restart(key, session::credentials("remote"), local);
             }
             6 => self.mux.request_keyframe(key, TrackId(input.byte())),
             _ => {

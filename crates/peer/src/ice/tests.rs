@@ -200,10 +200,7 @@ fn at_most_sixteen_paths_are_kept_the_one_in_use_among_them() {
 fn a_restart_moves_at_the_first_nomination_and_ends_the_old_credentials_30_s_after_srtp() {
     let (mut ice, start) = (fresh(), Instant::now());
     tell(&mut ice, start, "first", &[(0, Nominating(1), 1), (10, Media(1), 1)]);
-    assert_eq!(
-        ice.restart(at(start, 100), credentials("other-client"), credentials("second")),
-        None
-    );
+    assert_eq!(ice.restart(credentials("other-client"), credentials("second")), None);
     assert_eq!(
         (ice.remote(), ice.local(), ice.previous()),
         (
@@ -247,7 +244,7 @@ fn a_restart_moves_at_the_first_nomination_and_ends_the_old_credentials_30_s_aft
 fn a_restart_on_the_same_address_is_settled_by_media_after_a_new_check() {
     let (mut ice, start) = (fresh(), Instant::now());
     tell(&mut ice, start, "first", &[(0, Check(1), 1), (10, Media(1), 1)]);
-    ice.restart(at(start, 20), credentials("client"), credentials("second"));
+    ice.restart(credentials("client"), credentials("second"));
     tell(&mut ice, start, "second", &[(30, Media(1), 1)]);
     assert!(ice.restart_pending());
     tell(&mut ice, start, "second", &[(40, Check(1), 1), (50, Media(1), 1)]);
@@ -258,9 +255,9 @@ fn a_restart_on_the_same_address_is_settled_by_media_after_a_new_check() {
 fn a_second_restart_replaces_the_pending_one_and_keeps_what_carries_media() {
     let (mut ice, start) = (fresh(), Instant::now());
     tell(&mut ice, start, "first", &[(0, Nominating(1), 1), (10, Media(1), 1)]);
-    ice.restart(at(start, 20), credentials("client"), credentials("second"));
+    ice.restart(credentials("client"), credentials("second"));
     assert_eq!(
-        ice.restart(at(start, 30), credentials("client"), credentials("third")),
+        ice.restart(credentials("client"), credentials("third")),
         Some(ufrag("second"))
     );
     assert_eq!(ice.local_ufrags().collect::<Vec<_>>(), [ufrag("third"), ufrag("first")]);
@@ -268,7 +265,7 @@ fn a_second_restart_replaces_the_pending_one_and_keeps_what_carries_media() {
     tell(&mut ice, start, "third", &[(40, Nominating(2), 2), (50, Media(2), 2)]);
     // And one after that, before the first ones' 30 s are over: they end, as two generations are answered at most.
     assert_eq!(
-        ice.restart(at(start, 60), credentials("client"), credentials("fourth")),
+        ice.restart(credentials("client"), credentials("fourth")),
         Some(ufrag("first"))
     );
     assert_eq!(
@@ -372,7 +369,7 @@ proptest! {
                 }
                 Step::Restart => {
                     generation += 1;
-                    ice.restart(now, credentials("client"), credentials(&generation.to_string()));
+                    ice.restart(credentials("client"), credentials(&generation.to_string()));
                 }
                 Step::Wait { milliseconds } => {
                     now += Duration::from_millis(milliseconds);

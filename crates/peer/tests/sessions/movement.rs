@@ -168,7 +168,7 @@ fn an_ice_restart_keeps_media_flowing_and_ends_the_old_credentials_30_s_after_th
     let mut bed = Bed::live(Habits::default());
     let old = bed.publisher.server.clone();
     let new = credentials("second");
-    assert!(bed.mux.restart(bed.now, bed.key, credentials("client2"), new.clone()));
+    assert!(bed.mux.restart(bed.key, credentials("client2"), new.clone()));
     bed.run(Duration::from_secs(5));
     assert!(
         !bed.has(&Event::Restarted),
@@ -212,10 +212,7 @@ fn a_second_restart_replaces_one_that_is_pending_and_the_session_lives_on_the_fi
     let mut bed = Bed::live(Habits::default());
     let first = bed.publisher.server.clone();
     for name in ["second", "third"] {
-        assert!(
-            bed.mux
-                .restart(bed.now, bed.key, credentials("client"), credentials(name))
-        );
+        assert!(bed.mux.restart(bed.key, credentials("client"), credentials(name)));
     }
     for (credentials, answered) in [
         (credentials("second"), false),
@@ -241,8 +238,7 @@ fn a_second_restart_replaces_one_that_is_pending_and_the_session_lives_on_the_fi
 #[test]
 fn a_restart_that_never_connects_ends_the_session_by_silence_and_not_before() {
     let mut bed = Bed::live(Habits::default());
-    bed.mux
-        .restart(bed.now, bed.key, credentials("client"), credentials("second"));
+    bed.mux.restart(bed.key, credentials("client"), credentials("second"));
     bed.network.cut = true;
     bed.run(Duration::from_secs(25));
     assert!(bed.mux.stats(bed.key).is_some());

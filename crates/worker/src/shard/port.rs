@@ -112,7 +112,7 @@ impl Port {
             Command::Create(create) => self.create(now, *create),
             Command::Restart { sid, remote, local } => {
                 if let Some(key) = self.sessions.key(sid) {
-                    self.mux.restart(now, key, remote, local);
+                    self.mux.restart(key, remote, local);
                 }
             }
             Command::Close { sid, reason } => {
