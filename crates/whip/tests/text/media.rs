@@ -195,7 +195,6 @@ fn extensions_keep_the_offers_ids() {
         rid: Some(10),
         repaired_rid: Some(11),
         transport_cc: Some(3),
-        ..Extensions::default()
     };
     assert_eq!(extensions(CHROMIUM), expected);
     let mid = "a=extmap:1 urn:ietf:params:rtp-hdrext:sdes:mid";

@@ -111,7 +111,7 @@ impl Encoder {
                 None => {}
             }
             if let Some(datagram) = self.receive() {
-                dtls.receive(Instant::now(), &datagram);
+                let _ = dtls.receive(Instant::now(), &datagram);
             }
             dtls.handle_timeout(Instant::now());
         };
@@ -181,7 +181,7 @@ impl Encoder {
             match datagram[0] {
                 20..=63 => {
                     let Some(connected) = &mut self.connected else { continue };
-                    connected.dtls.receive(Instant::now(), &datagram);
+                    let _ = connected.dtls.receive(Instant::now(), &datagram);
                     if let Some(Output::Closed) = connected.dtls.poll_output() {
                         return true;
                     }

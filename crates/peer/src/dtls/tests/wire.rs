@@ -76,6 +76,10 @@ impl Ours {
         if let Err(reason) = self.dtls.receive(now, datagram) {
             self.dropped.add(reason);
         }
+        self.listen();
+    }
+
+    fn listen(&mut self) {
         while let Some(output) = self.dtls.poll_output() {
             match output {
                 Output::Connected(keys) => self.keys = Some(keys),
