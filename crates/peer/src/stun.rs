@@ -24,22 +24,15 @@ const HEADER_BYTES: usize = 20;
 const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xA4, 0x42];
 const BINDING_REQUEST: u16 = 0x0001;
 
-/// RFC 7983 §7: first byte 0-3.
-pub fn is_stun(datagram: &[u8]) -> bool {
-    datagram.first().is_some_and(|first| *first < 4)
-}
-
 /// A well-formed binding request; its integrity is not checked yet.
 ///
-/// PRIORITY and ICE-CONTROLLING may be missing: some encoders send neither. Datagrams over 1 kB and unknown
+/// PRIORITY and ICE-CONTROLLING are not read, and may be missing: some encoders send neither. Datagrams over 1 kB and unknown
 /// comprehension-optional attributes are as good as any.
 #[derive(Debug)]
 pub struct Request<'a> {
     datagram: &'a [u8],
     local_ufrag: &'a str,
-    remote_ufrag: &'a str,
     integrity: Integrity<'a>,
-    priority: Option<u32>,
     nominates: bool,
     controlled: bool,
     unknown: [u16; UNKNOWN_MAX],
@@ -67,9 +60,7 @@ impl<'a> Request<'a> {
         let mut request = Self {
             datagram,
             local_ufrag: "",
-            remote_ufrag: "",
             integrity: Integrity::None,
-            priority: None,
             nominates: false,
             controlled: false,
             unknown: [0; UNKNOWN_MAX],
@@ -95,19 +86,9 @@ impl<'a> Request<'a> {
         self.local_ufrag
     }
 
-    /// The part after the colon.
-    pub fn remote_ufrag(&self) -> &'a str {
-        self.remote_ufrag
-    }
-
     /// USE-CANDIDATE is present (RFC 8445 §7.1.2).
     pub fn nominates(&self) -> bool {
         self.nominates
-    }
-
-    /// PRIORITY: what the client's candidate would be worth as a peer-reflexive one.
-    pub fn priority(&self) -> Option<u32> {
-        self.priority
     }
 
     /// ICE-CONTROLLED is present: the client takes itself for the controlled side. So are we, and a lite agent can be nothing
@@ -146,10 +127,6 @@ impl<'a> Request<'a> {
         match attribute.kind {
             kind::USERNAME => self.take_username(attribute.value),
             kind::MESSAGE_INTEGRITY | kind::MESSAGE_INTEGRITY_SHA256 => self.integrity.take(attribute),
-            kind::PRIORITY => {
-                let value = attribute.value.try_into().map_err(|_| Error::Malformed)?;
-                set_once(&mut self.priority, u32::from_be_bytes(value))
-            }
             kind::USE_CANDIDATE => {
                 self.nominates = true;
                 Ok(())
@@ -181,7 +158,7 @@ impl<'a> Request<'a> {
         if !is_ufrag(local) || !is_ufrag(remote) {
             return Err(Error::Username);
         }
-        (self.local_ufrag, self.remote_ufrag) = (local, remote);
+        self.local_ufrag = local;
         Ok(())
     }
 }
@@ -204,12 +181,4 @@ fn check_header(datagram: &[u8]) -> Result<(), Error> {
 /// At most 256 characters (RFC 8839 §5.4). Which ones is not asked: ours are looked up, and the client's is only echoed by it.
 fn is_ufrag(text: &str) -> bool {
     (1..=256).contains(&text.len())
-}
-
-fn set_once<T>(slot: &mut Option<T>, value: T) -> Result<(), Error> {
-    if slot.replace(value).is_some() {
-        Err(Error::Doubled)
-    } else {
-        Ok(())
-    }
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use aws_lc_rs::hmac;
-use whipcord_peer::stun::{Error, Request, is_stun};
+use whipcord_peer::stun::{Error, Request};
 
 const PWD: &str = "VOkJxbRl1RmTxUk/WvJxBt";
 
@@ -14,8 +14,7 @@ pub fn run(data: &[u8]) {
 
 fn check(datagram: &[u8]) {
     let Ok(request) = Request::parse(datagram) else { return };
-    assert!(is_stun(datagram));
-    assert!((1..=256).contains(&request.local_ufrag().len()) && (1..=256).contains(&request.remote_ufrag().len()));
+    assert!((1..=256).contains(&request.local_ufrag().len()));
     assert!(!(request.authenticates(PWD) && request.authenticates("another")));
     let mut out = vec![];
     for mapped in ["192.0.2.1:32853", "[2001:db8::1]:32853"] {

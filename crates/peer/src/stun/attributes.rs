@@ -10,17 +10,16 @@ pub(super) mod kind {
     pub(in crate::stun) const UNKNOWN_ATTRIBUTES: u16 = 0x000A;
     pub(in crate::stun) const MESSAGE_INTEGRITY_SHA256: u16 = 0x001C;
     pub(in crate::stun) const XOR_MAPPED_ADDRESS: u16 = 0x0020;
-    pub(in crate::stun) const PRIORITY: u16 = 0x0024;
     pub(in crate::stun) const USE_CANDIDATE: u16 = 0x0025;
     pub(in crate::stun) const FINGERPRINT: u16 = 0x8028;
     pub(in crate::stun) const ICE_CONTROLLED: u16 = 0x8029;
 
     /// Types below 0x8000 must be understood. Those that RFC 8489 defines are, even where they mean nothing in a binding request:
-    /// MAPPED-ADDRESS, REALM, NONCE, PASSWORD-ALGORITHM, USERHASH.
+    /// MAPPED-ADDRESS, REALM, NONCE, PASSWORD-ALGORITHM, USERHASH. So is PRIORITY, 0x0024, which is for agents that send checks.
     pub(in crate::stun) fn must_be_understood(kind: u16) -> bool {
         let defined = matches!(
             kind,
-            0x0001 | ERROR_CODE | UNKNOWN_ATTRIBUTES | 0x0014 | 0x0015 | 0x001D | 0x001E | XOR_MAPPED_ADDRESS
+            0x0001 | ERROR_CODE | UNKNOWN_ATTRIBUTES | 0x0014 | 0x0015 | 0x001D | 0x001E | XOR_MAPPED_ADDRESS | 0x0024
         );
         kind < 0x8000 && !defined
     }
