@@ -18,19 +18,6 @@ const TRIES: u8 = 10;
 /// When a packet is given up: who plays live waits no longer.
 const GIVE_UP: Duration = Duration::from_millis(1500);
 
-/// What a packet meant for the holes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Arrival {
-    /// The first, or the next expected.
-    Next,
-    /// Beyond the next expected: those between are missing now.
-    Ahead,
-    /// It was missing.
-    Fills,
-    /// Not missing: given up, repeated, or older than the first.
-    Late,
-}
-
 /// The holes of one media SSRC. Sequence numbers are extended.
 #[derive(Clone, Debug)]
 pub struct Missing {
@@ -74,17 +61,17 @@ impl Missing {
     }
 
     /// A packet that arrived, by whatever way.
-    pub fn received(&mut self, now: Instant, sequence: u64) -> Arrival {
+    pub fn received(&mut self, now: Instant, sequence: u64) {
         let Some(highest) = self.highest else {
             self.highest = Some(sequence);
-            return Arrival::Next;
+            return;
         };
         if sequence <= highest {
             return self.fill(now, sequence);
         }
         self.highest = Some(sequence);
         if sequence == highest + 1 {
-            return Arrival::Next;
+            return;
         }
         if sequence - highest > HISTORY {
             self.holes.clear();
@@ -97,7 +84,6 @@ impl Missing {
                 asks: Asks::None,
             }));
         }
-        Arrival::Ahead
     }
 
     /// Sequence numbers to ask for now, ascending, at most 200; what does not fit is due at the next call. They count as asked.
@@ -123,9 +109,9 @@ impl Missing {
         self.holes.is_empty()
     }
 
-    fn fill(&mut self, now: Instant, sequence: u64) -> Arrival {
+    fn fill(&mut self, now: Instant, sequence: u64) {
         let Ok(at) = self.holes.binary_search_by_key(&sequence, |hole| hole.sequence) else {
-            return Arrival::Late;
+            return;
         };
         if let Some(Hole {
             asks: Asks::Some { first, .. },
@@ -136,7 +122,6 @@ impl Missing {
             let answer = now.saturating_duration_since(first).min(REPEAT_MAX);
             self.answer = (self.answer * 7 + answer) / 8;
         }
-        Arrival::Fills
     }
 
     fn forget_below(&mut self, oldest: u64) {

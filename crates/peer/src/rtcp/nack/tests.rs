@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::{Arrival, Missing};
+use super::Missing;
 use crate::rtcp::tests::start;
 
 const MS: Duration = Duration::from_millis(1);
@@ -10,9 +10,9 @@ const MS: Duration = Duration::from_millis(1);
 /// 0 and 1, then 5: 2, 3 and 4 are missing since `now`.
 fn three_missing(now: Instant) -> Missing {
     let mut missing = Missing::default();
-    assert_eq!(missing.received(now, 0), Arrival::Next);
-    assert_eq!(missing.received(now, 1), Arrival::Next);
-    assert_eq!(missing.received(now, 5), Arrival::Ahead);
+    missing.received(now, 0);
+    missing.received(now, 1);
+    missing.received(now, 5);
     missing
 }
 
@@ -30,9 +30,9 @@ fn a_hole_is_asked_for_after_a_short_grace_and_then_each_100_ms() {
 fn what_arrives_late_is_not_asked_for() {
     let t0 = start();
     let mut missing = three_missing(t0);
-    assert_eq!(missing.received(t0, 3), Arrival::Fills);
-    assert_eq!(missing.received(t0, 3), Arrival::Late);
-    assert_eq!(missing.received(t0, 0), Arrival::Late);
+    missing.received(t0, 3);
+    missing.received(t0, 3);
+    missing.received(t0, 0);
     assert_eq!(missing.due(t0 + MS * 20), [2, 4]);
     missing.received(t0, 2);
     missing.received(t0, 4);
@@ -48,7 +48,6 @@ fn a_hole_is_given_up_after_ten_requests_or_a_second_and_a_half() {
         .count();
     assert_eq!(asked, 10);
     assert!(missing.is_empty());
-    assert_eq!(missing.received(t0 + MS * 4000, 2), Arrival::Late);
 }
 
 #[test]
@@ -63,7 +62,7 @@ fn where_answers_take_long_it_asks_less_often() {
         now += MS * 20;
         missing.due(now);
         now += MS * 400;
-        assert_eq!(missing.received(now, sequence - 1), Arrival::Fills);
+        missing.received(now, sequence - 1);
     }
     missing.received(now, 100);
     assert_eq!(missing.due(now + MS * 20).len(), 61);
@@ -87,7 +86,7 @@ fn a_request_names_at_most_200() {
 fn a_jump_beyond_the_encoders_history_asks_for_nothing() {
     let t0 = start();
     let mut missing = three_missing(t0);
-    assert_eq!(missing.received(t0, 5 + 513), Arrival::Ahead);
+    missing.received(t0, 5 + 513);
     assert!(missing.is_empty());
     missing.received(t0, 518 + 512);
     assert_eq!(missing.due(t0 + MS * 20).len(), 200);
@@ -98,7 +97,7 @@ fn what_left_the_encoders_history_is_not_asked_for() {
     let t0 = start();
     let mut missing = three_missing(t0);
     for sequence in 6..=515 {
-        assert_eq!(missing.received(t0, sequence), Arrival::Next);
+        missing.received(t0, sequence);
     }
     assert_eq!(missing.due(t0 + MS * 20), [3, 4]);
 }
