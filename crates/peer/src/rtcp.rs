@@ -12,13 +12,12 @@ pub mod remb;
 pub mod twcc;
 pub mod write;
 
-pub use parse::{Report, Reports, reports};
+pub use parse::{SenderReport, sender_reports};
 
 /// Packet types (RFC 3550 §12.1, RFC 4585 §6.1).
 const SENDER_REPORT: u8 = 200;
 const RECEIVER_REPORT: u8 = 201;
 const SOURCE_DESCRIPTION: u8 = 202;
-const BYE: u8 = 203;
 const TRANSPORT_FEEDBACK: u8 = 205;
 const PAYLOAD_FEEDBACK: u8 = 206;
 

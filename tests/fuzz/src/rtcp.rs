@@ -7,25 +7,17 @@ use std::{
 
 use crate::input::Input;
 use whipcord_peer::rtcp::{
-    Report,
     nack::Missing,
     reception::Reception,
-    reports,
+    sender_reports,
     twcc::Arrivals,
     write::{generic_nack, receiver_report},
 };
 use whipcord_peer::srtp::estimate;
 
 pub fn run(data: &[u8]) {
-    let mut words = 0;
-    for report in reports(data) {
-        words += match report {
-            Report::SenderReport { .. } => 5,
-            Report::Bye { ssrcs } => 1 + ssrcs.len(),
-            Report::Other { .. } => 1,
-        };
-    }
-    assert!(4 * words <= data.len());
+    // Header, SSRC, NTP time and RTP time.
+    assert!(20 * sender_reports(data).count() <= data.len());
     arrivals(Input::new(data));
 }
 

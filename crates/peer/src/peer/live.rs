@@ -155,10 +155,8 @@ impl Live {
         let sender = rtp::ssrc_of(datagram).ok_or(DropReason::Malformed)?;
         let (len, index) = self.opener.open_rtcp(datagram).map_err(|_| DropReason::Unauthentic)?;
         self.admit_report(sender, index.into())?;
-        for report in rtcp::reports(&datagram[..len]) {
-            if let rtcp::Report::SenderReport { ssrc, ntp, timestamp } = report
-                && let Some(position) = self.streams.position(ssrc)
-            {
+        for rtcp::SenderReport { ssrc, ntp, timestamp } in rtcp::sender_reports(&datagram[..len]) {
+            if let Some(position) = self.streams.position(ssrc) {
                 let stream = self.streams.at(position);
                 stream.reception.sender_report(now, ntp);
                 if let Binding::Media(track) = stream.binding {

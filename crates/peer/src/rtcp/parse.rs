@@ -1,76 +1,46 @@
-//! A compound packet, report by report.
+//! The sender reports of a compound packet.
 
-use super::{BYE, SENDER_REPORT};
+use super::SENDER_REPORT;
 
 /// A packet's header, bytes.
 const HEADER_LEN: usize = 4;
 
-/// One packet of a compound.
+/// RFC 3550 §6.4.1: `timestamp` is the RTP time of `ntp`, which is 32.32 fixed point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Report<'a> {
-    /// RFC 3550 §6.4.1: `timestamp` is the RTP time of `ntp`, which is 32.32 fixed point.
-    SenderReport { ssrc: u32, ntp: u64, timestamp: u32 },
-    /// RFC 3550 §6.6: these sources send no more. Big-endian SSRCs.
-    Bye { ssrcs: &'a [[u8; 4]] },
-    /// Any other, by its packet type.
-    Other { packet_type: u8 },
+pub struct SenderReport {
+    pub ssrc: u32,
+    pub ntp: u64,
+    pub timestamp: u32,
 }
 
-/// Reads an opened SRTCP packet. Tolerant: no order is asked for, a packet of unknown kind is named and skipped, and the first that is
+/// Reads an opened SRTCP packet. Tolerant: no order is asked for, packets of other kinds are skipped, and the first that is
 /// malformed ends the iteration.
-pub fn reports(compound: &[u8]) -> Reports<'_> {
-    Reports { rest: compound }
+pub fn sender_reports(compound: &[u8]) -> impl Iterator<Item = SenderReport> {
+    packets(compound)
+        .filter(|(packet_type, _)| *packet_type == SENDER_REPORT)
+        .map_while(|(_, body)| read(body))
 }
 
-/// See [`reports`].
-#[derive(Clone, Debug)]
-pub struct Reports<'a> {
-    rest: &'a [u8],
-}
-
-impl<'a> Iterator for Reports<'a> {
-    type Item = Report<'a>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let report = self
-            .split()
-            .and_then(|(flags, packet_type, body)| read(flags, packet_type, body));
-        if report.is_none() {
-            self.rest = &[];
-        }
-        report
-    }
-}
-
-impl<'a> Reports<'a> {
-    /// First byte, packet type and body of the next packet.
-    fn split(&mut self) -> Option<(u8, u8, &'a [u8])> {
-        let (&[flags, packet_type, high, low], rest) = self.rest.split_first_chunk::<HEADER_LEN>()?;
+/// Packet type and body of each.
+fn packets(mut rest: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+    std::iter::from_fn(move || {
+        let (&[flags, packet_type, high, low], following) = rest.split_first_chunk::<HEADER_LEN>()?;
         if flags >> 6 != 2 {
             return None;
         }
         let len = 4 * usize::from(u16::from_be_bytes([high, low]));
-        let (body, rest) = rest.split_at_checked(len)?;
-        self.rest = rest;
-        Some((flags, packet_type, body))
-    }
+        let (body, following) = following.split_at_checked(len)?;
+        rest = following;
+        Some((packet_type, body))
+    })
 }
 
-fn read(flags: u8, packet_type: u8, body: &[u8]) -> Option<Report<'_>> {
-    match packet_type {
-        SENDER_REPORT => Some(Report::SenderReport {
-            ssrc: word(body, 0)?,
-            ntp: u64::from(word(body, 4)?) << 32 | u64::from(word(body, 8)?),
-            timestamp: word(body, 12)?,
-        }),
-        BYE => {
-            let (words, _) = body.as_chunks();
-            words
-                .get(..usize::from(flags & 0x1f))
-                .map(|ssrcs| Report::Bye { ssrcs })
-        }
-        _ => Some(Report::Other { packet_type }),
-    }
+fn read(body: &[u8]) -> Option<SenderReport> {
+    Some(SenderReport {
+        ssrc: word(body, 0)?,
+        ntp: u64::from(word(body, 4)?) << 32 | u64::from(word(body, 8)?),
+        timestamp: word(body, 12)?,
+    })
 }
 
 fn word(body: &[u8], at: usize) -> Option<u32> {
