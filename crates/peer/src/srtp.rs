@@ -22,15 +22,27 @@ use std::fmt;
 use whipcord_whip::negotiate::Role;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-/// What the handshake agreed on (RFC 5764 §4.1.2, RFC 7714 §14.2).
+/// What the handshake agreed on, by its number in the registry of DTLS-SRTP profiles (RFC 5764 §4.1.2, RFC 7714 §14.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Profile {
-    Aes128CmHmacSha1_80,
-    AeadAes128Gcm,
-    AeadAes256Gcm,
+    Aes128CmHmacSha1_80 = 1,
+    AeadAes128Gcm = 7,
+    AeadAes256Gcm = 8,
 }
 
 impl Profile {
+    /// The registry's number.
+    pub const fn number(self) -> u16 {
+        self as u16
+    }
+
+    /// None for a profile that we do not have.
+    pub fn from_number(number: u16) -> Option<Self> {
+        [Self::Aes128CmHmacSha1_80, Self::AeadAes128Gcm, Self::AeadAes256Gcm]
+            .into_iter()
+            .find(|profile| profile.number() == number)
+    }
+
     /// Bytes of a master key.
     pub const fn key_len(self) -> usize {
         match self {

@@ -35,7 +35,7 @@ pub(crate) struct Cold {
     pub(crate) ssrc_base: u32,
     #[prost(fixed64, tag = "5")]
     pub(crate) cname: u64,
-    /// The DTLS-SRTP registry's value (RFC 5764 §4.1.2, RFC 7714 §14.2): 1, 7 or 8.
+    /// [`Profile::number`]: 1, 7 or 8.
     #[prost(uint32, tag = "6")]
     pub(crate) profile: u32,
     #[prost(bytes = "vec", tag = "7")]
@@ -195,11 +195,6 @@ fn value<T: Copy>(table: &[(T, u32)], number: u32, what: &'static str) -> Result
 
 const ROLES: &[(Role, u32)] = &[(Role::Client, 1), (Role::Server, 2)];
 const ENCODERS: &[(Encoder, u32)] = &[(Encoder::Ffmpeg, 1), (Encoder::Other, 2)];
-const PROFILES: &[(Profile, u32)] = &[
-    (Profile::Aes128CmHmacSha1_80, 1),
-    (Profile::AeadAes128Gcm, 7),
-    (Profile::AeadAes256Gcm, 8),
-];
 const KINDS: &[(Kind, u32)] = &[(Kind::Audio, 1), (Kind::Video, 2)];
 const CODECS: &[(Codec, u32)] = &[
     (Codec::H264, 1),
@@ -226,12 +221,9 @@ pub(crate) fn encoder(number: u32) -> Result<Encoder, Error> {
     value(ENCODERS, number, "the encoder")
 }
 
-pub(crate) fn profile_number(profile: Profile) -> u32 {
-    number(PROFILES, profile)
-}
-
 pub(crate) fn profile(number: u32) -> Result<Profile, Error> {
-    value(PROFILES, number, "the SRTP profile")
+    let profile = u16::try_from(number).ok().and_then(Profile::from_number);
+    profile.ok_or(Error::Malformed("the SRTP profile"))
 }
 
 impl From<&WhipCredentials> for Credentials {

@@ -16,16 +16,7 @@ pub(super) fn choose_profile(body: &[u8]) -> Option<Profile> {
     let offered = offered_profiles(body)?;
     PREFERRED
         .into_iter()
-        .find(|profile| offered.chunks_exact(2).any(|one| one == number(*profile)))
-}
-
-/// RFC 5764 §4.1.2, RFC 7714 §14.2.
-fn number(profile: Profile) -> [u8; 2] {
-    match profile {
-        Profile::Aes128CmHmacSha1_80 => [0, 1],
-        Profile::AeadAes128Gcm => [0, 7],
-        Profile::AeadAes256Gcm => [0, 8],
-    }
+        .find(|profile| offered.chunks_exact(2).any(|one| one == profile.number().to_be_bytes()))
 }
 
 fn offered_profiles(body: &[u8]) -> Option<&[u8]> {

@@ -48,7 +48,7 @@ impl Peer {
             encoder: wire::encoder_number(self.encoder),
             ssrc_base: self.identity.ssrc_base,
             cname: self.identity.cname,
-            profile: wire::profile_number(*profile),
+            profile: profile.number().into(),
             local_key: local.key.to_vec(),
             local_salt: local.salt.to_vec(),
             remote_key: remote.key.to_vec(),

@@ -11,6 +11,17 @@ const PROFILES: [Profile; 3] = [
     Profile::AeadAes256Gcm,
 ];
 
+#[test]
+fn a_profile_is_known_by_its_number_in_the_registry() {
+    assert_eq!(PROFILES.map(Profile::number), [1, 7, 8]);
+    assert_eq!(
+        PROFILES.map(|profile| Profile::from_number(profile.number())),
+        PROFILES.map(Some)
+    );
+    // SRTP_AES128_CM_HMAC_SHA1_32 is not ours.
+    assert_eq!(Profile::from_number(2), None);
+}
+
 fn hex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
     let digit = |byte: u8| (byte as char).to_digit(16).unwrap() as u8;
