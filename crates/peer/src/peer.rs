@@ -8,6 +8,7 @@ mod held;
 mod live;
 mod phase;
 mod pledge;
+mod reports;
 mod streams;
 mod tracks;
 
@@ -193,9 +194,7 @@ impl Peer {
                     Err(DropReason::HeldFull)
                 }
             }
-            Phase::Live(live) if rtp::is_rtcp(datagram) => {
-                live.receive_rtcp(now, datagram, &self.tracks, out).map(|()| None)
-            }
+            Phase::Live(live) if rtp::is_rtcp(datagram) => live.receive_rtcp(now, datagram, out).map(|()| None),
             Phase::Live(live) => {
                 let mut around = Around {
                     tracks: &self.tracks,

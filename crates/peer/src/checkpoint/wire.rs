@@ -66,7 +66,7 @@ pub(crate) struct Hot {
     #[prost(message, repeated, tag = "3")]
     pub(crate) streams: Vec<Stream>,
     #[prost(message, repeated, tag = "4")]
-    pub(crate) reporters: Vec<Reporter>,
+    pub(crate) senders: Vec<Sender>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -170,7 +170,7 @@ pub(crate) struct Stream {
 
 /// A sender of SRTCP and its newest index.
 #[derive(Clone, Copy, PartialEq, prost::Message)]
-pub(crate) struct Reporter {
+pub(crate) struct Sender {
     #[prost(fixed32, tag = "1")]
     pub(crate) ssrc: u32,
     #[prost(uint32, tag = "2")]

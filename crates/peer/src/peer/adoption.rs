@@ -12,6 +12,7 @@ use super::{
     held::Held,
     live::{Association, Live},
     phase::Phase,
+    reports::Senders,
     streams::{Progress, STREAMS_MAX, Stream},
     tracks::{Binding, Tracks, is_video},
 };
@@ -65,13 +66,10 @@ impl Peer {
             srtcp_ceiling: live.feedback.offer_ceiling(),
             path: self.ice.path().map(wire::WirePath::from),
             streams: live.streams.iter().filter_map(state_of).collect(),
-            reporters: live
-                .reporters
-                .iter()
-                .filter_map(|(ssrc, replay)| {
-                    let highest = u32::try_from(replay.highest()?).ok()?;
-                    Some(wire::Reporter { ssrc: *ssrc, highest })
-                })
+            senders: live
+                .senders
+                .highest()
+                .map(|(ssrc, highest)| wire::Sender { ssrc, highest })
                 .collect(),
         };
         Some(Checkpoint { cold, hot })
@@ -116,17 +114,13 @@ impl Peer {
         }
         let mut live = Live::new(keys, Association::Lost, Held::default(), feedback)?;
         live.first_media = true;
-        if hot.streams.len() > STREAMS_MAX || hot.reporters.len() > STREAMS_MAX {
+        if hot.streams.len() > STREAMS_MAX || hot.senders.len() > STREAMS_MAX {
             return Err(Error::Malformed("more streams than a session may have"));
         }
         for state in &hot.streams {
             live.streams.restore(stream(now, state, &tracks)?);
         }
-        live.reporters = hot
-            .reporters
-            .iter()
-            .map(|reporter| (reporter.ssrc, Replay::from_highest(reporter.highest.into())))
-            .collect();
+        live.senders = Senders::restore(hot.senders.iter().map(|sender| (sender.ssrc, sender.highest)));
         Ok(Self {
             role: wire::role(cold.role)?,
             encoder,

@@ -9,7 +9,7 @@ use crate::{
     event::TrackId,
     ice::Ice,
     outputs::Output,
-    rtcp::{self, nack::Missing, reception::Reception},
+    rtcp::{nack::Missing, reception::Reception},
     rtp::{self, Header},
     srtp::{Keys, Opener, Replay, WrongKeyLength, estimate},
     stats::DropReason,
@@ -18,7 +18,8 @@ use crate::{
 use super::{
     feedback::Feedback,
     held::Held,
-    streams::{Progress, STREAMS_MAX, Stream, Streams},
+    reports::Senders,
+    streams::{Progress, Stream, Streams},
     tracks::{Binding, Tracks, is_video},
 };
 
@@ -33,8 +34,7 @@ pub(crate) struct Live {
     pub(crate) keys: Keys,
     opener: Opener,
     pub(crate) streams: Streams,
-    /// Senders of SRTCP, each with its own index space (RFC 3711 §3.2.3). Bounded like the streams.
-    pub(crate) reporters: Vec<(u32, Replay)>,
+    pub(crate) senders: Senders,
     pub(crate) feedback: Feedback,
     unannounced: Budget,
     pub(crate) held: Held,
@@ -81,6 +81,17 @@ impl Opened {
     }
 }
 
+/// A packet that authenticated.
+#[derive(Clone, Copy, Debug)]
+struct Authentic {
+    /// Of its stream among the session's.
+    position: usize,
+    /// Its extended sequence number.
+    index: u64,
+    /// Where its payload, padding included, ends in the datagram.
+    end: usize,
+}
+
 /// What every packet of a session touches besides the live state.
 pub(crate) struct Around<'a> {
     pub(crate) tracks: &'a Tracks,
@@ -94,7 +105,7 @@ impl Live {
             opener: Opener::new(keys.profile, &keys.remote)?,
             keys,
             streams: Streams::default(),
-            reporters: Vec::new(),
+            senders: Senders::default(),
             feedback,
             unannounced: Budget::new(UNANNOUNCED_PER_SECOND, UNANNOUNCED_BURST),
             held,
@@ -112,11 +123,11 @@ impl Live {
         out: &mut Output<'_>,
     ) -> Result<Option<Opened>, DropReason> {
         let header = Header::parse(datagram).map_err(|_| DropReason::Malformed)?;
-        let (position, index, end) = match self.streams.position(header.ssrc) {
+        let packet = match self.streams.position(header.ssrc) {
             Some(position) => self.open_known(position, datagram, &header)?,
             None => self.open_new(now, datagram, &header, around, out)?,
         };
-        let newest = self.admit(now, position, index, &header);
+        let newest = self.admit(now, packet, &header);
         self.feedback.arrived(now, &header, datagram);
         if newest {
             follow(now, path, around.ice, out);
@@ -125,7 +136,7 @@ impl Live {
             self.first_media = true;
             out.event(Event::FirstMedia);
         }
-        self.deliver(now, position, index, end, datagram, &header, around)
+        self.deliver(now, packet, datagram, &header, around)
     }
 
     /// Whether this packet of one of our SSRCs opens under our keys. Changes nothing.
@@ -149,35 +160,17 @@ impl Live {
         &mut self,
         now: Instant,
         datagram: &mut [u8],
-        tracks: &Tracks,
         out: &mut Output<'_>,
     ) -> Result<(), DropReason> {
-        let sender = rtp::ssrc_of(datagram).ok_or(DropReason::Malformed)?;
-        let (len, index) = self.opener.open_rtcp(datagram).map_err(|_| DropReason::Unauthentic)?;
-        self.admit_report(sender, index.into())?;
-        for rtcp::SenderReport { ssrc, ntp, timestamp } in rtcp::sender_reports(&datagram[..len]) {
-            if let Some(position) = self.streams.position(ssrc) {
-                let stream = self.streams.at(position);
-                stream.reception.sender_report(now, ntp);
-                if let Binding::Media(track) = stream.binding {
-                    debug_assert!(usize::from(track.0) < tracks.ids().count());
-                    out.event(Event::SenderReport { track, ntp, timestamp });
-                }
-            }
-        }
-        Ok(())
+        self.senders
+            .receive(now, &self.opener, datagram, &mut self.streams, out)
     }
 }
 
 // === the steps of one packet ===
 
 impl Live {
-    fn open_known(
-        &mut self,
-        position: usize,
-        datagram: &mut [u8],
-        header: &Header,
-    ) -> Result<(usize, u64, usize), DropReason> {
+    fn open_known(&mut self, position: usize, datagram: &mut [u8], header: &Header) -> Result<Authentic, DropReason> {
         let stream = self.streams.at(position);
         let highest = stream.replay.highest().unwrap_or(0);
         let index = estimate(highest, header.sequence);
@@ -191,7 +184,7 @@ impl Live {
             .opener
             .open_rtp(datagram, header.len(), index)
             .map_err(|_| DropReason::Unauthentic)?;
-        Ok((position, index, end))
+        Ok(Authentic { position, index, end })
     }
 
     /// The first packet after adoption. Up to 2^17 packets may have passed since the checkpoint: ten seconds at 13,000 per second,
@@ -202,7 +195,7 @@ impl Live {
         datagram: &mut [u8],
         header: &Header,
         highest: u64,
-    ) -> Result<(usize, u64, usize), DropReason> {
+    ) -> Result<Authentic, DropReason> {
         let nearest = estimate(highest, header.sequence);
         let further = (0..3).map(|turn| ((highest >> 16) + turn) << 16 | u64::from(header.sequence));
         let index = [nearest]
@@ -219,7 +212,7 @@ impl Live {
             .opener
             .open_rtp(datagram, header.len(), index)
             .map_err(|_| DropReason::Unauthentic)?;
-        Ok((position, index, end))
+        Ok(Authentic { position, index, end })
     }
 
     /// A packet of an SSRC that has no state. It starts at roll-over counter 0; an encoder that starts anywhere in 16 bits may have
@@ -231,7 +224,7 @@ impl Live {
         header: &Header,
         around: &mut Around<'_>,
         out: &mut Output<'_>,
-    ) -> Result<(usize, u64, usize), DropReason> {
+    ) -> Result<Authentic, DropReason> {
         if !around.tracks.announces(header.ssrc) && !self.unannounced.take(now) {
             return Err(DropReason::RateLimited);
         }
@@ -276,11 +269,12 @@ impl Live {
             }
         }
         let position = self.streams.position(header.ssrc).expect("inserted above");
-        Ok((position, index, end))
+        Ok(Authentic { position, index, end })
     }
 
     /// Counts an authentic packet. True if it is the newest of its stream.
-    fn admit(&mut self, now: Instant, position: usize, index: u64, header: &Header) -> bool {
+    fn admit(&mut self, now: Instant, packet: Authentic, header: &Header) -> bool {
+        let Authentic { position, index, .. } = packet;
         let stream = self.streams.at(position);
         let newest = stream.replay.highest().is_none_or(|highest| index > highest);
         stream.replay.commit(index);
@@ -293,50 +287,19 @@ impl Live {
         newest
     }
 
-    fn admit_report(&mut self, sender: u32, index: u64) -> Result<(), DropReason> {
-        let position = match self.reporters.iter().position(|(ssrc, _)| *ssrc == sender) {
-            Some(position) => position,
-            None if self.reporters.len() >= STREAMS_MAX && !self.forget_reporter() => {
-                return Err(DropReason::TooManyStreams);
-            }
-            None => {
-                self.reporters.push((sender, Replay::default()));
-                self.reporters.len() - 1
-            }
-        };
-        let (_, replay) = &mut self.reporters[position];
-        if !replay.check(index) {
-            return Err(DropReason::Replayed);
-        }
-        replay.commit(index);
-        Ok(())
-    }
-
-    /// Makes room by forgetting a sender whose stream is gone: a replay of its reports would concern nothing.
-    fn forget_reporter(&mut self) -> bool {
-        let gone = self
-            .reporters
-            .iter()
-            .position(|(ssrc, _)| self.streams.position(*ssrc).is_none());
-        gone.map(|position| self.reporters.remove(position)).is_some()
-    }
-
-    #[allow(clippy::too_many_arguments, reason = "the facts of one packet, used once")]
     fn deliver(
         &mut self,
         now: Instant,
-        position: usize,
-        index: u64,
-        end: usize,
+        packet: Authentic,
         datagram: &[u8],
         header: &Header,
         around: &Around<'_>,
     ) -> Result<Option<Opened>, DropReason> {
-        let stream = self.streams.at(position);
+        let stream = self.streams.at(packet.position);
         if around.tracks.payload_type(stream.binding) != Some(header.payload_type) {
             return Err(DropReason::Unbound);
         }
-        let length = rtp::payload(datagram, end, header)
+        let length = rtp::payload(datagram, packet.end, header)
             .map_err(|_| DropReason::Malformed)?
             .len();
         let payload = header.len()..header.len() + length;
@@ -352,7 +315,7 @@ impl Live {
             Binding::Media(track) => Ok(Some(Opened {
                 track,
                 ssrc,
-                sequence: index,
+                sequence: packet.index,
                 timestamp,
                 marker,
                 payload,
