@@ -9,7 +9,7 @@ use std::{fmt, path::PathBuf, time::Duration};
 
 use bytes::Bytes;
 
-pub use self::file::{FileError, H264Error, IvfError, Mp4Error, OggError, SelectionError};
+pub use self::file::{FileError, H264Error, IvfError, MatroskaError, Mp4Error, OggError, SelectionError};
 use self::{file::MediaFile, pattern::Pattern};
 
 /// What to publish, as the command line names it.

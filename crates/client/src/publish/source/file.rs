@@ -17,7 +17,7 @@ use std::{
 use bytes::Bytes;
 
 use self::{annexb::AnnexB, ivf::Ivf, matroska::Matroska, mp4::Mp4};
-pub use self::{ivf::IvfError, mp4::Mp4Error, selection::SelectionError};
+pub use self::{ivf::IvfError, matroska::MatroskaError, mp4::Mp4Error, selection::SelectionError};
 use super::{Codec, Frame, Track, ogg};
 pub use super::{h264::H264Error, ogg::OggError};
 
@@ -36,7 +36,7 @@ pub enum FileError {
     #[error("the MP4 file is damaged: {0}")]
     Mp4(#[from] Mp4Error),
     #[error("the Matroska file is damaged: {0}")]
-    Matroska(#[from] matroska_demuxer::DemuxError),
+    Matroska(#[from] MatroskaError),
     #[error("the IVF file cannot be sent: {0}")]
     Ivf(#[from] IvfError),
     #[error(transparent)]

@@ -152,6 +152,20 @@ fn what_cannot_be_sent_is_refused_with_a_sentence_that_says_what_to_do() {
 }
 
 #[test]
+fn a_matroska_file_cut_short_says_so() {
+    let whole = std::fs::read(fixture("h264-opus.mkv")).unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    for length in [1000, 5000] {
+        std::fs::write(file.path(), &whole[..length]).unwrap();
+        assert_eq!(
+            refusal(file.path()),
+            "the Matroska file is damaged: it breaks off; was its recording cut short?",
+            "{length} bytes"
+        );
+    }
+}
+
+#[test]
 fn aac_is_left_out_and_said() {
     let (source, _) = frames("h264-aac.mov");
     let note = "the audio track is AAC and is left out; WHIP needs Opus: convert with ffmpeg -c:v copy -c:a libopus";

@@ -1,9 +1,12 @@
 //! WebM and Matroska.
 
-use std::{fs::File, io::BufReader};
+use std::{
+    fs::File,
+    io::{BufReader, ErrorKind},
+};
 
 use bytes::Bytes;
-use matroska_demuxer::{ContentCompAlgo, ContentEncodingValue, Frame, MatroskaFile, TrackEntry, TrackType};
+use matroska_demuxer::{ContentCompAlgo, ContentEncodingValue, DemuxError, Frame, MatroskaFile, TrackEntry, TrackType};
 
 use super::{
     super::{Codec, h264::ParameterSets},
@@ -11,6 +14,31 @@ use super::{
     ivf::is_vp8_keyframe,
     selection::{Coding, Kind, Selection},
 };
+
+#[derive(Debug, thiserror::Error)]
+pub enum MatroskaError {
+    #[error("it breaks off; was its recording cut short?")]
+    Cut,
+    #[error("a text in it is not UTF-8")]
+    Text,
+    #[error("a number in it is out of range")]
+    Number,
+    #[error("{0}")]
+    Structure(DemuxError),
+}
+
+impl From<DemuxError> for FileError {
+    /// The demuxer shows nothing of the errors that it wraps.
+    fn from(error: DemuxError) -> Self {
+        match error {
+            DemuxError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => MatroskaError::Cut.into(),
+            DemuxError::IoError(error) => Self::Read(error),
+            DemuxError::FromUtf8Error(_) => MatroskaError::Text.into(),
+            DemuxError::TryFromIntError(_) => MatroskaError::Number.into(),
+            error => MatroskaError::Structure(error).into(),
+        }
+    }
+}
 
 pub(super) struct Matroska {
     file: MatroskaFile<BufReader<File>>,
