@@ -7,6 +7,7 @@ use std::{
 };
 
 use rtc::{
+    ice::mdns::MulticastDnsMode,
     media_stream::MediaStreamTrack,
     peer_connection::configuration::{
         interceptor_registry::{configure_nack, configure_rtcp_reports, configure_twcc_sender_only},
@@ -22,7 +23,7 @@ use webrtc::{
     media_stream::track_local::{TrackLocal, static_rtp::TrackLocalStaticRTP},
     peer_connection::{
         MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCIceGatheringState,
-        RTCPeerConnectionState, RTCSessionDescription, Registry, StatsSelector,
+        RTCPeerConnectionState, RTCSessionDescription, Registry, SettingEngineBuilder, StatsSelector,
     },
     rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit, RtpSender},
 };
@@ -102,11 +103,17 @@ impl Connection {
         let registry = configure_rtcp_reports(configure_nack(registry, &mut engine));
         let registry = configure_twcc_sender_only(registry, &mut engine)?;
 
+        // A server has no names to hide, and joining the multicast group fails on a host without a default route.
+        let settings = SettingEngineBuilder::new()
+            .with_multicast_dns_mode(MulticastDnsMode::Disabled)
+            .build();
+
         let (gathering_tx, gathering) = watch::channel(RTCIceGatheringState::New);
         let (state_tx, state) = watch::channel(RTCPeerConnectionState::New);
         let peer = PeerConnectionBuilder::new()
             .with_media_engine(engine)
             .with_interceptor_registry(registry)
+            .with_setting_engine(settings)
             .with_handler(Arc::new(Watcher {
                 gathering: gathering_tx,
                 state: state_tx,
