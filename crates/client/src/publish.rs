@@ -10,7 +10,7 @@ mod source;
 mod summary;
 mod whip;
 
-use std::{path::PathBuf, time::Duration};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -25,7 +25,7 @@ pub use self::{
     connection::ConnectionError,
     source::{Codec, FileError, H264Error, Input, IvfError, MatroskaError, Mp4Error, OggError, SelectionError},
     summary::Summary,
-    whip::{HttpError, Refusal, Token, TokenError},
+    whip::{HttpError, Refusal, Token, TokenError, UncheckedToken},
 };
 
 #[derive(Debug, clap::Args)]
@@ -33,22 +33,30 @@ pub use self::{
 pub struct Config {
     /// WHIP endpoint, such as http://127.0.0.1:8080/whip/studio.
     pub url: String,
-    /// What to send: an MP4, MOV, WebM, Matroska, Ogg Opus, IVF or Annex B file, or `test` for a generated picture and beep.
+    /// What to send: an MP4, MOV, WebM, Matroska, Ogg Opus, IVF or Annex B file, or `test` for a generated picture and
+    /// beep. Video: H.264 without B-frames, or VP8. Audio: Opus, mono or stereo; other audio is left out.
     #[arg(value_name = "FILE|test")]
     pub input: Input,
     /// Bearer token; better in the environment than on a command line that others can list.
     #[arg(long, env = "WHIPCORD_TOKEN", hide_env_values = true)]
-    pub token: Option<Token>,
+    pub token: Option<UncheckedToken>,
     /// File that holds the bearer token, in place of --token.
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// Stop after this much media: 10s, 500ms, 2m, 1h. Without it, at the end of the file, or at Ctrl-C.
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub duration: Option<Duration>,
+    /// Refused without being quoted, as `clap` would: the second word of `--token Bearer TOKEN` arrives here.
+    #[arg(hide = true)]
+    pub surplus: Vec<OsString>,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
+    #[error("the bearer token cannot be used: {0}")]
+    Token(#[source] TokenError),
+    #[error("there are more arguments than URL and FILE|test; try --help")]
+    Surplus,
     #[error("cannot read the token file {}: {error}", path.display())]
     TokenFile { path: PathBuf, error: std::io::Error },
     #[error("the token file {} holds no token: {error}", path.display())]
@@ -68,7 +76,11 @@ pub enum PublishError {
 /// Publishes until the source ends, `duration` is over, or `stop` is cancelled; then ends the session. `Ok` means that the
 /// connection stood, media went out, and the server confirmed the end.
 pub async fn run(config: Config, stop: CancellationToken) -> Result<Summary, PublishError> {
-    let endpoint = Endpoint::new(&config.url, read_token(&config)?)?;
+    let token = read_token(&config)?;
+    if !config.surplus.is_empty() {
+        return Err(PublishError::Surplus);
+    }
+    let endpoint = Endpoint::new(&config.url, token)?;
     let source = Source::open(&config.input)?;
     let progress = Progress::new(config.duration);
     for note in source.notes() {
@@ -175,7 +187,8 @@ impl Publication {
 
 fn read_token(config: &Config) -> Result<Option<Token>, PublishError> {
     let Some(path) = &config.token_file else {
-        return Ok(config.token.clone());
+        let token = config.token.as_ref().map(UncheckedToken::check);
+        return token.transpose().map_err(PublishError::Token);
     };
     let content = std::fs::read_to_string(path).map_err(|error| PublishError::TokenFile {
         path: path.clone(),

@@ -32,7 +32,7 @@ impl fmt::Display for Summary {
         write!(
             f,
             "sent {} pictures and {} audio packets to {} in {seconds:.1} s ({} RTP packets, {kbits} kbit/s); \
-             connected within {} ms; the server asked for {} keyframes and {} lost packets",
+             connected within {} ms; keyframes asked for: {}; lost packets asked for: {}",
             self.frames_sent,
             self.audio_frames_sent,
             self.server,

@@ -1,12 +1,34 @@
 //! The HTTP half of a WHIP client (RFC 9725 §4): POST an offer, DELETE the session. It knows nothing of media.
 
-use std::{fmt, time::Duration};
+use std::{error::Error, fmt, io, time::Duration};
 
 use reqwest::{
     Client, Method, Response, StatusCode, Url,
     header::{ACCEPT, CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER},
     redirect,
 };
+
+/// A bearer token as the command line has it. Checked after the arguments are parsed, because `clap` quotes what it refuses.
+#[derive(Clone)]
+pub struct UncheckedToken(String);
+
+impl UncheckedToken {
+    pub(super) fn check(&self) -> Result<Token, TokenError> {
+        Token::new(&self.0)
+    }
+}
+
+impl From<String> for UncheckedToken {
+    fn from(token: String) -> Self {
+        Self(token)
+    }
+}
+
+impl fmt::Debug for UncheckedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("UncheckedToken(***)")
+    }
+}
 
 /// The bearer token. It is shown nowhere.
 #[derive(Clone)]
@@ -16,18 +38,17 @@ impl Token {
     /// Surrounding white space, such as the newline at the end of a file, is not part of a token.
     pub fn new(token: &str) -> Result<Self, TokenError> {
         let token = token.trim();
+        if token
+            .split_whitespace()
+            .next()
+            .is_some_and(|word| word.eq_ignore_ascii_case("bearer"))
+        {
+            return Err(TokenError::Scheme);
+        }
         if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(TokenError);
+            return Err(TokenError::Characters);
         }
         Ok(Self(token.to_owned()))
-    }
-}
-
-impl std::str::FromStr for Token {
-    type Err = TokenError;
-
-    fn from_str(token: &str) -> Result<Self, TokenError> {
-        Self::new(token)
     }
 }
 
@@ -37,9 +58,14 @@ impl fmt::Debug for Token {
     }
 }
 
+/// Quotes nothing of the token: it may be a good one with a slip beside it.
 #[derive(Debug, thiserror::Error)]
-#[error("a bearer token is one word of printable ASCII characters")]
-pub struct TokenError;
+pub enum TokenError {
+    #[error("leave out `Bearer`: only the token itself is given")]
+    Scheme,
+    #[error("a bearer token is one word of printable ASCII characters")]
+    Characters,
+}
 
 /// A WHIP endpoint and the right to publish there.
 pub(super) struct Endpoint {
@@ -71,6 +97,8 @@ pub enum HttpError {
     Client(#[source] reqwest::Error),
     #[error("cannot reach {host}: {cause}; is the server running, and the URL right?")]
     Unreachable { host: String, cause: String },
+    #[error("{host} does not speak HTTPS: use http:// in place of https://")]
+    PlainHttp { host: String },
     #[error("{host} did not answer within {} s", .after.as_secs())]
     Silent { host: String, after: Duration },
     #[error("{0}")]
@@ -268,14 +296,26 @@ fn unreachable(host: &str, error: reqwest::Error) -> HttpError {
         };
     }
     let error = error.without_url();
-    let mut cause: &dyn std::error::Error = &error;
+    let mut cause: &(dyn Error + 'static) = &error;
     while let Some(deeper) = cause.source() {
         cause = deeper;
+    }
+    // An HTTP response where a TLS record was due.
+    if let Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)) = tls_error(cause) {
+        return HttpError::PlainHttp { host: host.to_owned() };
     }
     HttpError::Unreachable {
         host: host.to_owned(),
         cause: cause.to_string(),
     }
+}
+
+/// The source of an I/O error is that of the error within, so the error within must be asked for, at each layer.
+fn tls_error<'a>(mut cause: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    while let Some(within) = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        cause = within;
+    }
+    cause.downcast_ref()
 }
 
 fn authority(url: &Url) -> String {
@@ -284,24 +324,34 @@ fn authority(url: &Url) -> String {
         .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
+impl Refusal {
+    /// What the status alone tells. Where the server's own words can tell it better, only in their place.
+    fn advice(&self) -> Option<&'static str> {
+        match self.status.as_u16() {
+            401 => Some("give a valid bearer token with --token, --token-file or WHIPCORD_TOKEN"),
+            403 => Some("this token may not publish this stream; use another token or another stream name"),
+            409 => Some("the stream is being published already; end that session, or use another stream name"),
+            429 | 503 => Some("the server is busy; try again"),
+            _ if self.status.is_server_error() => Some("the server failed; its log says why"),
+            _ if self.detail.is_some() => None,
+            404 => Some("nothing is there; check the path of the URL"),
+            405 => Some("this is not a WHIP endpoint; check the path of the URL"),
+            400 | 406 | 415 | 422 => Some("the server cannot take this request, and does not say why"),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Refusal {
     /// One sentence: what the server says, and what to do.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} refused with {}", self.host, self.status)?;
-        if let Some(detail) = &self.detail {
-            write!(f, " ({})", detail.trim_end_matches('.'))?;
+        let detail = self.detail.as_ref().map(|detail| detail.trim_end_matches('.'));
+        match (detail, self.advice()) {
+            (Some(detail), Some(advice)) => write!(f, " ({detail}): {advice}")?,
+            (Some(words), None) | (None, Some(words)) => write!(f, ": {words}")?,
+            (None, None) => {}
         }
-        f.write_str(match self.status.as_u16() {
-            401 => ": give a valid bearer token with --token, --token-file or WHIPCORD_TOKEN",
-            403 => ": this token may not publish this stream; use another token or another stream name",
-            404 => ": nothing is there; check the path of the URL",
-            405 => ": this is not a WHIP endpoint; check the path of the URL",
-            400 | 406 | 415 | 422 => ": the server cannot take this offer",
-            409 => ": the stream is being published already; end that session, or use another stream name",
-            429 | 503 => ": the server is busy; try again",
-            _ if self.status.is_server_error() => ": the server failed; its log says why",
-            _ => "",
-        })?;
         match (self.status.as_u16(), self.retry_after) {
             (429 | 503, Some(seconds)) => write!(f, " in {seconds} s"),
             (429 | 503, None) => f.write_str(" later"),

@@ -79,6 +79,7 @@ async fn answer(State(stub): State<Stub>, Path(name): Path<String>, headers: Hea
         "taken" => problem(409, r#"{"title":"Conflict","detail":"the stream has a publisher."}"#),
         "busy" => problem(503, r#"{"title":"no worker has room"}"#),
         "rude" => problem(400, "{\"detail\":\"\\u001b[2Jred\\nline\"}"),
+        "lost" => problem(404, r#"{"detail":"no such path; publish to /whip/x"}"#),
         "broken" => problem(500, "{"),
         status => StatusCode::from_u16(status.parse().unwrap()).unwrap().into_response(),
     }
@@ -133,6 +134,8 @@ async fn redirects_are_followed_with_the_token_on_the_same_origin_only() {
     );
 }
 
+const NO_ANSWER: &str = " accepted the offer, but its body is no SDP answer of at most 262144 bytes";
+
 #[tokio::test]
 async fn what_goes_wrong_is_a_sentence() {
     let (_, origin) = Stub::start("").await;
@@ -146,6 +149,11 @@ async fn what_goes_wrong_is_a_sentence() {
             "404",
             " refused with 404 Not Found: nothing is there; check the path of the URL",
         ),
+        (
+            "422",
+            " refused with 422 Unprocessable Entity: the server cannot take this request, and does not say why",
+        ),
+        ("lost", " refused with 404 Not Found: no such path; publish to /whip/x"),
         ("418", " refused with 418 I'm a teapot"),
         (
             "taken",
@@ -156,10 +164,7 @@ async fn what_goes_wrong_is_a_sentence() {
             "busy",
             " refused with 503 Service Unavailable (no worker has room): the server is busy; try again in 7 s",
         ),
-        (
-            "rude",
-            " refused with 400 Bad Request ([2Jredline): the server cannot take this offer",
-        ),
+        ("rude", " refused with 400 Bad Request: [2Jredline"),
         (
             "broken",
             " refused with 500 Internal Server Error: the server failed; its log says why",
@@ -188,18 +193,9 @@ async fn what_goes_wrong_is_a_sentence() {
             "no-location",
             " accepted the offer, but sent no Location header: its session could never be ended",
         ),
-        (
-            "no-sdp",
-            " accepted the offer, but its body is no SDP answer of at most 262144 bytes",
-        ),
-        (
-            "no-answer",
-            " accepted the offer, but its body is no SDP answer of at most 262144 bytes",
-        ),
-        (
-            "long-answer",
-            " accepted the offer, but its body is no SDP answer of at most 262144 bytes",
-        ),
+        ("no-sdp", NO_ANSWER),
+        ("no-answer", NO_ANSWER),
+        ("long-answer", NO_ANSWER),
     ];
     for (name, expected) in cases {
         let error = endpoint(&origin, name).post("v=0 offer").await.unwrap_err();
@@ -222,6 +218,18 @@ async fn a_server_that_is_not_there_is_named_without_its_path() {
     assert!(
         error.starts_with(&format!("cannot reach {unused}: ")) && !error.contains("secret"),
         "{error}"
+    );
+}
+
+#[tokio::test]
+async fn https_to_a_plain_port_says_what_to_use() {
+    let (_, origin) = Stub::start("").await;
+    let secure = origin.replacen("http", "https", 1);
+    let error = endpoint(&secure, "good").post("v=0 offer").await.unwrap_err();
+    let host = origin.strip_prefix("http://").unwrap();
+    assert_eq!(
+        error.to_string(),
+        format!("{host} does not speak HTTPS: use http:// in place of https://")
     );
 }
 
@@ -251,5 +259,13 @@ fn a_token_is_one_word_and_never_shown() {
     for token in ["", " ", "two words", "new\nline", "grün"] {
         assert!(Token::new(token).is_err(), "{token:?}");
     }
+    for token in ["Bearer eyJ.a.b", "bearer\teyJ.a.b", "Bearer"] {
+        let error = Token::new(token).unwrap_err().to_string();
+        assert_eq!(error, "leave out `Bearer`: only the token itself is given");
+    }
     assert_eq!(format!("{:?}", Token::new("sesame").unwrap()), "Token(***)");
+    assert_eq!(
+        format!("{:?}", UncheckedToken::from("sesame".to_owned())),
+        "UncheckedToken(***)"
+    );
 }
