@@ -67,6 +67,13 @@ pub enum PublishError {
     Http(#[from] HttpError),
     #[error(transparent)]
     Connection(#[from] ConnectionError),
+    /// After media was sent.
+    #[error("{cause}")]
+    CutShort {
+        summary: Box<Summary>,
+        #[source]
+        cause: ConnectionError,
+    },
     #[error("stopped before any media was sent")]
     NothingSent,
     #[error("media was sent, but the session did not end properly: {0}")]
@@ -104,21 +111,34 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<Summary, Pub
         duration: config.duration,
     };
     let connected = publication.connect(&session, started).await;
+    let start = Instant::now();
     let sent = match connected {
-        Ok(_) => publication.send().await,
-        Err(_) => Ok(Duration::ZERO),
+        Ok(_) => publication.send(start).await,
+        Err(_) => Ok(()),
     };
+    let duration = start.elapsed();
     let ended = endpoint.delete(&session).await;
     publication.connection.close().await;
     publication.progress.finish();
 
-    let (connected, duration) = (connected?, sent?);
-    ended.map_err(PublishError::NotEnded)?;
-    let summary = publication.summary(endpoint.host(), connected, duration);
-    if summary.packets_sent == 0 {
-        Err(PublishError::NothingSent)
-    } else {
-        Ok(summary)
+    let summary = publication.summary(endpoint.host(), connected?, duration);
+    match sent.and_then(|()| confirmed(ended)) {
+        Err(PublishError::Connection(cause)) if summary.packets_sent > 0 => Err(PublishError::CutShort {
+            summary: Box::new(summary),
+            cause,
+        }),
+        Err(error) => Err(error),
+        Ok(()) if summary.packets_sent == 0 => Err(PublishError::NothingSent),
+        Ok(()) => Ok(summary),
+    }
+}
+
+/// What the answer to the DELETE means, where all went well until then.
+fn confirmed(ended: Result<(), HttpError>) -> Result<(), PublishError> {
+    match ended {
+        // No such session any more: the server ended it just now.
+        Err(HttpError::Refused(refusal)) if refusal.is_not_found() => Err(ConnectionError::Ended.into()),
+        ended => ended.map_err(PublishError::NotEnded),
     }
 }
 
@@ -143,9 +163,9 @@ impl Publication {
         Ok(started.elapsed())
     }
 
-    /// Sends each frame when it is due, late ones at once. Returns how long that took.
-    async fn send(&mut self) -> Result<Duration, PublishError> {
-        let start = Instant::now();
+    /// Sends each frame when it is due after `start`, late ones at once.
+    async fn send(&mut self, start: Instant) -> Result<(), PublishError> {
+        let mut interrupted = false;
         while !self.stop.is_cancelled() {
             if self.connection.take_keyframe_request() {
                 self.source.request_keyframe();
@@ -161,11 +181,19 @@ impl Publication {
                 lost = self.connection.lost() => return Err(lost.into()),
                 () = tokio::time::sleep_until(start + frame.time) => {}
             }
+            if self.connection.is_interrupted() != interrupted {
+                interrupted = !interrupted;
+                self.progress.line(if interrupted {
+                    "nothing is heard from the server; it may come back"
+                } else {
+                    "the server is heard again"
+                });
+            }
             self.connection.send(&frame).await?;
             self.progress.show(frame.time, self.connection.sent());
         }
         self.connection.flush().await;
-        Ok(start.elapsed())
+        Ok(())
     }
 
     fn summary(&self, server: String, connected: Duration, duration: Duration) -> Summary {

@@ -1,6 +1,7 @@
 //! The media half of the client: the `webrtc` crate's peer connection, with one sender per track.
 
 use std::{
+    future::pending,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
@@ -9,9 +10,12 @@ use std::{
 use rtc::{
     ice::mdns::MulticastDnsMode,
     media_stream::MediaStreamTrack,
-    peer_connection::configuration::{
-        interceptor_registry::{configure_nack, configure_rtcp_reports, configure_twcc_sender_only},
-        media_engine::{MIME_TYPE_H264, MIME_TYPE_OPUS, MIME_TYPE_VP8},
+    peer_connection::{
+        configuration::{
+            interceptor_registry::{configure_nack, configure_rtcp_reports, configure_twcc_sender_only},
+            media_engine::{MIME_TYPE_H264, MIME_TYPE_OPUS, MIME_TYPE_VP8},
+        },
+        transport::RTCDtlsTransportState,
     },
     rtp_transceiver::rtp_sender::{
         RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters, RtpCodecKind,
@@ -24,6 +28,7 @@ use webrtc::{
     peer_connection::{
         MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCIceGatheringState,
         RTCPeerConnectionState, RTCSessionDescription, Registry, SettingEngineBuilder, StatsSelector,
+        transport::DtlsTransport,
     },
     rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit, RtpSender},
 };
@@ -49,7 +54,11 @@ pub enum ConnectionError {
         CONNECT_TIMEOUT.as_secs()
     )]
     NotConnected,
-    #[error("the connection was lost: the server ended it, or UDP no longer gets through")]
+    #[error("the server ended the session; another publisher may have taken the stream, or it was stopped")]
+    Ended,
+    #[error(
+        "the connection was lost: nothing was heard from the server for half a minute; it is down, or UDP no longer gets through"
+    )]
     Lost,
 }
 
@@ -66,6 +75,8 @@ pub(super) struct Connection {
     peer: Arc<dyn PeerConnection>,
     gathering: watch::Receiver<RTCIceGatheringState>,
     state: watch::Receiver<RTCPeerConnectionState>,
+    /// Once the answer is accepted: every track's, for they are bundled.
+    dtls: Option<Arc<dyn DtlsTransport>>,
     feedback: Arc<Feedback>,
     senders: Vec<Sender>,
     sent: Sent,
@@ -89,6 +100,8 @@ const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 /// A large keyframe leaves in bursts of 10 packets, 1 ms apart: 96 Mbit/s, which no socket buffer on the way minds.
 const BURST_PACKETS: usize = 10;
 const BURST_PAUSE: Duration = Duration::from_millis(1);
+/// A session that was ended is noticed after this at the latest, also between the pictures of a slow source.
+const DTLS_POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 impl Connection {
     /// `server`: host and port of the HTTP endpoint; the local address that leads there is one of the candidates, even
@@ -125,6 +138,7 @@ impl Connection {
             peer: Arc::new(peer),
             gathering,
             state,
+            dtls: None,
             feedback,
             senders: Vec::new(),
             sent: Sent::default(),
@@ -195,6 +209,7 @@ impl Connection {
             .await
             .map_err(ConnectionError::Answer)?;
         for sender in &mut self.senders {
+            self.dtls = sender.rtp_sender.transport().await?;
             let parameters = sender.rtp_sender.get_parameters().await?;
             let codec = parameters.rtp_parameters.codecs.first();
             sender.packetiser = codec.map(|codec| Packetiser::new(sender.codec, sender.ssrc, codec.payload_type));
@@ -217,11 +232,20 @@ impl Connection {
         }
     }
 
-    /// Until the connection is gone for good; a short interruption heals by itself.
+    /// Until the server ends the session, or the connection is gone for good; a short interruption heals by itself.
     pub(super) async fn lost(&mut self) -> ConnectionError {
-        // A closed channel says the same: the driver is gone.
-        self.state.wait_for(|&state| is_over(state)).await.ok();
-        ConnectionError::Lost
+        let (dtls, state) = (self.dtls.as_deref(), &mut self.state);
+        tokio::select! {
+            biased;
+            () = closed(dtls) => ConnectionError::Ended,
+            // A closed channel says the same: the driver is gone.
+            _ = state.wait_for(|&state| is_over(state)) => ConnectionError::Lost,
+        }
+    }
+
+    /// Whether nothing is heard from the server at the moment (RFC 7675 §5.1). That may pass.
+    pub(super) fn is_interrupted(&self) -> bool {
+        *self.state.borrow() == RTCPeerConnectionState::Disconnected
     }
 
     /// Frames of a track that the server did not take are dropped.
@@ -301,6 +325,15 @@ impl PeerConnectionEventHandler for Watcher {
 
     async fn on_connection_state_change(&self, state: RTCPeerConnectionState) {
         self.state.send_replace(state);
+    }
+}
+
+/// Until the server's close_notify has arrived. The connection's state does not tell: it stays `Connected` (W3C WebRTC §4.3.3
+/// counts a closed DTLS transport as such), and the `webrtc` crate has no event for the transport's own.
+async fn closed(dtls: Option<&dyn DtlsTransport>) {
+    let Some(dtls) = dtls else { return pending().await };
+    while !matches!(dtls.state().await, Ok(RTCDtlsTransportState::Closed)) {
+        tokio::time::sleep(DTLS_POLL_INTERVAL).await;
     }
 }
 

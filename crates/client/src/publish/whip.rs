@@ -325,6 +325,10 @@ fn authority(url: &Url) -> String {
 }
 
 impl Refusal {
+    pub(super) fn is_not_found(&self) -> bool {
+        self.status == StatusCode::NOT_FOUND
+    }
+
     /// What the status alone tells. Where the server's own words can tell it better, only in their place.
     fn advice(&self) -> Option<&'static str> {
         match self.status.as_u16() {

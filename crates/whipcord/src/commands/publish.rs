@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use tokio_util::sync::CancellationToken;
-use whipcord_client::publish;
+use whipcord_client::publish::{self, PublishError, Summary};
 
 use super::Failure;
 
@@ -17,11 +17,21 @@ pub(crate) struct Config {
     json: bool,
 }
 
-/// Succeeds only if media was sent and the session ended properly.
+/// Succeeds only if media was sent and the session ended properly. A session cut short has a summary all the same.
 pub(crate) async fn run(config: Config, stop: CancellationToken) -> Result<(), Failure> {
-    let summary = publish::run(config.publish, stop).await?;
-    let text = if config.json {
-        serde_json::to_string(&summary).expect("a summary is plain data")
+    let published = publish::run(config.publish, stop).await;
+    match &published {
+        Ok(summary) => print(summary, config.json)?,
+        Err(PublishError::CutShort { summary, .. }) => print(summary, config.json)?,
+        Err(_) => {}
+    }
+    published?;
+    Ok(())
+}
+
+fn print(summary: &Summary, json: bool) -> Result<(), Failure> {
+    let text = if json {
+        serde_json::to_string(summary).expect("a summary is plain data")
     } else {
         summary.to_string()
     };
