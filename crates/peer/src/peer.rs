@@ -215,7 +215,7 @@ impl Peer {
         }
     }
 
-    /// See [`Live::recognises`].
+    /// See [`live::Live::recognises`].
     pub(crate) fn recognises(&self, datagram: &[u8]) -> bool {
         matches!(&self.phase, Phase::Live(live) if live.recognises(datagram))
     }
