@@ -2,9 +2,9 @@ use std::future::Future;
 
 use mio::{Poll, Token, Waker};
 use tokio::sync::mpsc;
-use whipcord_whip::{Kind, ice::IceOptions, negotiate::Transport};
 
 use super::*;
+use crate::sessions::tests::live;
 
 const EPOCH: Epoch = Epoch(1);
 
@@ -12,41 +12,11 @@ fn sid() -> SessionId {
     SessionId::new([1; 16])
 }
 
-fn live() -> Live {
-    let info = Info {
-        sid: sid(),
-        stream: "cam".parse().unwrap(),
-        created_at_ms: 0,
-        metadata: HashMap::new(),
-        mids: Vec::new(),
-        recording: None,
-    };
-    Live {
-        info: Arc::new(info),
-        created: Created {
-            answer: String::new(),
-            ice_session: EntityTag::new("ice").unwrap(),
-        },
-        ice_session: EntityTag::new("ice").unwrap(),
-        remote: Credentials {
-            ufrag: "abcd".into(),
-            pwd: "p".repeat(22),
-        },
-        transport: Transport {
-            mids: Vec::new(),
-            tagged_mid: String::new(),
-            tagged_kind: Kind::Audio,
-            ice_options: IceOptions::default(),
-        },
-        origin: 0,
-    }
-}
-
 /// With one live session, and a shard that takes no commands but for the test.
 fn control(shard: shard::Handle) -> Control {
     let sessions = Sessions::new(1);
     assert!(matches!(sessions.admit(sid(), EPOCH, [0; 32]), Ok(Admitted::New(_))));
-    sessions.establish(live());
+    sessions.establish(live(1));
     Control {
         worker: "worker".parse().unwrap(),
         incarnation: Incarnation(1),

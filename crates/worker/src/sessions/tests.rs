@@ -16,7 +16,8 @@ fn created(text: &str) -> Created {
     }
 }
 
-fn live(number: u8) -> Live {
+/// One of this number.
+pub(crate) fn live(number: u8) -> Live {
     let info = Info {
         sid: sid(number),
         stream: "cam".parse().unwrap(),
