@@ -6,9 +6,12 @@
 //!
 //! The packets of a track must come in sequence, with [`Depacketiser::lost`] called where some are missing.
 
+mod av1;
 mod h264;
+mod h265;
 pub mod opus;
 mod vp8;
+mod vp9;
 
 #[cfg(test)]
 mod tests;
@@ -45,6 +48,8 @@ pub enum Damage {
     TooLarge,
     #[error("keyframe came before its parameter sets")]
     NoParameterSets,
+    #[error("picture has several spatial layers, which cannot be recorded; let the encoder send one")]
+    SpatialLayers,
 }
 
 /// Turns the packets of one track into frames. Memory: one frame in the making, at most [`FRAME_MAX`] bytes.
@@ -57,7 +62,10 @@ pub struct Depacketiser {
 #[derive(Debug)]
 enum Format {
     H264(h264::H264),
+    H265(h265::H265),
     Vp8,
+    Vp9,
+    Av1(av1::Av1),
     Opus,
 }
 
@@ -86,7 +94,10 @@ impl Depacketiser {
     pub fn new(codec: Codec) -> Self {
         let format = match codec {
             Codec::H264 => Format::H264(h264::H264::default()),
+            Codec::H265 => Format::H265(h265::H265::default()),
             Codec::Vp8 => Format::Vp8,
+            Codec::Vp9 => Format::Vp9,
+            Codec::Av1 => Format::Av1(av1::Av1::default()),
             Codec::Opus => Format::Opus,
         };
         // We may have joined in the middle of a frame.
@@ -186,7 +197,10 @@ impl Format {
     fn starts_frame(&self, payload: &[u8]) -> bool {
         match self {
             Self::H264(_) => h264::starts_frame(payload),
+            Self::H265(_) => h265::starts_frame(payload),
             Self::Vp8 => vp8::starts_frame(payload),
+            Self::Vp9 => vp9::starts_frame(payload),
+            Self::Av1(_) => av1::starts_frame(payload),
             Self::Opus => true,
         }
     }
@@ -194,18 +208,24 @@ impl Format {
     fn has_picture(&self, data: &[u8]) -> bool {
         match self {
             Self::H264(h264) => h264.has_picture(),
-            Self::Vp8 | Self::Opus => !data.is_empty(),
+            Self::H265(h265) => h265.has_picture(),
+            Self::Av1(av1) => av1.has_picture(),
+            Self::Vp8 | Self::Vp9 | Self::Opus => !data.is_empty(),
         }
     }
 
     fn append(&mut self, payload: &[u8], data: &mut Vec<u8>) -> Result<(), Damage> {
-        // A unit's length has 4 bytes, where an aggregate has 2 and other packets none: never more than this.
+        // A NAL unit's length has 4 bytes, where an aggregate has 2 and other packets none, an OBU's size as many as in the
+        // packet or 4: never more than this.
         if data.len() + 2 * payload.len() + 4 > FRAME_MAX {
             return Err(Damage::TooLarge);
         }
         match self {
             Self::H264(h264) => h264.append(payload, data),
+            Self::H265(h265) => h265.append(payload, data),
             Self::Vp8 => vp8::append(payload, data),
+            Self::Vp9 => vp9::append(payload, data),
+            Self::Av1(av1) => av1.append(payload, data),
             Self::Opus => Ok(()),
         }
     }
@@ -214,14 +234,20 @@ impl Format {
     fn end(&mut self, data: Vec<u8>) -> Result<Option<(Vec<u8>, bool)>, Damage> {
         match self {
             Self::H264(h264) => h264.end(data),
+            Self::H265(h265) => h265.end(data),
             Self::Vp8 => vp8::end(data).map(Some),
+            Self::Vp9 => vp9::end(data).map(Some),
+            Self::Av1(av1) => av1.end(data),
             Self::Opus => Ok(None),
         }
     }
 
     fn abandon(&mut self) {
-        if let Self::H264(h264) = self {
-            h264.abandon();
+        match self {
+            Self::H264(h264) => h264.abandon(),
+            Self::H265(h265) => h265.abandon(),
+            Self::Av1(av1) => av1.abandon(),
+            Self::Vp8 | Self::Vp9 | Self::Opus => {}
         }
     }
 }

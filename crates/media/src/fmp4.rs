@@ -3,6 +3,7 @@
 //! The file is `ftyp moov` and then `moof mdat` for each fragment. It plays up to its last whole fragment wherever it is
 //! cut off, because nothing written before is ever changed.
 
+mod entry;
 mod header;
 
 use mp4_atom::{Encode, Mfhd, Moof, Tfdt, Tfhd, Traf, Trun, TrunEntry};
@@ -10,7 +11,7 @@ use mp4_atom::{Encode, Mfhd, Moof, Tfdt, Tfhd, Traf, Trun, TrunEntry};
 use crate::{
     fragment::{OpusTrack, Run},
     frame::Kind,
-    params::H264Parameters,
+    params::{Av1Parameters, H264Parameters, H265Parameters, PictureSize, Vp9Parameters},
 };
 
 /// Sample flags (§8.8.3.1): depends on no other sample; depends on others and is no place to begin.
@@ -20,12 +21,33 @@ const FLAGS_NON_SYNC: u32 = 0x0101_0000;
 const TRACK_VIDEO: u32 = 1;
 const TRACK_AUDIO: u32 = 2;
 
-/// An H.264 track.
+/// A video track.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct H264Track {
+pub struct VideoTrack {
     /// RTP clock units in a second.
     pub clock_rate: u32,
-    pub parameters: H264Parameters,
+    pub coding: Coding,
+}
+
+/// How a track's frames are coded, and what their decoder must know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Coding {
+    H264(H264Parameters),
+    H265(H265Parameters),
+    Vp9(Vp9Parameters),
+    Av1(Av1Parameters),
+}
+
+impl Coding {
+    /// None where the stream does not tell.
+    pub fn picture_size(&self) -> Option<PictureSize> {
+        match self {
+            Self::H264(parameters) => parameters.picture.map(|picture| picture.size),
+            Self::H265(parameters) => Some(parameters.size),
+            Self::Vp9(parameters) => Some(parameters.size),
+            Self::Av1(parameters) => Some(parameters.size),
+        }
+    }
 }
 
 /// Writes the file after its header.
@@ -37,7 +59,7 @@ pub struct Writer {
 
 impl Writer {
     /// Begins a file: appends `ftyp` and `moov`.
-    pub fn new(video: Option<&H264Track>, audio: Option<OpusTrack>, out: &mut Vec<u8>) -> Self {
+    pub fn new(video: Option<&VideoTrack>, audio: Option<OpusTrack>, out: &mut Vec<u8>) -> Self {
         header::write(video, audio, out);
         Self { sequence: 0 }
     }

@@ -28,6 +28,21 @@ fn vp8_payloads_become_whole_frames() {
 }
 
 #[test]
+fn av1_payloads_become_whole_frames() {
+    corpus::replay("av1", |data| depacketise::run(Codec::Av1, data));
+}
+
+#[test]
+fn vp9_payloads_become_whole_frames() {
+    corpus::replay("vp9", |data| depacketise::run(Codec::Vp9, data));
+}
+
+#[test]
+fn h265_payloads_become_whole_frames() {
+    corpus::replay("h265", |data| depacketise::run(Codec::H265, data));
+}
+
+#[test]
 fn opus_payloads_become_frames() {
     corpus::replay("opus", |data| depacketise::run(Codec::Opus, data));
 }

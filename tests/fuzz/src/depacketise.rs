@@ -4,7 +4,7 @@ use crate::input::Input;
 use whipcord_media::{
     Codec, Frame,
     depacketise::{Damage, Depacketiser, FRAME_MAX, Packet, opus},
-    params::{H264Parameters, vp8_picture_size},
+    params::{Av1Parameters, H264Parameters, H265Parameters, Vp9Parameters, vp8_picture_size},
 };
 
 const MARKER: u8 = 0x01;
@@ -48,7 +48,19 @@ fn check(codec: Codec, newest: u64, out: &mut Vec<Result<Frame, Damage>>) {
         assert!(frame.timestamp <= newest);
         assert!((1..=FRAME_MAX).contains(&frame.data.len()));
         match codec {
-            Codec::H264 => check_h264(&frame),
+            Codec::H264 => {
+                check_nals(&frame);
+                assert!(!frame.keyframe || H264Parameters::of(&frame.data).is_some());
+            }
+            Codec::H265 => {
+                check_nals(&frame);
+                assert!(!frame.keyframe || H265Parameters::of(&frame.data).is_some());
+            }
+            Codec::Vp9 => assert!(!frame.keyframe || Vp9Parameters::of(&frame.data).is_some()),
+            Codec::Av1 => {
+                check_obus(&frame);
+                assert!(!frame.keyframe || Av1Parameters::of(&frame.data).is_some());
+            }
             Codec::Vp8 => assert!(!frame.keyframe || vp8_picture_size(&frame.data).is_some()),
             Codec::Opus => {
                 assert!(frame.keyframe && opus::duration(&frame.data).is_some_and(|samples| samples <= 5760));
@@ -57,7 +69,7 @@ fn check(codec: Codec, newest: u64, out: &mut Vec<Result<Frame, Damage>>) {
     }
 }
 
-fn check_h264(frame: &Frame) {
+fn check_nals(frame: &Frame) {
     let mut rest = frame.data.as_slice();
     while let Some((len, following)) = rest.split_first_chunk::<4>() {
         let len = u32::from_be_bytes(*len) as usize;
@@ -65,5 +77,22 @@ fn check_h264(frame: &Frame) {
         rest = &following[len..];
     }
     assert!(rest.is_empty());
-    assert!(!frame.keyframe || H264Parameters::of(&frame.data).is_some());
+}
+
+/// Each says its size (AV1 specification §5.3.2), and none is a temporal delimiter.
+fn check_obus(frame: &Frame) {
+    let mut rest = frame.data.as_slice();
+    while let Some(&header) = rest.first() {
+        assert!(header & 0x82 == 0x02 && header >> 3 & 0x0f != 2, "header {header:02x}");
+        let mut at = if header & 0x04 == 0 { 1 } else { 2 };
+        let mut size = 0;
+        for i in 0..8 {
+            size |= usize::from(rest[at] & 0x7f) << (7 * i);
+            at += 1;
+            if rest[at - 1] & 0x80 == 0 {
+                break;
+            }
+        }
+        rest = &rest[at + size..];
+    }
 }

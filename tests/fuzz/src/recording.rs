@@ -11,13 +11,25 @@ const PACKETS_MAX: u32 = 5_000;
 const BYTES_MAX: usize = 16 << 20;
 
 const H264: TrackSpec = video(Codec::H264);
+const H265: TrackSpec = video(Codec::H265);
 const VP8: TrackSpec = video(Codec::Vp8);
+const VP9: TrackSpec = video(Codec::Vp9);
+const AV1: TrackSpec = video(Codec::Av1);
 const OPUS: TrackSpec = TrackSpec {
     codec: Codec::Opus,
     clock_rate: 48_000,
     channels: 2,
 };
-const SESSIONS: [&[TrackSpec]; 5] = [&[H264, OPUS], &[OPUS, VP8], &[H264], &[VP8], &[OPUS]];
+const SESSIONS: [&[TrackSpec]; 8] = [
+    &[H264, OPUS],
+    &[OPUS, VP8],
+    &[H264],
+    &[VP8],
+    &[OPUS],
+    &[H265, OPUS],
+    &[OPUS, VP9],
+    &[AV1, OPUS],
+];
 
 const fn video(codec: Codec) -> TrackSpec {
     TrackSpec {

@@ -1,7 +1,10 @@
 //! H.264 (RFC 6184): single NAL unit packets, STAP-A and FU-A, which is all of packetization modes 0 and 1.
 
 use super::Damage;
-use crate::params::{self, NalType, ParameterSets};
+use crate::params::{
+    self,
+    h264::{self, NalType, ParameterSets},
+};
 
 /// Payload structures (RFC 6184 §5.2, table 1).
 const STAP_A: u8 = 24;
@@ -78,8 +81,8 @@ impl H264 {
                 data.truncate(start);
                 return Ok(());
             }
-            NalType::Sps if nal.len() < params::SPS_MIN => return Err(Damage::Truncated),
-            NalType::Pps if nal.len() < params::PPS_MIN => return Err(Damage::Truncated),
+            NalType::Sps if nal.len() < h264::SPS_MIN => return Err(Damage::Truncated),
+            NalType::Pps if nal.len() < h264::PPS_MIN => return Err(Damage::Truncated),
             NalType::Sps | NalType::Pps if nal.len() > params::PARAMETER_SET_MAX => return Err(Damage::TooLarge),
             NalType::Sps | NalType::Pps => self.sets.learn(nal),
             NalType::Slice | NalType::Idr => self.has_picture = true,

@@ -1,23 +1,23 @@
 //! `ftyp` and `moov`: which tracks there are. No sample and no duration is in them, so that they are never touched again.
 
 use mp4_atom::{
-    Avc3, Avcc, AvccExt, Codec, Dinf, Dops, Dref, DrefEntry, Ftyp, Hdlr, Mdhd, Mdia, Minf, Moov, Mvex, Mvhd, Opus,
-    Smhd, Stbl, Stco, Stsd, Tkhd, Trak, Trex, Url, Visual, Vmhd,
+    Codec, Dinf, Dops, Dref, DrefEntry, Ftyp, Hdlr, Mdhd, Mdia, Minf, Moov, Mvex, Mvhd, Opus, Smhd, Stbl, Stco, Stsd,
+    Tkhd, Trak, Trex, Url, Vmhd,
 };
 
-use super::{H264Track, TRACK_AUDIO, TRACK_VIDEO, encode};
-use crate::{fragment::OpusTrack, params::H264Parameters};
+use super::{Coding, TRACK_AUDIO, TRACK_VIDEO, VideoTrack, encode, entry};
+use crate::fragment::OpusTrack;
 
-/// Profiles whose decoder configuration says chroma format and bit depth too (ISO/IEC 14496-15,
-/// AVCDecoderConfigurationRecord).
-const PROFILES_WITH_CHROMA: [u8; 4] = [100, 110, 122, 144];
-
-pub(super) fn write(video: Option<&H264Track>, audio: Option<OpusTrack>, out: &mut Vec<u8>) {
-    let ftyp = Ftyp {
+pub(super) fn write(video: Option<&VideoTrack>, audio: Option<OpusTrack>, out: &mut Vec<u8>) {
+    let mut ftyp = Ftyp {
         major_brand: b"iso6".into(),
         minor_version: 0,
         compatible_brands: vec![b"iso6".into(), b"mp41".into()],
     };
+    // AV1 Codec ISO Media File Format Binding §2.1.
+    if video.is_some_and(|video| matches!(video.coding, Coding::Av1(_))) {
+        ftyp.compatible_brands.push(b"av01".into());
+    }
     let mut moov = Moov {
         mvhd: Mvhd {
             timescale: 1000,
@@ -42,21 +42,8 @@ pub(super) fn write(video: Option<&H264Track>, audio: Option<OpusTrack>, out: &m
     out.extend_from_slice(&encode(&moov));
 }
 
-fn video_track(video: &H264Track) -> Trak {
-    let size = video.parameters.picture.map(|picture| picture.size);
-    // 0 where the size is unknown or more than the field holds: players go by the parameter sets.
-    let side = |side: Option<u32>| side.and_then(|side| u16::try_from(side).ok()).unwrap_or(0);
-    let (width, height) = (side(size.map(|size| size.width)), side(size.map(|size| size.height)));
-    let entry = Avc3 {
-        visual: Visual {
-            data_reference_index: 1,
-            width,
-            height,
-            ..Visual::default()
-        },
-        avcc: decoder_configuration(&video.parameters),
-        ..Avc3::default()
-    };
+fn video_track(video: &VideoTrack) -> Trak {
+    let (width, height) = entry::sides(&video.coding);
     Trak {
         tkhd: Tkhd {
             width: width.into(),
@@ -71,7 +58,7 @@ fn video_track(video: &H264Track) -> Trak {
             },
             minf: Minf {
                 vmhd: Some(Vmhd::default()),
-                ..media_information(entry.into())
+                ..media_information(entry::sample_entry(&video.coding))
             },
         },
         ..Trak::default()
@@ -114,29 +101,6 @@ fn audio_track(audio: OpusTrack) -> Trak {
             },
         },
         ..Trak::default()
-    }
-}
-
-fn decoder_configuration(parameters: &H264Parameters) -> Avcc {
-    let first = &parameters.sps[0];
-    let ext = parameters
-        .picture
-        .filter(|_| PROFILES_WITH_CHROMA.contains(&first[1]))
-        .map(|picture| AvccExt {
-            chroma_format: picture.chroma_format,
-            bit_depth_luma: picture.bit_depth_luma,
-            bit_depth_chroma: picture.bit_depth_chroma,
-            sequence_parameter_sets_ext: Vec::new(),
-        });
-    Avcc {
-        configuration_version: 1,
-        avc_profile_indication: first[1],
-        profile_compatibility: first[2],
-        avc_level_indication: first[3],
-        length_size: 4,
-        sequence_parameter_sets: parameters.sps.clone(),
-        picture_parameter_sets: parameters.pps.clone(),
-        ext,
     }
 }
 

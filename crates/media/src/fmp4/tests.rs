@@ -1,4 +1,4 @@
-use mp4_atom::{Any, Avc3, Codec, Decode, DecodeMaybe, Ftyp, Mdat, Moov, Opus};
+use mp4_atom::{Any, Av01, Av1c, Avc3, Codec, Decode, DecodeMaybe, Ftyp, Hev1, Mdat, Moov, Opus, Vp09, VpcC};
 
 use super::*;
 use crate::fragment::Sample;
@@ -10,14 +10,21 @@ const AUDIO: OpusTrack = OpusTrack {
     channels: 2,
 };
 
-fn video() -> H264Track {
+fn video() -> VideoTrack {
     let keyframe = [SPS, PPS]
         .iter()
         .flat_map(|nal| [&(nal.len() as u32).to_be_bytes()[..], nal].concat());
     let parameters = H264Parameters::of(&keyframe.collect::<Vec<_>>()).unwrap();
-    H264Track {
+    VideoTrack {
         clock_rate: 90_000,
-        parameters,
+        coding: Coding::H264(parameters),
+    }
+}
+
+fn h264(track: &mut VideoTrack) -> &mut H264Parameters {
+    match &mut track.coding {
+        Coding::H264(parameters) => parameters,
+        other => panic!("{other:?}"),
     }
 }
 
@@ -35,7 +42,7 @@ fn boxes(mut bytes: &[u8]) -> Vec<Any> {
     boxes
 }
 
-fn header(video: Option<&H264Track>, audio: Option<OpusTrack>) -> Moov {
+fn header(video: Option<&VideoTrack>, audio: Option<OpusTrack>) -> Moov {
     let mut bytes = Vec::new();
     Writer::new(video, audio, &mut bytes);
     let mut bytes = bytes.as_slice();
@@ -105,22 +112,140 @@ fn a_single_track_is_described_alone() {
 #[test]
 fn pictures_of_unknown_or_excessive_size_have_none_in_the_header() {
     let mut track = video();
-    track.parameters.picture.as_mut().unwrap().size.width = 70_000;
+    h264(&mut track).picture.as_mut().unwrap().size.width = 70_000;
     assert_eq!(header(Some(&track), None).trak[0].tkhd.width, 0.into());
-    track.parameters.picture = None;
+    h264(&mut track).picture = None;
     assert_eq!(header(Some(&track), None).trak[0].tkhd.height, 0.into());
 }
 
 #[test]
 fn high_profile_says_chroma_and_depth() {
     let mut track = video();
-    track.parameters.sps[0][1] = 100;
+    h264(&mut track).sps[0][1] = 100;
     let moov = header(Some(&track), None);
     let [Codec::Avc3(entry)] = &moov.trak[0].mdia.minf.stbl.stsd.codecs[..] else {
         panic!("avc3")
     };
     let ext = entry.avcc.ext.as_ref().unwrap();
     assert_eq!((ext.chroma_format, ext.bit_depth_luma, ext.bit_depth_chroma), (1, 8, 8));
+}
+
+/// Made by x265: 320 x 240.
+const H265_SETS: [&[u8]; 3] = [
+    b"\x40\x01\x0c\x01\xff\xff\x01\x60\x00\x00\x03\x00\x90\x00\x00\x03\x00\x00\x03\x00\x3c\x92\x80\x90",
+    b"\x42\x01\x01\x01\x60\x00\x00\x03\x00\x90\x00\x00\x03\x00\x00\x03\x00\x3c\xa0\x0a\x08\x0f\x16\x59\x2a\x49\x32\xbc",
+    b"\x44\x01\xc1\x72\xb4",
+];
+
+fn entry(coding: Coding) -> Codec {
+    let track = VideoTrack {
+        clock_rate: 90_000,
+        coding,
+    };
+    let moov = header(Some(&track), None);
+    assert_eq!(
+        (moov.trak[0].tkhd.width, moov.trak[0].tkhd.height),
+        (320.into(), 240.into())
+    );
+    moov.trak[0].mdia.minf.stbl.stsd.codecs[0].clone()
+}
+
+#[test]
+fn h265_is_described_by_its_parameter_sets() {
+    let keyframe = H265_SETS
+        .iter()
+        .flat_map(|nal| [&(nal.len() as u32).to_be_bytes()[..], nal].concat());
+    let parameters = H265Parameters::of(&keyframe.collect::<Vec<_>>()).unwrap();
+    let Codec::Hev1(Hev1 { visual, hvcc, .. }) = entry(Coding::H265(parameters)) else {
+        panic!("hev1")
+    };
+    assert_eq!((visual.width, visual.height), (320, 240));
+    assert_eq!(
+        (
+            hvcc.general_profile_space,
+            hvcc.general_tier_flag,
+            hvcc.general_profile_idc
+        ),
+        (0, false, 1)
+    );
+    assert_eq!(hvcc.general_profile_compatibility_flags, [0x60, 0, 0, 0]);
+    assert_eq!(hvcc.general_constraint_indicator_flags, [0x90, 0, 0, 0, 0, 0]);
+    assert_eq!(hvcc.general_level_idc, 60);
+    assert_eq!(
+        (
+            hvcc.chroma_format_idc,
+            hvcc.bit_depth_luma_minus8,
+            hvcc.bit_depth_chroma_minus8
+        ),
+        (1, 0, 0)
+    );
+    assert_eq!(
+        (
+            hvcc.num_temporal_layers,
+            hvcc.temporal_id_nested,
+            hvcc.length_size_minus_one
+        ),
+        (1, true, 3)
+    );
+    let arrays: Vec<_> = hvcc
+        .arrays
+        .iter()
+        .map(|array| (array.completeness, array.nal_unit_type, array.nalus.clone()))
+        .collect();
+    let expected: Vec<_> = [32, 33, 34]
+        .into_iter()
+        .zip(H265_SETS)
+        .map(|(kind, set)| (false, kind, vec![set.to_vec()]))
+        .collect();
+    assert_eq!(arrays, expected);
+}
+
+#[test]
+fn vp9_is_described_by_its_keyframe() {
+    // Made by libvpx: 320 x 240.
+    let parameters = Vp9Parameters::of(b"\x82\x49\x83\x42\x00\x13\xf0\x0e\xf6\x08").unwrap();
+    let Codec::Vp09(Vp09 { visual, vpcc, .. }) = entry(Coding::Vp9(parameters)) else {
+        panic!("vp09")
+    };
+    assert_eq!((visual.width, visual.height), (320, 240));
+    let expected = VpcC {
+        profile: 0,
+        level: 20,
+        bit_depth: 8,
+        chroma_subsampling: 1,
+        video_full_range_flag: false,
+        color_primaries: 2,
+        transfer_characteristics: 2,
+        matrix_coefficients: 2,
+        codec_initialization_data: Vec::new(),
+    };
+    assert_eq!(vpcc, expected);
+}
+
+#[test]
+fn av1_is_described_by_its_sequence_header() {
+    // Made by libaom: 320 x 240.
+    let sequence = b"\x0a\x0b\x00\x00\x00\x04\x3c\xff\xbc\xda\xf9\x00\x40";
+    let parameters = Av1Parameters::of(sequence).unwrap();
+    let mut bytes = Vec::new();
+    let track = VideoTrack {
+        clock_rate: 90_000,
+        coding: Coding::Av1(parameters.clone()),
+    };
+    Writer::new(Some(&track), None, &mut bytes);
+    let ftyp = Ftyp::decode(&mut bytes.as_slice()).unwrap();
+    assert!(ftyp.compatible_brands.contains(&b"av01".into()));
+    let Codec::Av01(Av01 { visual, av1c, .. }) = entry(Coding::Av1(parameters)) else {
+        panic!("av01")
+    };
+    assert_eq!((visual.width, visual.height), (320, 240));
+    let expected = Av1c {
+        chroma_subsampling_x: true,
+        chroma_subsampling_y: true,
+        config_obus: sequence.to_vec(),
+        ..Av1c::default()
+    };
+    assert_eq!(av1c, expected);
 }
 
 #[test]

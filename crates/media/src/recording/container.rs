@@ -1,17 +1,17 @@
 //! Which kind of file holds which codecs.
 
 use crate::{
-    fmp4::{self, H264Track},
+    fmp4::{self, Coding},
     fragment::{OpusTrack, Run},
     frame::Codec,
     matroska::{self, Vp8Track},
-    params::{H264Parameters, PictureSize, vp8_picture_size},
+    params::{Av1Parameters, H264Parameters, H265Parameters, PictureSize, Vp9Parameters, vp8_picture_size},
 };
 
 /// A kind of file.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Container {
-    /// H.264 and Opus.
+    /// H.264, H.265, VP9, AV1 and Opus.
     Mp4,
     /// VP8 and Opus. Few players take VP8 in MP4.
     Webm,
@@ -20,8 +20,8 @@ pub(super) enum Container {
 /// What a file says about its video, read from the first keyframe.
 #[derive(Debug)]
 pub(super) enum VideoTrack {
-    H264(H264Track),
-    Vp8(Vp8Track),
+    Mp4(fmp4::VideoTrack),
+    Webm(Vp8Track),
 }
 
 #[derive(Debug)]
@@ -49,8 +49,8 @@ impl Container {
     /// Appends the header of a file with these tracks.
     pub(super) fn begin(self, video: Option<&VideoTrack>, audio: Option<OpusTrack>, out: &mut Vec<u8>) -> Writer {
         match (video, self) {
-            (Some(VideoTrack::H264(track)), _) => Writer::Mp4(fmp4::Writer::new(Some(track), audio, out)),
-            (Some(VideoTrack::Vp8(track)), _) => Writer::Webm(matroska::Writer::new(Some(*track), audio, out)),
+            (Some(VideoTrack::Mp4(track)), _) => Writer::Mp4(fmp4::Writer::new(Some(track), audio, out)),
+            (Some(VideoTrack::Webm(track)), _) => Writer::Webm(matroska::Writer::new(Some(*track), audio, out)),
             (None, Self::Mp4) => Writer::Mp4(fmp4::Writer::new(None, audio, out)),
             (None, Self::Webm) => Writer::Webm(matroska::Writer::new(None, audio, out)),
         }
@@ -60,23 +60,24 @@ impl Container {
 impl VideoTrack {
     /// None where the keyframe does not tell what is needed.
     pub(super) fn of(codec: Codec, clock_rate: u32, keyframe: &[u8]) -> Option<Self> {
-        match codec {
-            Codec::H264 => Some(Self::H264(H264Track {
-                clock_rate,
-                parameters: H264Parameters::of(keyframe)?,
-            })),
-            Codec::Vp8 => Some(Self::Vp8(Vp8Track {
-                clock_rate,
-                size: vp8_picture_size(keyframe)?,
-            })),
-            Codec::Opus => None,
-        }
+        let coding = match codec {
+            Codec::H264 => Coding::H264(H264Parameters::of(keyframe)?),
+            Codec::H265 => Coding::H265(H265Parameters::of(keyframe)?),
+            Codec::Vp9 => Coding::Vp9(Vp9Parameters::of(keyframe)?),
+            Codec::Av1 => Coding::Av1(Av1Parameters::of(keyframe)?),
+            Codec::Vp8 => {
+                let size = vp8_picture_size(keyframe)?;
+                return Some(Self::Webm(Vp8Track { clock_rate, size }));
+            }
+            Codec::Opus => return None,
+        };
+        Some(Self::Mp4(fmp4::VideoTrack { clock_rate, coding }))
     }
 
     pub(super) fn picture_size(&self) -> Option<PictureSize> {
         match self {
-            Self::H264(track) => track.parameters.picture.map(|picture| picture.size),
-            Self::Vp8(track) => Some(track.size),
+            Self::Mp4(track) => track.coding.picture_size(),
+            Self::Webm(track) => Some(track.size),
         }
     }
 }

@@ -27,7 +27,7 @@ pub enum Unsupported {
 
 impl TrackSpec {
     pub(super) fn check(&self) -> Result<(), Unsupported> {
-        // RFC 6184 §8.2.1, RFC 7741 §6.2, RFC 7587 §4.1.
+        // RFC 6184 §8.2.1, RFC 7798 §7.1, RFC 7741 §6.2, RFC 9628 §6, AV1 RTP §7.1, RFC 7587 §4.1.
         let clock_rate = match self.codec.kind() {
             Kind::Video => 90_000,
             Kind::Audio => 48_000,

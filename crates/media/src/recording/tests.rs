@@ -20,6 +20,10 @@ const OPUS: TrackSpec = TrackSpec {
     channels: 2,
 };
 
+const fn video(codec: Codec) -> TrackSpec {
+    TrackSpec { codec, ..H264 }
+}
+
 /// STAP-A of SPS, PPS and an IDR slice.
 const KEYFRAME: &[u8] =
     b"\x18\x00\x16\x67\x42\xc0\x0d\xda\x05\x07\xec\x04\x40\x00\x00\x03\x00\x40\x00\x00\x0f\x03\xc5\x0a\xa8\
@@ -135,6 +139,9 @@ fn codecs_choose_the_kind_of_file() {
         (&[VP8], "webm"),
         (&[OPUS], "mp4"),
         (&[H264], "mp4"),
+        (&[video(Codec::H265), OPUS], "mp4"),
+        (&[OPUS, video(Codec::Vp9)], "mp4"),
+        (&[video(Codec::Av1)], "mp4"),
     ] {
         assert_eq!(Recording::new(tracks).unwrap().extension(), extension);
     }

@@ -111,7 +111,7 @@ impl Track {
         self.queue.close(
             |frame| match codec {
                 Codec::Opus => opus::duration(&frame.data),
-                Codec::H264 | Codec::Vp8 => None,
+                Codec::H264 | Codec::H265 | Codec::Vp8 | Codec::Vp9 | Codec::Av1 => None,
             },
             now,
         );

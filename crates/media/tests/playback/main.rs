@@ -8,6 +8,7 @@
     reason = "the crate is pure, its judge is a program"
 )]
 
+mod codecs;
 mod fixture;
 mod probe;
 mod sender;
@@ -126,7 +127,7 @@ fn assert_gapless(packets: &[Packet], frame: f64) {
 
 #[test]
 fn h264_and_opus_are_recorded_whole_into_mp4() {
-    for aggregation in [Aggregation::Single, Aggregation::StapA] {
+    for aggregation in [Aggregation::Single, Aggregation::Together] {
         let mut recording = Recording::new(&[H264, OPUS]).unwrap();
         let packets = together(h264_packets(&H264_FRAMES, aggregation), opus_packets(&OPUS_FRAMES));
         let file = record(&mut recording, packets);
@@ -201,7 +202,7 @@ fn one_track_alone_is_recorded() {
 fn reordered_and_retransmitted_packets_leave_no_trace() {
     let mut recording = Recording::new(&[H264, OPUS]).unwrap();
     let mut packets = together(
-        h264_packets(&H264_FRAMES, Aggregation::StapA),
+        h264_packets(&H264_FRAMES, Aggregation::Together),
         opus_packets(&OPUS_FRAMES),
     );
     let first = packets.iter().map(|packet| packet.sequence).min().unwrap();
@@ -401,7 +402,7 @@ fn a_change_of_resolution_stays_in_one_file() {
     let larger = fixture::h264("640x360", 2);
     let frames = [&H264_FRAMES[..60], &larger].concat();
     let mut recording = Recording::new(&[H264, OPUS]).unwrap();
-    let packets = together(h264_packets(&frames, Aggregation::StapA), opus_packets(&OPUS_FRAMES));
+    let packets = together(h264_packets(&frames, Aggregation::Together), opus_packets(&OPUS_FRAMES));
     let file = record(&mut recording, packets);
     file.decodes();
     assert_eq!(file.frames("v"), 120);

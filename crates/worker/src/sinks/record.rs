@@ -72,8 +72,6 @@ pub(crate) struct Started {
 /// Why a session is not recorded.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    #[error("its codecs cannot be recorded: {}", .0.as_str())]
-    Codec(Codec),
     #[error(transparent)]
     Unsupported(#[from] Unsupported),
     #[error("the writers do not take more recordings")]
@@ -118,7 +116,7 @@ impl Recorder {
         sections: &[Section],
         started: Instant,
     ) -> Result<(Job, Started), Error> {
-        let tracks = sections.iter().map(spec).collect::<Result<Vec<_>, _>>()?;
+        let tracks = sections.iter().map(spec).collect::<Vec<_>>();
         let recording = Recording::new(&tracks)?;
         // Every segment of a stream's name is a plain file name: that is the type's promise.
         let below = format!("{stream}/{sid}.{}", recording.extension());
@@ -204,18 +202,20 @@ fn step(job: &mut Job, now: Instant) -> Going {
     })
 }
 
-fn spec(section: &Section) -> Result<TrackSpec, Error> {
+fn spec(section: &Section) -> TrackSpec {
     let codec = match section.codec {
         Codec::H264 => whipcord_media::Codec::H264,
+        Codec::H265 => whipcord_media::Codec::H265,
         Codec::Vp8 => whipcord_media::Codec::Vp8,
+        Codec::Vp9 => whipcord_media::Codec::Vp9,
+        Codec::Av1 => whipcord_media::Codec::Av1,
         Codec::Opus => whipcord_media::Codec::Opus,
-        codec @ (Codec::Vp9 | Codec::Av1 | Codec::H265) => return Err(Error::Codec(codec)),
     };
-    Ok(TrackSpec {
+    TrackSpec {
         codec,
         clock_rate: section.clock_rate,
         channels: section.channels,
-    })
+    }
 }
 
 #[cfg(test)]

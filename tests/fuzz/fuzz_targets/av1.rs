@@ -1,0 +1,5 @@
+#![no_main]
+
+use whipcord_media::Codec;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| whipcord_fuzz::depacketise::run(Codec::Av1, data));
