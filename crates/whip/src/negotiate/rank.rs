@@ -20,6 +20,14 @@ pub(super) fn rank(codec: Codec, format: &Format) -> Option<u8> {
         // 8 bit 4:2:0 is what every decoder has: profile 0 of VP9 and AV1, Main of H.265.
         Codec::Vp9 => Some(prefers(format.parameter("profile-id"), "0")),
         Codec::Av1 => Some(prefers(format.parameter("profile"), "0")),
+        // RFC 7798 §7.1: more than 0 puts decoding order numbers into the packets, which WebRTC does not use.
+        Codec::H265
+            if format
+                .parameter("sprop-max-don-diff")
+                .is_some_and(|difference| difference != "0") =>
+        {
+            None
+        }
         Codec::H265 => Some(prefers(format.parameter("profile-id"), "1")),
         Codec::Vp8 | Codec::Opus => Some(0),
     }

@@ -159,6 +159,11 @@ fn no_codec_in_common() {
             edit(FFMPEG, "packetization-mode=1", "packetization-mode=2"),
             video.clone(),
         ),
+        // Decoding order numbers in the packets.
+        (
+            edit(FFMPEG, "H264/90000", "H265/90000").replace("packetization-mode=1", "sprop-max-don-diff=1"),
+            video.clone(),
+        ),
         (edit(FFMPEG, "a=rtpmap:106", "a=rtpmap:107"), video),
     ] {
         let found = refusal(&offer);
