@@ -16,7 +16,10 @@ mod vp9;
 #[cfg(test)]
 mod tests;
 
-use crate::frame::{Codec, Frame};
+use crate::{
+    frame::{Codec, Frame},
+    params::PictureSize,
+};
 
 /// No frame grows beyond this. A keyframe of 8K video at 100 Mbit/s is about 4 MiB; a sender that never ends a frame
 /// stops here.
@@ -50,6 +53,20 @@ pub enum Damage {
     NoParameterSets,
     #[error("picture has several spatial layers, which cannot be recorded; let the encoder send one")]
     SpatialLayers,
+}
+
+/// The size of a picture at which a decoder can begin, where this payload begins one: what can be told of a track that is not
+/// put together. Without a state, so by one packet alone: an H.264 parameter set in fragments, or H.265 ones in packets of
+/// their own, are not found.
+pub fn picture_size(codec: Codec, payload: &[u8]) -> Option<PictureSize> {
+    match codec {
+        Codec::H264 => h264::picture_size(payload),
+        Codec::H265 => h265::picture_size(payload),
+        Codec::Vp8 => vp8::picture_size(payload),
+        Codec::Vp9 => vp9::picture_size(payload),
+        Codec::Av1 => av1::picture_size(payload),
+        Codec::Opus => None,
+    }
 }
 
 /// Turns the packets of one track into frames. Memory: one frame in the making, at most [`FRAME_MAX`] bytes.

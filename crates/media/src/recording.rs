@@ -202,6 +202,21 @@ impl Recording {
         self.on_gap(track, 0);
     }
 
+    /// Another stream takes this track's place, with a numbering and a clock of its own, from a keyframe on: the next packet
+    /// pushed belongs to it.
+    pub fn splice(&mut self, index: usize) {
+        if index >= self.tracks.len() {
+            return;
+        }
+        self.release(index, Duration::MAX);
+        self.tracks[index].reorder.restart();
+        let mut frames = Vec::new();
+        self.tracks[index].depacketiser.lost(&mut frames);
+        self.on_frames(index, frames);
+        // No keyframe is asked for: one follows.
+        self.tracks[index].interrupt();
+    }
+
     /// The session is over: completes the file, whose last bytes are then to be taken. There are none where nothing
     /// playable came.
     pub fn finish(&mut self) {

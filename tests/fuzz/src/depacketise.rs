@@ -3,7 +3,7 @@
 use crate::input::Input;
 use whipcord_media::{
     Codec, Frame,
-    depacketise::{Damage, Depacketiser, FRAME_MAX, Packet, opus},
+    depacketise::{Damage, Depacketiser, FRAME_MAX, Packet, opus, picture_size},
     params::{Av1Parameters, H264Parameters, H265Parameters, Vp9Parameters, vp8_picture_size},
 };
 
@@ -30,6 +30,8 @@ pub fn run(codec: Codec, data: &[u8]) {
             marker: flags & MARKER != 0,
             payload: input.slice(len.into()),
         };
+        let size = picture_size(codec, packet.payload);
+        assert!(size.is_none_or(|size| codec != Codec::Opus && size.width > 0 && size.height > 0));
         depacketiser.push(packet, &mut out);
         check(codec, timestamp, &mut out);
         if flags & FLUSH_AFTER != 0 {

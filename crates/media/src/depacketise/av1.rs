@@ -5,7 +5,7 @@
 
 use super::Damage;
 use crate::params::{
-    self, Av1Parameters,
+    self, Av1Parameters, PictureSize,
     av1::{self, OBU_EXTENSION, OBU_FORBIDDEN, OBU_HAS_SIZE, ObuType, leb128, obus, to_leb128},
 };
 
@@ -134,6 +134,14 @@ impl Av1 {
         }
         Ok([&self.sequence_header[..], &data].concat())
     }
+}
+
+/// In the packet that begins a coded video sequence: its sequence header comes first (§4.4).
+pub(super) fn picture_size(payload: &[u8]) -> Option<PictureSize> {
+    payload.first().filter(|header| *header & NEW_SEQUENCE != 0)?;
+    let mut data = Vec::new();
+    Av1::default().append(payload, &mut data).ok()?;
+    Av1Parameters::of(&data).map(|parameters| parameters.size)
 }
 
 fn elements(header: u8) -> usize {

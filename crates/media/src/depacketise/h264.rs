@@ -2,8 +2,8 @@
 
 use super::Damage;
 use crate::params::{
-    self,
-    h264::{self, NalType, ParameterSets},
+    self, PictureSize,
+    h264::{self, NalType, ParameterSets, Picture},
 };
 
 /// Payload structures (RFC 6184 §5.2, table 1).
@@ -134,6 +134,29 @@ impl H264 {
         self.fragmented = None;
         self.end_nal(start, data)
     }
+}
+
+/// The size in a sequence parameter set, alone in the payload or in an aggregate: encoders that repeat it do so before each
+/// keyframe.
+pub(super) fn picture_size(payload: &[u8]) -> Option<PictureSize> {
+    let (header, mut aggregate) = payload.split_first()?;
+    match header & 0x9f {
+        STAP_A => loop {
+            let (size, rest) = aggregate.split_first_chunk::<2>()?;
+            let (nal, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*size)))?;
+            if NalType::of(nal) == NalType::Sps {
+                return size_in(nal);
+            }
+            aggregate = rest;
+        },
+        _ if header & 0x80 == 0 && NalType::of(payload) == NalType::Sps => size_in(payload),
+        _ => None,
+    }
+}
+
+fn size_in(sps: &[u8]) -> Option<PictureSize> {
+    let whole = (h264::SPS_MIN..=params::PARAMETER_SET_MAX).contains(&sps.len());
+    whole.then(|| Picture::of(sps))?.map(|picture| picture.size)
 }
 
 /// Whether this payload begins an access unit (ITU-T H.264 §7.4.1.2.3): a delimiter, SEI or parameter set, or a slice

@@ -5,7 +5,7 @@
 
 use super::Damage;
 use crate::params::{
-    self, H265Parameters,
+    self, H265Parameters, PictureSize,
     h265::{self, NalType, ParameterSets},
 };
 
@@ -159,6 +159,17 @@ fn layer(nal: &[u8]) -> u8 {
 }
 
 /// F, by which a network element says that the unit is broken, and TID, which is never 0 (RFC 7798 §1.1.4).
+/// In an aggregate of all parameter sets, as encoders send it before a keyframe.
+pub(super) fn picture_size(payload: &[u8]) -> Option<PictureSize> {
+    let header = payload
+        .first_chunk::<2>()
+        .filter(|header| nal_type(**header) == AGGREGATION)?;
+    check_header(*header).ok()?;
+    let mut data = Vec::new();
+    H265::default().append(payload, &mut data).ok()?;
+    H265Parameters::of(&data).map(|parameters| parameters.size)
+}
+
 fn check_header([high, low]: [u8; 2]) -> Result<(), Damage> {
     if high & 0x80 != 0 || low & 0x07 == 0 {
         return Err(Damage::InvalidHeader);

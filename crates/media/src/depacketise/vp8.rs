@@ -1,10 +1,16 @@
 //! VP8 (RFC 7741).
 
 use super::Damage;
-use crate::params;
+use crate::params::{self, PictureSize};
 
 pub(super) fn starts_frame(payload: &[u8]) -> bool {
     Descriptor::parse(payload).is_ok_and(|descriptor| descriptor.starts_frame)
+}
+
+pub(super) fn picture_size(payload: &[u8]) -> Option<PictureSize> {
+    let descriptor = Descriptor::parse(payload).ok()?;
+    let begins = descriptor.starts_frame.then(|| &payload[descriptor.size..])?;
+    params::vp8_picture_size(begins)
 }
 
 pub(super) fn append(payload: &[u8], data: &mut Vec<u8>) -> Result<(), Damage> {

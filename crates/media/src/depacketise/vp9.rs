@@ -4,10 +4,16 @@
 //! then show every layer. Such pictures are damage.
 
 use super::Damage;
-use crate::params::{Vp9Parameters, vp9};
+use crate::params::{PictureSize, Vp9Parameters, vp9};
 
 pub(super) fn starts_frame(payload: &[u8]) -> bool {
     Descriptor::parse(payload).is_ok_and(|descriptor| descriptor.starts_frame && descriptor.spatial_layer == 0)
+}
+
+pub(super) fn picture_size(payload: &[u8]) -> Option<PictureSize> {
+    let descriptor = Descriptor::parse(payload).ok()?;
+    let frame = (descriptor.starts_frame && descriptor.spatial_layer == 0).then(|| &payload[descriptor.size..])?;
+    Vp9Parameters::of(frame).map(|parameters| parameters.size)
 }
 
 pub(super) fn append(payload: &[u8], data: &mut Vec<u8>) -> Result<(), Damage> {

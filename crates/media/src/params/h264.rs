@@ -134,7 +134,7 @@ impl H264Parameters {
 }
 
 impl Picture {
-    fn of(sps: &[u8]) -> Option<Self> {
+    pub(crate) fn of(sps: &[u8]) -> Option<Self> {
         let mut rbsp = decode_nal(sps).ok()?.into_owned();
         // Encoders understate their level; which sizes it allows is not ours to enforce, but the parser's.
         *rbsp.get_mut(2)? = LEVEL_HIGHEST;

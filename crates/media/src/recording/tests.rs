@@ -343,6 +343,32 @@ fn a_gap_before_us_is_a_gap_in_video() {
 }
 
 #[test]
+fn another_stream_goes_on_in_the_place_of_one_that_stopped() {
+    let mut sender = Sender::new(&[H264]);
+    sender.video(0, KEYFRAME);
+    for number in 1..50 {
+        sender.video(number, SLICE);
+    }
+    // 1.5 s of nothing; then other sequence numbers, and a clock that began elsewhere.
+    sender.recording.splice(0);
+    for number in 0..50u64 {
+        let payload = if number == 0 { KEYFRAME } else { SLICE };
+        let timestamp = (7_000_000 + number * 3600) as u32;
+        sender.push(0, 40_000 + number, timestamp, payload, millis(3460 + 40 * number));
+    }
+    assert_eq!(sender.recording.take_keyframe_request(), None, "one just came");
+    let (bytes, stats) = sender.finish();
+    assert_eq!((stats.frames_dropped, stats.packets_lost, stats.keyframes), (0, 0, 2));
+    let durations: Vec<u32> = runs(&bytes)
+        .into_iter()
+        .flat_map(|(_, _, durations)| durations)
+        .collect();
+    assert_eq!(durations.len(), 100);
+    // The last picture stays until the next, 3460 ms after the first: 3460 - 49 * 40 = 1500 ms.
+    assert_eq!(durations[49], 1500 * 90);
+}
+
+#[test]
 fn a_keyframe_is_asked_for_once_a_second() {
     let mut sender = Sender::new(&[OPUS, H264]);
     let mut requests = Vec::new();

@@ -1,0 +1,74 @@
+//! What one packet tells of the picture.
+
+use super::*;
+
+/// Of 320 x 240, as [`SPS`] is.
+const KEYFRAME: &[u8] = b"\x10\x10\x02\x00\x9d\x01\x2a\x40\x01\xf0\x00\x00";
+
+#[test]
+fn a_payload_that_begins_a_keyframe_tells_the_size() {
+    let stap_a = |nals: &[&[u8]]| {
+        let mut payload = vec![0x18];
+        for nal in nals {
+            payload.extend_from_slice(&(nal.len() as u16).to_be_bytes());
+            payload.extend_from_slice(nal);
+        }
+        payload
+    };
+    let delta = [&[0x10, 0x11][..], &KEYFRAME[2..]].concat();
+    let middle = [&[0x00][..], &KEYFRAME[1..]].concat();
+    // A picture id of 15 bits, as Chromium sends it.
+    let with_picture_id = [&[0x90, 0x80, 0x81, 0x02][..], &KEYFRAME[1..]].concat();
+    let forbidden = [&[0xe7][..], &SPS[1..]].concat();
+    let cut = stap_a(&[b"\x09\xf0", SPS]);
+    let cases: [(&str, Codec, &[u8], bool); 13] = [
+        ("a parameter set alone", Codec::H264, SPS, true),
+        (
+            "the first of an aggregate",
+            Codec::H264,
+            &stap_a(&[SPS, PPS, IDR]),
+            true,
+        ),
+        ("behind a delimiter", Codec::H264, &cut, true),
+        ("an aggregate without", Codec::H264, &stap_a(&[PPS, IDR]), false),
+        (
+            "an aggregate that is cut off",
+            Codec::H264,
+            &cut[..cut.len() - 1],
+            false,
+        ),
+        ("a keyframe without parameter sets", Codec::H264, IDR, false),
+        ("a parameter set of four bytes", Codec::H264, &SPS[..4], false),
+        ("with the forbidden bit", Codec::H264, &forbidden, false),
+        ("VP8", Codec::Vp8, KEYFRAME, true),
+        ("VP8 with a picture id", Codec::Vp8, &with_picture_id, true),
+        ("VP8, no keyframe", Codec::Vp8, &delta, false),
+        ("VP8, not its first packet", Codec::Vp8, &middle, false),
+        ("sound", Codec::Opus, KEYFRAME, false),
+    ];
+    let expected = PictureSize {
+        width: 320,
+        height: 240,
+    };
+    for (what, codec, payload, tells) in cases {
+        assert_eq!(picture_size(codec, payload), tells.then_some(expected), "{what}");
+    }
+}
+
+proptest! {
+    /// The same packet, put together, says the same.
+    #[test]
+    fn any_payload_tells_a_size_that_its_frame_has_or_none(mut payload in payload(), start in 0..3usize) {
+        let start: &[u8] = [&[], KEYFRAME, SPS][start];
+        payload.splice(..0, start.iter().copied());
+        for codec in [Codec::H264, Codec::Vp8, Codec::Opus] {
+            let Some(size) = picture_size(codec, &payload) else { continue };
+            prop_assert!(size.width > 0 && size.height > 0);
+            let frames = run(codec, &[Marked(1, &payload), Plain(1, PPS), Marked(1, IDR)]);
+            if let (Codec::Vp8, Some(Ok(frame))) = (codec, frames.first()) {
+                prop_assert!(frame.keyframe);
+                prop_assert_eq!(crate::params::vp8_picture_size(&frame.data), Some(size));
+            }
+        }
+    }
+}
