@@ -84,6 +84,11 @@ struct Track {
     /// Known from a keyframe on.
     width: Option<u32>,
     height: Option<u32>,
+    bitrate_bps: u64,
+    /// Of video.
+    frames_per_second: Option<f64>,
+    /// Media came within the last 2 s.
+    active: bool,
 }
 
 impl Stats {
@@ -116,6 +121,7 @@ impl Stats {
 
 impl From<proto::Track> for Track {
     fn from(track: proto::Track) -> Self {
+        let is_video = track.kind == "video";
         Self {
             mid: track.mid,
             kind: track.kind,
@@ -126,6 +132,9 @@ impl From<proto::Track> for Track {
             keyframes: track.keyframes,
             width: Some(track.width).filter(|width| *width > 0),
             height: Some(track.height).filter(|height| *height > 0),
+            bitrate_bps: track.bitrate_bps,
+            frames_per_second: is_video.then_some(track.frames_per_second),
+            active: track.active,
         }
     }
 }

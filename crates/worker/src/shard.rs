@@ -5,6 +5,7 @@
 //! the time for handshakes.
 
 mod command;
+mod meter;
 mod outbox;
 mod port;
 mod session;
@@ -24,6 +25,7 @@ use whipcord_udp::{Batch, Counters, Queue, Socket};
 
 use crate::notice::Notice;
 pub(crate) use command::{Busy, Command, Create, Handle};
+pub(crate) use meter::Flow;
 pub(crate) use outbox::NOTICES_MAX;
 use port::Port;
 

@@ -3,12 +3,13 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use whipcord_identity::{SessionId, StreamName};
-use whipcord_peer::{Stats, event::TrackId};
+use whipcord_peer::Stats;
 use whipcord_proto::worker::{ConnectionState, Session, Track};
 use whipcord_whip::Kind;
 
 use crate::{
     journal::{Journal, State, is_wanted},
+    shard::Flow,
     sinks::record::Progress,
 };
 
@@ -30,8 +31,8 @@ pub(crate) struct Info {
 pub(crate) struct Snapshot {
     pub(crate) journal: Journal,
     pub(crate) stats: Stats,
-    /// Over the last second.
-    pub(crate) bitrate_bps: u64,
+    /// Of its tracks; none after its end.
+    pub(crate) flows: Vec<Flow>,
     pub(crate) recording_packets_lost: u64,
     pub(crate) age: Duration,
 }
@@ -85,7 +86,7 @@ impl Snapshot {
             packets_lost: self.packets_lost(),
             dropped: dropped.map(|(reason, count)| (reason.to_owned(), count)).collect(),
             recording: info.recording_path().unwrap_or_default().to_owned(),
-            bitrate_bps: self.bitrate_bps,
+            bitrate_bps: self.flows.iter().map(|flow| flow.bitrate_bps).sum(),
             recording_packets_lost: self.recording_packets_lost,
             recording_frames_dropped: info.recording.as_deref().map_or(0, Progress::frames_dropped),
         }
@@ -93,11 +94,11 @@ impl Snapshot {
 
     fn track(&self, info: &Info, track: &crate::journal::Track) -> Track {
         let counted = self.stats.tracks.iter().find(|counted| counted.track == track.id);
-        let picture = info
-            .recording
-            .as_deref()
-            .filter(|progress| is_recorded(progress, track.id, track.kind));
-        let (width, height) = picture.map_or((0, 0), Progress::picture);
+        let flow = self.flows.iter().find(|flow| flow.track == track.id);
+        let recording = info.recording.as_deref().filter(|_| track.kind == Kind::Video);
+        let (width, height) = recording.map_or((0, 0), |progress| progress.picture(track.id));
+        let recorded = recording.filter(|progress| progress.video_track() == Some(track.id));
+        let pictures = flow.filter(|_| track.kind == Kind::Video);
         Track {
             mid: track.mid.clone(),
             kind: track.kind.as_str().to_owned(),
@@ -105,9 +106,13 @@ impl Snapshot {
             rid: track.rid.clone().unwrap_or_default(),
             packets_received: counted.map_or(0, |counted| counted.packets),
             packets_lost: counted.map_or(0, |counted| counted.lost),
-            keyframes: picture.map_or(0, Progress::keyframes),
+            // Of several layers, the recorded one's.
+            keyframes: recorded.map_or(0, Progress::keyframes),
             width,
             height,
+            bitrate_bps: flow.map_or(0, |flow| flow.bitrate_bps),
+            frames_per_second: pictures.map_or(0.0, |flow| flow.frames_per_second),
+            active: flow.is_some_and(|flow| flow.active),
         }
     }
 }
@@ -122,9 +127,4 @@ fn connection_state(state: State) -> ConnectionState {
         State::Ended(reason) if is_wanted(reason) => ConnectionState::Closed,
         State::Ended(_) => ConnectionState::Failed,
     }
-}
-
-/// Keyframes and picture sizes are known of what is recorded: of several layers, one.
-fn is_recorded(progress: &Progress, track: TrackId, kind: Kind) -> bool {
-    kind == Kind::Video && progress.video_track() == Some(track)
 }

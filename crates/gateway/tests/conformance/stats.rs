@@ -30,8 +30,19 @@ async fn sessions_are_listed_by_id_as_comfystream_does_and_with_more() {
     assert_eq!(one["packets_received"], 42);
     assert_eq!(one["metadata"], json!({"prompts": "x"}));
     assert_eq!(one["recording"], "live/cam/x.mp4");
-    assert_eq!(one["tracks"][1]["width"], 1280);
-    assert_eq!(one["tracks"][0]["width"], Value::Null);
+    let (audio, video) = (&one["tracks"][0], &one["tracks"][1]);
+    assert_eq!(
+        (&video["rid"], &video["width"], &video["height"]),
+        (&json!("h"), &json!(1280), &json!(720))
+    );
+    assert_eq!(
+        (&video["bitrate_bps"], &video["active"]),
+        (&json!(2_500_000), &json!(true))
+    );
+    assert_eq!(video["frames_per_second"], 29.9);
+    let unknown = ["rid", "width", "height", "frames_per_second"];
+    assert!(unknown.iter().all(|name| audio[name] == Value::Null), "{audio}");
+    assert_eq!(audio["active"], false);
 }
 
 #[tokio::test]

@@ -228,8 +228,12 @@ fn session(sid: &[u8], live: &Live) -> Session {
         tracks: vec![
             track("audio", "opus"),
             Track {
+                rid: "h".to_owned(),
                 width: 1280,
                 height: 720,
+                bitrate_bps: 2_500_000,
+                frames_per_second: 29.9,
+                active: true,
                 ..track("video", "H264")
             },
         ],

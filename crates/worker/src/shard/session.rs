@@ -4,13 +4,13 @@ use std::{
     collections::HashMap,
     hash::{BuildHasherDefault, Hasher},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use whipcord_identity::SessionId;
 use whipcord_peer::{Event, Mux, Packet, SessionKey, Stats, event::TrackId};
 
-use super::port::bit;
+use super::{meter::Meter, port::bit};
 use crate::{
     journal::Journal,
     snapshot::{Info, Snapshot},
@@ -32,16 +32,8 @@ pub(super) struct Session {
     started: Instant,
     /// Bit n: track n has been announced to the tap.
     announced: u32,
-    bytes: u64,
-    rate: Rate,
-}
-
-/// Bytes per second, looked at once a second.
-#[derive(Clone, Copy, Debug)]
-struct Rate {
-    since: Instant,
-    bytes: u64,
-    bps: u64,
+    /// By track id; each is there from its track's announcement on.
+    meters: Vec<Meter>,
 }
 
 impl Sessions {
@@ -86,7 +78,9 @@ impl Sessions {
         let Some(session) = self.by_key.get_mut(&key) else {
             return false;
         };
-        session.bytes += packet.payload.len() as u64;
+        if let Some(meter) = session.meters.get_mut(usize::from(packet.track.0)) {
+            meter.count(packet, arrival);
+        }
         let age = arrival.saturating_duration_since(session.started);
         session
             .tap
@@ -102,7 +96,7 @@ impl Sessions {
     /// Once a second.
     pub(super) fn tick(&mut self, now: Instant) {
         for session in self.by_key.values_mut() {
-            session.rate.look(now, session.bytes);
+            session.meters.iter_mut().for_each(|meter| meter.tick(now));
         }
     }
 
@@ -121,12 +115,7 @@ impl Session {
             tap,
             started,
             announced: 0,
-            bytes: 0,
-            rate: Rate {
-                since: started,
-                bytes: 0,
-                bps: 0,
-            },
+            meters: Vec::new(),
         }
     }
 
@@ -139,6 +128,8 @@ impl Session {
         match event {
             Event::Track { track, mid, .. } => {
                 self.announced |= bit(*track);
+                let meters = self.meters.len().max(usize::from(track.0) + 1);
+                self.meters.resize_with(meters, || Meter::new(now));
                 if let (Some(tap), Some(section)) = (&mut self.tap, self.info.section_of(mid)) {
                     tap.announce(*track, section);
                 }
@@ -155,31 +146,21 @@ impl Session {
 
     /// The last that is known of it. Its taps end with it.
     pub(super) fn end(mut self, now: Instant, stats: Stats) -> (Arc<Info>, Snapshot) {
-        self.rate.bps = 0;
+        self.meters.clear();
         let last = self.snapshot(now, stats);
         (self.info, last)
     }
 
     fn snapshot(&self, now: Instant, stats: Stats) -> Snapshot {
+        let flows = (0..).zip(&self.meters);
+        let flows: Vec<_> = flows.map(|(id, meter)| meter.flow(TrackId(id), now)).collect();
         Snapshot {
             journal: self.journal.clone(),
             stats,
-            bitrate_bps: self.rate.bps,
+            flows,
             recording_packets_lost: self.tap.as_ref().map_or(0, Tap::packets_lost),
             age: now.saturating_duration_since(self.started),
         }
-    }
-}
-
-impl Rate {
-    fn look(&mut self, now: Instant, bytes: u64) {
-        let elapsed = now.saturating_duration_since(self.since);
-        if elapsed < Duration::from_millis(1) {
-            return;
-        }
-        self.bps = ((bytes - self.bytes) as f64 * 8.0 / elapsed.as_secs_f64()) as u64;
-        self.since = now;
-        self.bytes = bytes;
     }
 }
 

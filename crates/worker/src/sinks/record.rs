@@ -30,7 +30,7 @@ use whipcord_media::{Recording, TrackSpec, Unsupported};
 use whipcord_whip::{Codec, Section};
 
 use crate::tap::{RING_BYTES, Tap, tap};
-use job::{Going, Job};
+use job::{Going, Job, Source};
 pub(crate) use progress::Progress;
 
 /// How often a writer looks at its recordings. 20 ms of 100 Mbit/s are a quarter of a tap's ring.
@@ -120,10 +120,15 @@ impl Recorder {
         let recording = Recording::new(&tracks)?;
         // Every segment of a stream's name is a plain file name: that is the type's promise.
         let below = format!("{stream}/{sid}.{}", recording.extension());
-        let progress = Arc::new(Progress::new(below));
+        let layers = sections.iter().map(|section| section.rids.len().max(1)).sum();
+        let progress = Arc::new(Progress::new(below, layers));
         let file = file::File::new(self.folder.join(progress.path()));
+        let sources = sections.iter().zip(&tracks);
+        let sources = sources
+            .map(|(section, spec)| Source::new(section, spec.codec))
+            .collect();
         let (tap, feed) = tap(RING_BYTES);
-        let job = Job::new(feed, recording, sections, file, Arc::clone(&progress), started);
+        let job = Job::new(feed, recording, sources, file, Arc::clone(&progress), started);
         Ok((job, Started { tap, progress }))
     }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use tracing::{info, warn};
-use whipcord_media::{Recording, RtpPacket, SenderReport};
+use whipcord_media::{Codec, Recording, RtpPacket, SenderReport, depacketise::picture_size};
 use whipcord_peer::event::TrackId;
 use whipcord_whip::{Kind, Section};
 
@@ -42,8 +42,16 @@ pub(super) struct Job {
 struct Sink {
     recording: Recording,
     /// By the recording's track, which is the offer's section.
-    sections: Vec<(Kind, Layers)>,
+    sources: Vec<Source>,
     progress: Arc<Progress>,
+}
+
+/// What one of the recording's tracks is made from.
+#[derive(Debug)]
+pub(super) struct Source {
+    kind: Kind,
+    codec: Codec,
+    layers: Layers,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,18 +80,14 @@ impl Job {
     pub(super) fn new(
         feed: Feed,
         recording: Recording,
-        sections: &[Section],
+        sources: Vec<Source>,
         file: File,
         progress: Arc<Progress>,
         started: Instant,
     ) -> Self {
-        let sections = sections
-            .iter()
-            .map(|section| (section.kind, Layers::new(section.rids.len() > 1)))
-            .collect();
         let sink = Sink {
             recording,
-            sections,
+            sources,
             progress,
         };
         Self {
@@ -135,6 +139,11 @@ impl Job {
         if let Some(track) = self.sink.recording.take_keyframe_request() {
             self.request_keyframe(track);
         }
+        for Source { layers, .. } in &mut self.sink.sources {
+            if let Some(track) = layers.keyframe_wanted(age) {
+                self.feed.request_keyframe(track);
+            }
+        }
         self.sink.report();
         taken
     }
@@ -142,7 +151,7 @@ impl Job {
     fn retry(&mut self, now: Instant) {
         self.write(now);
         if self.disk == Disk::Good {
-            for track in 0..self.sink.sections.len() {
+            for track in 0..self.sink.sources.len() {
                 self.sink.recording.gap(track);
                 self.request_keyframe(track);
             }
@@ -185,10 +194,12 @@ impl Job {
     }
 
     fn request_keyframe(&self, section: usize) {
-        let Some((Kind::Video, layers)) = self.sink.sections.get(section) else {
-            return;
-        };
-        if let Some(track) = layers.chosen() {
+        let source = self
+            .sink
+            .sources
+            .get(section)
+            .filter(|source| source.kind == Kind::Video);
+        if let Some(track) = source.and_then(|source| source.layers.recorded()) {
             self.feed.request_keyframe(track);
         }
     }
@@ -200,6 +211,16 @@ fn take(feed: &mut Feed, mut take: impl FnMut(Item<'_>)) -> Taken {
         take(item);
     }
     Taken::Some
+}
+
+impl Source {
+    pub(super) fn new(section: &Section, codec: Codec) -> Self {
+        Self {
+            kind: section.kind,
+            codec,
+            layers: Layers::new(section.rids.len() > 1),
+        }
+    }
 }
 
 impl Sink {
@@ -251,27 +272,36 @@ impl Sink {
     }
 
     fn announce(&mut self, track: TrackId, section: usize) {
-        let Some((kind, layers)) = self.sections.get_mut(section) else {
+        let Some(Source { kind, layers, .. }) = self.sources.get_mut(section) else {
             return;
         };
-        let before = layers.chosen();
+        let before = layers.recorded();
         layers.announce(track);
-        if before.is_some() && layers.chosen() != before {
+        if before.is_some() && layers.recorded() != before {
             self.recording.gap(section);
         }
-        if let (Kind::Video, Some(track)) = (*kind, layers.chosen()) {
+        if let (Kind::Video, Some(track)) = (*kind, layers.recorded()) {
             self.progress.set_video_track(track);
         }
     }
 
     fn packet(&mut self, track: TrackId, packet: RtpPacket<'_>) {
         let section = packet.track;
-        let layers = &mut self.sections[section].1;
-        match layers.on_packet(track, packet.payload.len(), packet.arrival) {
+        let Source { codec, layers, .. } = &mut self.sources[section];
+        // Of one track alone, the recording tells.
+        let size = layers
+            .is_simulcast()
+            .then(|| picture_size(*codec, packet.payload))
+            .flatten();
+        if let Some(size) = size {
+            self.progress.set_picture(track, (size.width, size.height));
+        }
+        let bytes = packet.payload.len();
+        match layers.on_packet(track, bytes, size.is_some(), packet.arrival) {
             Verdict::Record => self.recording.push(packet),
             Verdict::Switch => {
                 self.progress.set_video_track(track);
-                self.recording.gap(section);
+                self.recording.splice(section);
                 self.recording.push(packet);
             }
             Verdict::Hold => {
@@ -298,9 +328,9 @@ impl Sink {
 
     /// First choices among layers, where they are due.
     fn choose(&mut self, age: Duration, last: bool) {
-        for (section, (_, layers)) in self.sections.iter_mut().enumerate() {
+        for (section, Source { layers, .. }) in self.sources.iter_mut().enumerate() {
             let held = layers.choose(age, last);
-            if let (Some(track), false) = (layers.chosen(), held.is_empty()) {
+            if let (Some(track), false) = (layers.recorded(), held.is_empty()) {
                 self.progress.set_video_track(track);
             }
             for Held {
@@ -326,16 +356,22 @@ impl Sink {
     }
 
     fn section_of(&self, track: TrackId) -> Option<usize> {
-        self.sections.iter().position(|(_, layers)| layers.has(track))
+        self.sources.iter().position(|source| source.layers.has(track))
     }
 
     fn recorded(&self, track: TrackId) -> Option<usize> {
-        self.sections
+        self.sources
             .iter()
-            .position(|(_, layers)| layers.chosen() == Some(track))
+            .position(|source| source.layers.recorded() == Some(track))
     }
 
     fn report(&self) {
-        self.progress.set(self.recording.stats(), self.recording.picture());
+        self.progress.set(self.recording.stats());
+        let video = self.sources.iter().find(|source| source.kind == Kind::Video);
+        let alone = video.filter(|source| !source.layers.is_simulcast());
+        let track = alone.and_then(|source| source.layers.recorded());
+        if let (Some(track), Some(picture)) = (track, self.recording.picture()) {
+            self.progress.set_picture(track, picture);
+        }
     }
 }

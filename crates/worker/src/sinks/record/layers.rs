@@ -2,7 +2,8 @@
 //!
 //! Their order in an offer tells nothing (OBS names the largest first, others the smallest), and a browser begins with the
 //! smallest and adds the others as it learns the path's bandwidth. So packets wait for one window before the first choice, and
-//! the choice is looked at again after each.
+//! the choice is looked at again after each. Another layer is taken from its keyframe on, which is asked for; until then the one
+//! before is recorded, as far as it still comes.
 
 use std::time::Duration;
 
@@ -14,8 +15,14 @@ const WINDOW: Duration = Duration::from_secs(2);
 /// Bytes held for the first choice, at most: beyond 8 Mbit/s for all layers together it is made early.
 const HELD_MAX: usize = 2 << 20;
 
-/// A change costs frames until the next keyframe: another layer has to carry half as much again.
+/// A change is seen: another layer has to carry half as much again.
 const WORTH: (u64, u64) = (3, 2);
+
+/// A layer has stopped when another has sent for so long without it. Browsers send a picture that stands still once a second.
+const STOPPED: Duration = Duration::from_millis(1500);
+
+/// A keyframe is asked for again after this time: the request or its answer may have been lost.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// One media section's tracks.
 #[derive(Debug)]
@@ -23,10 +30,21 @@ pub(super) struct Layers {
     /// The only track that can be there, or one of several.
     simulcast: bool,
     state: State,
-    /// Payload bytes of each track in this window.
-    carried: Vec<(TrackId, u64)>,
+    layers: Vec<Layer>,
     /// Arrival of this window's first packet.
     since: Option<Duration>,
+    /// Arrival of the first packet of another layer after the last one of that which is recorded.
+    others_since: Option<Duration>,
+}
+
+#[derive(Debug)]
+struct Layer {
+    track: TrackId,
+    /// Payload bytes in this window, and in the one before.
+    carried: u64,
+    carried_before: u64,
+    /// Arrival of its last packet that carried something.
+    heard: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -35,9 +53,13 @@ enum State {
         held: Vec<Held>,
         bytes: usize,
     },
-    /// Chosen instead of another; nothing of it has come since.
-    Switching(TrackId),
     Chosen(TrackId),
+    /// `to` is recorded from its next keyframe on.
+    Switching {
+        from: TrackId,
+        to: TrackId,
+        asked: Option<Duration>,
+    },
 }
 
 /// A packet that waits for the first choice.
@@ -55,7 +77,7 @@ pub(super) struct Held {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Record,
-    /// From here on this track instead of another: there is a gap before it.
+    /// From here on this track instead of another: its keyframe begins.
     Switch,
     /// Hand it to [`Layers::hold`].
     Hold,
@@ -72,43 +94,56 @@ impl Layers {
         Self {
             simulcast,
             state,
-            carried: Vec::new(),
+            layers: Vec::new(),
             since: None,
+            others_since: None,
         }
+    }
+
+    pub(super) fn is_simulcast(&self) -> bool {
+        self.simulcast
     }
 
     /// A track of this section was recognised. Without simulcast the latest is the section's.
     pub(super) fn announce(&mut self, track: TrackId) {
         if !self.simulcast {
             self.state = State::Chosen(track);
-        } else if !self.carried.iter().any(|(known, _)| *known == track) {
-            self.carried.push((track, 0));
+        } else if !self.layers.iter().any(|layer| layer.track == track) {
+            self.layers.push(Layer {
+                track,
+                carried: 0,
+                carried_before: 0,
+                heard: None,
+            });
         }
     }
 
     pub(super) fn has(&self, track: TrackId) -> bool {
-        self.chosen() == Some(track) || self.carried.iter().any(|(known, _)| *known == track)
+        self.recorded() == Some(track) || self.layers.iter().any(|layer| layer.track == track)
     }
 
-    pub(super) fn chosen(&self) -> Option<TrackId> {
+    pub(super) fn recorded(&self) -> Option<TrackId> {
         match self.state {
-            State::Chosen(track) | State::Switching(track) => Some(track),
+            State::Chosen(track) | State::Switching { from: track, .. } => Some(track),
             State::Choosing { .. } => None,
         }
     }
 
-    pub(super) fn on_packet(&mut self, track: TrackId, bytes: usize, arrival: Duration) -> Verdict {
-        if self.simulcast {
-            self.count(track, bytes, arrival);
+    /// `keyframe`: one begins with this packet.
+    pub(super) fn on_packet(&mut self, track: TrackId, bytes: usize, keyframe: bool, arrival: Duration) -> Verdict {
+        // Padding is no sign of life.
+        if self.simulcast && bytes > 0 {
+            self.look(track, bytes, arrival);
         }
         match self.state {
             State::Choosing { .. } => Verdict::Hold,
-            State::Chosen(chosen) if chosen == track => Verdict::Record,
-            State::Switching(chosen) if chosen == track => {
+            State::Switching { to, .. } if to == track && keyframe => {
                 self.state = State::Chosen(track);
+                self.others_since = None;
                 Verdict::Switch
             }
-            State::Chosen(_) | State::Switching(_) => Verdict::Skip,
+            State::Chosen(recorded) | State::Switching { from: recorded, .. } if recorded == track => Verdict::Record,
+            State::Chosen(_) | State::Switching { .. } => Verdict::Skip,
         }
     }
 
@@ -129,136 +164,101 @@ impl Layers {
             return Vec::new();
         }
         let mut held = std::mem::take(held);
-        if let Some((track, _)) = self.largest() {
+        if let Some(track) = self.largest(|layer| Some(layer.carried)) {
             held.retain(|packet| packet.track == track);
             self.state = State::Chosen(track);
         }
-        self.begin_window();
+        self.end_window();
         held
     }
 
-    /// Counts a packet, and looks at the choice again when a window is over.
-    fn count(&mut self, track: TrackId, bytes: usize, arrival: Duration) {
+    /// The track of which a keyframe is to be asked for now.
+    pub(super) fn keyframe_wanted(&mut self, now: Duration) -> Option<TrackId> {
+        let State::Switching { to, asked, .. } = &mut self.state else {
+            return None;
+        };
+        let due = asked.is_none_or(|asked| now.saturating_sub(asked) >= ASK_AGAIN);
+        due.then(|| {
+            *asked = Some(now);
+            *to
+        })
+    }
+
+    /// Counts a packet, and looks at the choice again when the recorded layer has stopped, and when a window is over.
+    fn look(&mut self, track: TrackId, bytes: usize, arrival: Duration) {
         let since = *self.since.get_or_insert(arrival);
-        if let Some((_, carried)) = self.carried.iter_mut().find(|(known, _)| *known == track) {
-            *carried += bytes as u64;
+        if let Some(layer) = self.layers.iter_mut().find(|layer| layer.track == track) {
+            layer.carried += bytes as u64;
+            layer.heard = Some(arrival);
         }
-        let Some(chosen) = self.chosen() else { return };
-        if arrival.saturating_sub(since) < WINDOW {
-            return;
-        }
-        let carried = self
-            .carried
-            .iter()
-            .find(|(known, _)| *known == chosen)
-            .map_or(0, |(_, bytes)| *bytes);
-        if let Some((best, most)) = self.largest()
-            && best != chosen
-            && most * WORTH.1 > carried * WORTH.0
+        let Some(recorded) = self.recorded() else { return };
+        if track == recorded {
+            // What was left because it had stopped is not left.
+            if self
+                .others_since
+                .take()
+                .is_some_and(|since| has_stopped(since, arrival))
+            {
+                self.state = State::Chosen(recorded);
+            }
+        } else if has_stopped(*self.others_since.get_or_insert(arrival), arrival)
+            && let Some(next) = self.largest(|layer| layer.replaces(recorded, arrival))
         {
-            self.state = State::Switching(best);
+            self.switch(recorded, next);
         }
-        self.begin_window();
+        if arrival.saturating_sub(since) >= WINDOW {
+            match self.largest(|layer| Some(layer.carried)) {
+                Some(best) if self.is_worth(best, recorded) => self.switch(recorded, best),
+                _ if self.others_since.is_some_and(|since| has_stopped(since, arrival)) => {}
+                _ => self.state = State::Chosen(recorded),
+            }
+            self.end_window();
+        }
     }
 
-    fn largest(&self) -> Option<(TrackId, u64)> {
-        self.carried.iter().copied().max_by_key(|(_, bytes)| *bytes)
+    fn switch(&mut self, from: TrackId, to: TrackId) {
+        if !matches!(self.state, State::Switching { to: already, .. } if already == to) {
+            self.state = State::Switching { from, to, asked: None };
+        }
     }
 
-    fn begin_window(&mut self) {
+    /// Whether, in this window, one carries so much more than another that a change is worth it.
+    fn is_worth(&self, track: TrackId, recorded: TrackId) -> bool {
+        let carried = |wanted| {
+            let layer = self.layers.iter().find(|layer| layer.track == wanted);
+            layer.map_or(0, |layer| layer.carried)
+        };
+        track != recorded && carried(track) * WORTH.1 > carried(recorded) * WORTH.0
+    }
+
+    /// The one that carries most, of those that count.
+    fn largest(&self, carries: impl Fn(&Layer) -> Option<u64>) -> Option<TrackId> {
+        let layers = self
+            .layers
+            .iter()
+            .filter_map(|layer| Some((carries(layer)?, layer.track)));
+        layers.max().map(|(_, track)| track)
+    }
+
+    fn end_window(&mut self) {
         self.since = None;
-        self.carried.iter_mut().for_each(|(_, bytes)| *bytes = 0);
+        for layer in &mut self.layers {
+            layer.carried_before = std::mem::take(&mut layer.carried);
+        }
     }
+}
+
+impl Layer {
+    /// What it carries, if it is another than that which stopped, and lives. This window may have just begun.
+    fn replaces(&self, stopped: TrackId, now: Duration) -> Option<u64> {
+        let lives = self.heard.is_some_and(|heard| now.saturating_sub(heard) < STOPPED);
+        (self.track != stopped && lives).then_some(self.carried + self.carried_before)
+    }
+}
+
+fn has_stopped(others_since: Duration, now: Duration) -> bool {
+    now.saturating_sub(others_since) >= STOPPED
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LOW: TrackId = TrackId(1);
-    const HIGH: TrackId = TrackId(2);
-
-    fn packet(layers: &mut Layers, track: TrackId, bytes: usize, ms: u64) -> Verdict {
-        let arrival = Duration::from_millis(ms);
-        let verdict = layers.on_packet(track, bytes, arrival);
-        if verdict == Verdict::Hold {
-            let payload = vec![0; bytes];
-            layers.hold(Held {
-                track,
-                sequence: ms,
-                timestamp: 0,
-                marker: false,
-                arrival,
-                payload,
-            });
-        }
-        verdict
-    }
-
-    fn simulcast() -> Layers {
-        let mut layers = Layers::new(true);
-        layers.announce(LOW);
-        layers.announce(HIGH);
-        layers
-    }
-
-    #[test]
-    fn the_only_track_of_a_section_is_recorded_at_once() {
-        let mut layers = Layers::new(false);
-        assert!(!layers.has(LOW));
-        layers.announce(LOW);
-        assert!(layers.has(LOW) && !layers.has(HIGH));
-        assert_eq!(packet(&mut layers, LOW, 100, 0), Verdict::Record);
-    }
-
-    #[test]
-    fn the_layer_that_carries_most_is_recorded_from_its_first_packet() {
-        let mut layers = simulcast();
-        for ms in (0..2000).step_by(100) {
-            assert_eq!(packet(&mut layers, LOW, 100, ms), Verdict::Hold);
-            assert_eq!(packet(&mut layers, HIGH, 300, ms), Verdict::Hold);
-            assert!(layers.choose(Duration::from_millis(ms), false).is_empty());
-        }
-        let held = layers.choose(Duration::from_millis(2000), false);
-        assert_eq!(held.len(), 20);
-        assert!(held.iter().all(|packet| packet.track == HIGH) && held[0].sequence == 0);
-        assert_eq!(packet(&mut layers, HIGH, 300, 2001), Verdict::Record);
-        assert_eq!(packet(&mut layers, LOW, 100, 2002), Verdict::Skip);
-    }
-
-    #[test]
-    fn what_is_held_is_bounded_and_not_lost_at_an_early_end() {
-        let mut layers = simulcast();
-        let mut ms = 0;
-        while layers.choose(Duration::from_millis(ms), false).is_empty() {
-            ms += 1;
-            packet(&mut layers, LOW, 10_000, ms);
-        }
-        assert_eq!(ms, (HELD_MAX as u64).div_ceil(10_000));
-
-        let mut layers = simulcast();
-        packet(&mut layers, LOW, 10, 0);
-        assert_eq!(layers.choose(Duration::ZERO, true).len(), 1);
-    }
-
-    #[test]
-    fn a_layer_that_grows_later_takes_over_and_one_that_stops_is_left() {
-        let mut layers = simulcast();
-        packet(&mut layers, LOW, 100, 0);
-        assert_eq!(layers.choose(Duration::from_secs(2), false).len(), 1);
-        // A little more is not worth a gap.
-        let mut verdicts = Vec::new();
-        for ms in (2000..12_000).step_by(100) {
-            packet(&mut layers, LOW, 100, ms);
-            verdicts.push(packet(&mut layers, HIGH, if ms < 6000 { 140 } else { 400 }, ms));
-        }
-        let first = verdicts.iter().position(|verdict| *verdict != Verdict::Skip).unwrap();
-        assert!((40..=85).contains(&first), "{first}");
-        assert_eq!(verdicts[first], Verdict::Switch);
-        assert!(verdicts[first + 1..].iter().all(|verdict| *verdict == Verdict::Record));
-        for ms in (12_000..20_000).step_by(100) {
-            packet(&mut layers, LOW, 100, ms);
-        }
-        assert_eq!(layers.chosen(), Some(LOW));
-    }
-}
+mod tests;

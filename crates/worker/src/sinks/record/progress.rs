@@ -12,21 +12,22 @@ pub(crate) struct Progress {
     bytes: AtomicU64,
     keyframes: AtomicU64,
     frames_dropped: AtomicU64,
-    /// Width in the upper half, height in the lower.
-    picture: AtomicU64,
+    /// By track id: width in the upper half, height in the lower.
+    pictures: Box<[AtomicU64]>,
     /// The recorded video track's id, plus 1; 0 before it is chosen.
     video: AtomicU64,
 }
 
 impl Progress {
-    pub(crate) fn new(path: String) -> Self {
+    /// `tracks`: layers counted each.
+    pub(crate) fn new(path: String, tracks: usize) -> Self {
         let zero = AtomicU64::default;
         Self {
             path,
             bytes: zero(),
             keyframes: zero(),
             frames_dropped: zero(),
-            picture: zero(),
+            pictures: (0..tracks).map(|_| zero()).collect(),
             video: zero(),
         }
     }
@@ -50,9 +51,10 @@ impl Progress {
         self.frames_dropped.load(Relaxed)
     }
 
-    /// Width and height; 0 until a keyframe told.
-    pub(crate) fn picture(&self) -> (u32, u32) {
-        let picture = self.picture.load(Relaxed);
+    /// Width and height of a track, recorded or not; 0 until a keyframe told.
+    pub(crate) fn picture(&self, track: TrackId) -> (u32, u32) {
+        let picture = self.pictures.get(usize::from(track.0));
+        let picture = picture.map_or(0, |picture| picture.load(Relaxed));
         ((picture >> 32) as u32, picture as u32)
     }
 
@@ -68,11 +70,14 @@ impl Progress {
         self.bytes.store(bytes, Relaxed);
     }
 
-    pub(super) fn set(&self, stats: Stats, picture: Option<(u32, u32)>) {
+    pub(super) fn set(&self, stats: Stats) {
         self.keyframes.store(stats.keyframes, Relaxed);
         self.frames_dropped.store(stats.frames_dropped, Relaxed);
-        if let Some((width, height)) = picture {
-            self.picture.store(u64::from(width) << 32 | u64::from(height), Relaxed);
+    }
+
+    pub(super) fn set_picture(&self, track: TrackId, (width, height): (u32, u32)) {
+        if let Some(picture) = self.pictures.get(usize::from(track.0)) {
+            picture.store(u64::from(width) << 32 | u64::from(height), Relaxed);
         }
     }
 

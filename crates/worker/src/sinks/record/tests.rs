@@ -138,7 +138,7 @@ fn a_recording_grows_while_it_runs_and_ends_with_its_tap() {
     let progress = feeder.finish();
     join(&recorder, writers);
     assert_eq!(progress.bytes(), size(&path));
-    assert_eq!((progress.keyframes(), progress.picture()), (2, (110, 80)));
+    assert_eq!((progress.keyframes(), progress.picture(VIDEO)), (2, (110, 80)));
     assert_eq!(progress.video_track(), Some(VIDEO));
 }
 
@@ -266,8 +266,56 @@ fn of_simulcast_layers_the_largest_is_recorded() {
     }
     let progress = feeder.finish();
     join(&recorder, writers);
-    assert_eq!((progress.video_track(), progress.picture()), (Some(large), (120, 80)));
+    assert_eq!(progress.video_track(), Some(large));
+    assert_eq!(
+        (progress.picture(VIDEO), progress.picture(large)),
+        ((110, 80), (120, 80))
+    );
     assert!(progress.bytes() > 100 * 400);
+}
+
+#[test]
+fn a_layer_that_stops_is_followed_by_the_next_one_at_the_keyframe_that_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let (recorder, writers) = Recorder::start(folder.path().to_owned()).unwrap();
+    let begun = Instant::now();
+    let (mut job, started) = recorder
+        .job(
+            &"cam".parse().unwrap(),
+            SessionId::new([1; 16]),
+            &sections(&["q", "f"]),
+            begun,
+        )
+        .unwrap();
+    let mut feeder = Feeder::of(started);
+    let large = TrackId(2);
+    feeder.tap.announce(large, 1);
+    let mut requests = Vec::new();
+    for n in 0..150 {
+        feeder.ms = 40 * n;
+        // Asked for at 4.5 s, the keyframe comes 0.5 s later.
+        feeder.picture(VIDEO, n == 0 || n == 125, 100);
+        if n < 75 {
+            feeder.picture(large, n == 0, 400);
+        }
+        job.step(begun + Duration::from_millis(feeder.ms));
+        requests.extend(feeder.tap.take_keyframe_requests().map(|track| (feeder.ms, track)));
+        let recorded = feeder.progress.video_track().filter(|_| n >= 60);
+        assert!(
+            recorded.is_none_or(|track| (track == large) == (n < 125)),
+            "at {} ms",
+            feeder.ms
+        );
+    }
+    assert_eq!(requests, [(4520, VIDEO)]);
+    let progress = feeder.finish();
+    assert_eq!(job.step(begun + Duration::from_secs(6)), Going::Done);
+    assert_eq!((progress.keyframes(), progress.frames_dropped()), (2, 0));
+    assert_eq!(
+        (progress.picture(VIDEO), progress.picture(large)),
+        ((110, 80), (120, 80))
+    );
+    join(&recorder, writers);
 }
 
 #[test]

@@ -1,0 +1,168 @@
+//! What each track of a session carries: bits and pictures per second, and whether anything comes.
+//!
+//! Per packet it is an addition and a comparison; rates are computed once a second.
+
+use std::time::{Duration, Instant};
+
+use whipcord_peer::{Packet, event::TrackId};
+
+/// A track that brought nothing for so long is not active: twice the distance of pictures where a browser has nothing new to
+/// show.
+const ACTIVE: Duration = Duration::from_secs(2);
+
+/// A timestamp so far back, 10 s of 90 kHz, is another clock's and not a late packet's.
+const OTHER_CLOCK: i32 = 900_000;
+
+/// One track's counts.
+#[derive(Debug)]
+pub(super) struct Meter {
+    bytes: u64,
+    pictures: u64,
+    /// The timestamp of the newest picture.
+    newest: Option<u32>,
+    /// The last packet that carried something.
+    heard: Option<Instant>,
+    /// When rates were last computed, and the counts then.
+    since: Instant,
+    bytes_then: u64,
+    pictures_then: u64,
+    bitrate_bps: u64,
+    frames_per_second: f64,
+}
+
+/// What a track carries at a moment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Flow {
+    pub(crate) track: TrackId,
+    /// Over the last second.
+    pub(crate) bitrate_bps: u64,
+    /// Timestamps per second, which are pictures where it is video.
+    pub(crate) frames_per_second: f64,
+    pub(crate) active: bool,
+}
+
+impl Meter {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            bytes: 0,
+            pictures: 0,
+            newest: None,
+            heard: None,
+            since: now,
+            bytes_then: 0,
+            pictures_then: 0,
+            bitrate_bps: 0,
+            frames_per_second: 0.0,
+        }
+    }
+
+    #[inline]
+    pub(super) fn count(&mut self, packet: &Packet<'_>, now: Instant) {
+        // Padding fills a path with nothing, also where a layer has stopped.
+        if packet.payload.is_empty() {
+            return;
+        }
+        self.bytes += packet.payload.len() as u64;
+        self.heard = Some(now);
+        // Late packets and repairs belong to pictures that were counted.
+        let ahead = self
+            .newest
+            .map_or(1, |newest| packet.timestamp.wrapping_sub(newest).cast_signed());
+        if ahead > 0 || ahead < -OTHER_CLOCK {
+            self.pictures += 1;
+            self.newest = Some(packet.timestamp);
+        }
+    }
+
+    /// Computes rates; once a second.
+    pub(super) fn tick(&mut self, now: Instant) {
+        let elapsed = now.saturating_duration_since(self.since);
+        if elapsed < Duration::from_millis(1) {
+            return;
+        }
+        let per_second = |count: u64| count as f64 / elapsed.as_secs_f64();
+        self.bitrate_bps = (per_second(self.bytes - self.bytes_then) * 8.0) as u64;
+        // A decimal: a second's count is not more exact.
+        self.frames_per_second = (per_second(self.pictures - self.pictures_then) * 10.0).round() / 10.0;
+        (self.since, self.bytes_then, self.pictures_then) = (now, self.bytes, self.pictures);
+    }
+
+    pub(super) fn flow(&self, track: TrackId, now: Instant) -> Flow {
+        let heard = |heard: Instant| now.saturating_duration_since(heard) < ACTIVE;
+        Flow {
+            track,
+            bitrate_bps: self.bitrate_bps,
+            frames_per_second: self.frames_per_second,
+            active: self.heard.is_some_and(heard),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TRACK: TrackId = TrackId(3);
+
+    fn count(meter: &mut Meter, timestamp: u32, bytes: usize, now: Instant) {
+        let payload = vec![1; bytes];
+        let packet = Packet {
+            track: TRACK,
+            ssrc: 1,
+            sequence: 1,
+            timestamp,
+            marker: false,
+            payload: &payload,
+        };
+        meter.count(&packet, now);
+    }
+
+    /// One second of 25 pictures in two packets of 500 bytes each, from this timestamp on; then a tick.
+    fn second(meter: &mut Meter, first: u32, begin: Instant) -> Flow {
+        for picture in 0..25 {
+            let timestamp = first.wrapping_add(picture * 3600);
+            count(meter, timestamp, 500, begin);
+            // The last packet of the picture before comes late.
+            count(meter, timestamp.wrapping_sub(3600), 500, begin);
+        }
+        let end = begin + Duration::from_secs(1);
+        meter.tick(end);
+        meter.flow(TRACK, end)
+    }
+
+    #[test]
+    fn rates_are_of_the_last_second_and_a_picture_counts_once() {
+        let begin = Instant::now();
+        let mut meter = Meter::new(begin);
+        assert!(!meter.flow(TRACK, begin).active);
+        // Across the wrap, and then with another clock, as after a change of SSRC.
+        for (n, first) in [u32::MAX - 40_000, 50_000, 3_000_000_000].into_iter().enumerate() {
+            let flow = second(&mut meter, first, begin + Duration::from_secs(n as u64));
+            let expected = Flow {
+                track: TRACK,
+                bitrate_bps: 200_000,
+                frames_per_second: 25.0,
+                active: true,
+            };
+            assert_eq!(flow, expected, "second {n}");
+        }
+    }
+
+    #[test]
+    fn a_track_is_inactive_after_two_seconds_of_silence_or_padding() {
+        let begin = Instant::now();
+        let at = |ms| begin + Duration::from_millis(ms);
+        let mut meter = Meter::new(begin);
+        second(&mut meter, 1, begin);
+        for ms in (40..3000).step_by(40) {
+            count(&mut meter, 4_000_000, 0, at(ms));
+        }
+        assert!(meter.flow(TRACK, at(1999)).active);
+        assert!(!meter.flow(TRACK, at(2000)).active);
+        meter.tick(at(2000));
+        let flow = meter.flow(TRACK, at(2000));
+        assert_eq!((flow.bitrate_bps, flow.frames_per_second), (0, 0.0));
+        count(&mut meter, 4_000_000, 10, at(3000));
+        assert!(meter.flow(TRACK, at(3000)).active);
+    }
+}
