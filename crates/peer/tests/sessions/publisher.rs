@@ -111,7 +111,8 @@ pub(crate) struct Publisher {
     next_audio: u64,
     next_rtx: u64,
     next_transport: u16,
-    history: VecDeque<(u64, Vec<u8>)>,
+    /// Layer, sequence number and packet.
+    history: VecDeque<(usize, u64, Vec<u8>)>,
     out: VecDeque<Vec<u8>>,
     transaction: u32,
 }
@@ -339,11 +340,9 @@ impl Publisher {
             payload,
             false,
         );
-        if layer == 0 {
-            self.history.push_back((sequence, packet.clone()));
-            if self.history.len() > 512 {
-                self.history.pop_front();
-            }
+        self.history.push_back((layer, sequence, packet.clone()));
+        if self.history.len() > 512 * self.next.len() {
+            self.history.pop_front();
         }
         self.out.push_back(packet);
         sequence
@@ -544,6 +543,8 @@ impl Publisher {
                 }
             }
             (205, 1) => {
+                let media = u32::from_be_bytes(packet[8..12].try_into().expect("four bytes"));
+                let layer = media.wrapping_sub(VIDEO_SSRC) as usize;
                 for pair in packet[12..].chunks_exact(4) {
                     let first = u16::from_be_bytes([pair[0], pair[1]]);
                     let mask = u16::from_be_bytes([pair[2], pair[3]]);
@@ -551,7 +552,7 @@ impl Publisher {
                         .filter(|bit| mask >> bit & 1 == 1)
                         .map(|bit| first.wrapping_add(bit + 1));
                     let asked: Vec<u16> = std::iter::once(first).chain(more).collect();
-                    self.answer_nack(&asked);
+                    self.answer_nack(layer, &asked);
                     self.heard.nacks.extend(asked);
                 }
             }
@@ -560,17 +561,18 @@ impl Publisher {
         }
     }
 
-    fn answer_nack(&mut self, asked: &[u16]) {
+    fn answer_nack(&mut self, layer: usize, asked: &[u16]) {
         if !self.habits.repairs {
             return;
         }
         for sequence in asked {
-            let Some((original, packet)) = self.history.iter().find(|(sent, _)| *sent as u16 == *sequence).cloned()
-            else {
+            let mut history = self.history.iter();
+            let sent = history.find(|(of, sent, _)| *of == layer && *sent as u16 == *sequence);
+            let Some((_, original, packet)) = sent.cloned() else {
                 continue;
             };
             if self.habits.rtx {
-                self.send_rtx(0, original)
+                self.send_rtx(layer, original)
             } else {
                 self.out.push_back(packet)
             }

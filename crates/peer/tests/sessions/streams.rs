@@ -5,7 +5,7 @@ use std::time::Duration;
 use whipcord_peer::{Event, event::TrackId, stats::DropReason};
 
 use crate::{
-    bed::{Bed, ENCODER, address},
+    bed::{Bed, ENCODER, Media, address},
     publisher::{Habits, RTX_SSRC, VIDEO_PT, VIDEO_SSRC},
     random::Random,
 };
@@ -84,6 +84,41 @@ fn rtx_of_a_layer_known_only_by_its_repaired_rid_is_repaired() {
         found.map(|media| (media.ssrc, media.payload.clone())),
         Some((VIDEO_SSRC + 1, lost.to_be_bytes().to_vec()))
     );
+}
+
+/// As browsers send it: no SSRC is announced, not even of repairs.
+#[test]
+fn lost_packets_of_all_layers_come_back_by_rtx_whose_layer_its_repaired_rid_tells() {
+    let habits = Habits {
+        rids: &["q", "h", "f"],
+        rtx: true,
+        repairs: true,
+        announces_ssrcs: false,
+        ..Habits::default()
+    };
+    let mut bed = Bed::live(habits);
+    bed.network.loss = 0.05;
+    bed.run(Duration::from_secs(5));
+    bed.network.loss = 0.0;
+    bed.run(Duration::from_secs(2));
+    assert!(bed.publisher.heard.nacks.len() > 30, "nothing was lost");
+    let stats = bed.mux.stats(bed.key).expect("alive");
+    for layer in 0..3 {
+        let track = TrackId(1 + layer);
+        let of_layer = bed.media.iter().filter(|media| media.track == track);
+        let mut sequences: Vec<_> = of_layer.clone().map(|media| media.sequence).collect();
+        let received = sequences.len();
+        sequences.sort_unstable();
+        sequences.dedup();
+        assert_eq!(sequences.len(), received, "layer {layer}: a packet came out twice");
+        let sent = bed.publisher.next[usize::from(layer)] - 1000;
+        assert!(received as u64 >= sent - 2, "layer {layer}: {received} of {sent}");
+        let ssrc = VIDEO_SSRC + u32::from(layer);
+        let is_own = |media: &Media| media.ssrc == ssrc && media.payload.starts_with(&media.sequence.to_be_bytes());
+        assert!(of_layer.clone().all(is_own), "layer {layer}: another's packet");
+        let lost = stats.tracks[usize::from(track.0)].lost;
+        assert!(lost <= 2, "layer {layer}: {lost} counted as lost");
+    }
 }
 
 #[test]

@@ -297,7 +297,8 @@ impl Sink {
             self.progress.set_picture(track, (size.width, size.height));
         }
         let bytes = packet.payload.len();
-        match layers.on_packet(track, bytes, size.is_some(), packet.arrival) {
+        let pixels = size.map(|size| u64::from(size.width) * u64::from(size.height));
+        match layers.on_packet(track, bytes, pixels, packet.arrival) {
             Verdict::Record => self.recording.push(packet),
             Verdict::Switch => {
                 self.progress.set_video_track(track);

@@ -1,9 +1,9 @@
-//! Which track is recorded of a media section that has several: of simulcast layers, the one that carries most.
+//! Which track is recorded of a media section that has several: of simulcast layers, the one with the largest picture.
 //!
 //! Their order in an offer tells nothing (OBS names the largest first, others the smallest), and a browser begins with the
-//! smallest and adds the others as it learns the path's bandwidth. So packets wait for one window before the first choice, and
-//! the choice is looked at again after each. Another layer is taken from its keyframe on, which is asked for; until then the one
-//! before is recorded, as far as it still comes.
+//! smallest and adds the others as it learns the path's bandwidth. So packets wait for one window before the first choice, which is the
+//! one that carried most, and the choice is looked at again after each. Another layer is taken from its keyframe on, which is
+//! asked for; until then the one before is recorded, as far as it still comes.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ const WINDOW: Duration = Duration::from_secs(2);
 /// Bytes held for the first choice, at most: beyond 8 Mbit/s for all layers together it is made early.
 const HELD_MAX: usize = 2 << 20;
 
-/// A change is seen: another layer has to carry half as much again.
+/// A change is seen: another layer with a picture of the same size has to carry half as much again.
 const WORTH: (u64, u64) = (3, 2);
 
 /// A layer has stopped when another has sent for so long without it. Browsers send a picture that stands still once a second.
@@ -40,6 +40,8 @@ pub(super) struct Layers {
 #[derive(Debug)]
 struct Layer {
     track: TrackId,
+    /// Of its last keyframe; 0 until one was read.
+    pixels: u64,
     /// Payload bytes in this window, and in the one before.
     carried: u64,
     carried_before: u64,
@@ -111,6 +113,7 @@ impl Layers {
         } else if !self.layers.iter().any(|layer| layer.track == track) {
             self.layers.push(Layer {
                 track,
+                pixels: 0,
                 carried: 0,
                 carried_before: 0,
                 heard: None,
@@ -129,15 +132,24 @@ impl Layers {
         }
     }
 
-    /// `keyframe`: one begins with this packet.
-    pub(super) fn on_packet(&mut self, track: TrackId, bytes: usize, keyframe: bool, arrival: Duration) -> Verdict {
+    /// `keyframe`: one begins with this packet, of so many pixels.
+    pub(super) fn on_packet(
+        &mut self,
+        track: TrackId,
+        bytes: usize,
+        keyframe: Option<u64>,
+        arrival: Duration,
+    ) -> Verdict {
         // Padding is no sign of life.
         if self.simulcast && bytes > 0 {
+            if let (Some(pixels), Some(layer)) = (keyframe, self.layer_mut(track)) {
+                layer.pixels = pixels;
+            }
             self.look(track, bytes, arrival);
         }
         match self.state {
             State::Choosing { .. } => Verdict::Hold,
-            State::Switching { to, .. } if to == track && keyframe => {
+            State::Switching { to, .. } if to == track && keyframe.is_some() => {
                 self.state = State::Chosen(track);
                 self.others_since = None;
                 Verdict::Switch
@@ -164,7 +176,7 @@ impl Layers {
             return Vec::new();
         }
         let mut held = std::mem::take(held);
-        if let Some(track) = self.largest(|layer| Some(layer.carried)) {
+        if let Some(track) = self.largest(|layer| Some((0, layer.carried))) {
             held.retain(|packet| packet.track == track);
             self.state = State::Chosen(track);
         }
@@ -187,7 +199,7 @@ impl Layers {
     /// Counts a packet, and looks at the choice again when the recorded layer has stopped, and when a window is over.
     fn look(&mut self, track: TrackId, bytes: usize, arrival: Duration) {
         let since = *self.since.get_or_insert(arrival);
-        if let Some(layer) = self.layers.iter_mut().find(|layer| layer.track == track) {
+        if let Some(layer) = self.layer_mut(track) {
             layer.carried += bytes as u64;
             layer.heard = Some(arrival);
         }
@@ -207,7 +219,7 @@ impl Layers {
             self.switch(recorded, next);
         }
         if arrival.saturating_sub(since) >= WINDOW {
-            match self.largest(|layer| Some(layer.carried)) {
+            match self.largest(|layer| (layer.carried > 0).then_some((layer.pixels, layer.carried))) {
                 Some(best) if self.is_worth(best, recorded) => self.switch(recorded, best),
                 _ if self.others_since.is_some_and(|since| has_stopped(since, arrival)) => {}
                 _ => self.state = State::Chosen(recorded),
@@ -222,22 +234,23 @@ impl Layers {
         }
     }
 
-    /// Whether, in this window, one carries so much more than another that a change is worth it.
+    /// Whether, by this window, one is so much better than another that a change is worth it.
     fn is_worth(&self, track: TrackId, recorded: TrackId) -> bool {
-        let carried = |wanted| {
-            let layer = self.layers.iter().find(|layer| layer.track == wanted);
-            layer.map_or(0, |layer| layer.carried)
+        let find = |wanted| self.layers.iter().find(|layer| layer.track == wanted);
+        let (Some(new), Some(old)) = (find(track), find(recorded)) else {
+            return false;
         };
-        track != recorded && carried(track) * WORTH.1 > carried(recorded) * WORTH.0
+        new.pixels > old.pixels || new.pixels == old.pixels && new.carried * WORTH.1 > old.carried * WORTH.0
     }
 
-    /// The one that carries most, of those that count.
-    fn largest(&self, carries: impl Fn(&Layer) -> Option<u64>) -> Option<TrackId> {
-        let layers = self
-            .layers
-            .iter()
-            .filter_map(|layer| Some((carries(layer)?, layer.track)));
+    /// The one that ranks highest, by pixels and bytes, of those that have a rank.
+    fn largest(&self, rank: impl Fn(&Layer) -> Option<(u64, u64)>) -> Option<TrackId> {
+        let layers = self.layers.iter().filter_map(|layer| Some((rank(layer)?, layer.track)));
         layers.max().map(|(_, track)| track)
+    }
+
+    fn layer_mut(&mut self, track: TrackId) -> Option<&mut Layer> {
+        self.layers.iter_mut().find(|layer| layer.track == track)
     }
 
     fn end_window(&mut self) {
@@ -249,10 +262,10 @@ impl Layers {
 }
 
 impl Layer {
-    /// What it carries, if it is another than that which stopped, and lives. This window may have just begun.
-    fn replaces(&self, stopped: TrackId, now: Duration) -> Option<u64> {
+    /// Its rank, if it is another than that which stopped, and lives. This window may have just begun.
+    fn replaces(&self, stopped: TrackId, now: Duration) -> Option<(u64, u64)> {
         let lives = self.heard.is_some_and(|heard| now.saturating_sub(heard) < STOPPED);
-        (self.track != stopped && lives).then_some(self.carried + self.carried_before)
+        (self.track != stopped && lives).then_some((self.pixels, self.carried + self.carried_before))
     }
 }
 

@@ -5,14 +5,16 @@ const MIDDLE: TrackId = TrackId(3);
 const HIGH: TrackId = TrackId(2);
 
 fn packet(layers: &mut Layers, track: TrackId, bytes: usize, ms: u64) -> Verdict {
-    push(layers, track, bytes, false, ms)
+    push(layers, track, bytes, None, ms)
 }
 
 fn keyframe(layers: &mut Layers, track: TrackId, bytes: usize, ms: u64) -> Verdict {
-    push(layers, track, bytes, true, ms)
+    let pixels = [(LOW, 320 * 180), (MIDDLE, 640 * 360), (HIGH, 1280 * 720)];
+    let (_, pixels) = pixels.into_iter().find(|(of, _)| *of == track).unwrap();
+    push(layers, track, bytes, Some(pixels), ms)
 }
 
-fn push(layers: &mut Layers, track: TrackId, bytes: usize, keyframe: bool, ms: u64) -> Verdict {
+fn push(layers: &mut Layers, track: TrackId, bytes: usize, keyframe: Option<u64>, ms: u64) -> Verdict {
     let arrival = Duration::from_millis(ms);
     let verdict = layers.on_packet(track, bytes, keyframe, arrival);
     if verdict == Verdict::Hold {
@@ -80,9 +82,10 @@ fn three() -> Layers {
     let mut layers = simulcast();
     layers.announce(MIDDLE);
     for ms in (0..4000).step_by(40) {
-        packet(&mut layers, LOW, 100, ms);
-        packet(&mut layers, MIDDLE, 300, ms);
-        packet(&mut layers, HIGH, 900, ms);
+        let send = if ms == 0 { keyframe } else { packet };
+        send(&mut layers, LOW, 100, ms);
+        send(&mut layers, MIDDLE, 300, ms);
+        send(&mut layers, HIGH, 900, ms);
         layers.choose(Duration::from_millis(ms), false);
     }
     assert_eq!(layers.recorded(), Some(HIGH));
@@ -197,7 +200,7 @@ fn an_outage_of_all_layers_changes_nothing() {
 }
 
 #[test]
-fn a_layer_that_returns_and_carries_more_is_recorded_again() {
+fn a_larger_layer_that_returns_is_recorded_again() {
     let mut layers = three();
     without_the_largest(&mut layers, 4000, 5600);
     assert_eq!(keyframe(&mut layers, MIDDLE, 300, 5600), Verdict::Switch);
@@ -209,4 +212,31 @@ fn a_layer_that_returns_and_carries_more_is_recorded_again() {
     }
     assert_eq!(asked, Some(HIGH));
     assert_eq!(keyframe(&mut layers, HIGH, 900, 12_000), Verdict::Switch);
+}
+
+#[test]
+fn a_larger_picture_is_recorded_although_it_carries_less() {
+    let mut layers = simulcast();
+    assert_eq!(keyframe(&mut layers, LOW, 500, 0), Verdict::Hold);
+    assert_eq!(layers.choose(Duration::from_secs(2), false).len(), 1);
+    let mut asked = Vec::new();
+    for ms in (2000..9000).step_by(100) {
+        assert_eq!(packet(&mut layers, LOW, 500, ms), Verdict::Record);
+        let high = if ms == 5000 {
+            keyframe(&mut layers, HIGH, 400, ms)
+        } else if ms > 5000 {
+            packet(&mut layers, HIGH, 400, ms)
+        } else {
+            continue;
+        };
+        assert_eq!(high, Verdict::Skip, "it has to last until the end of a window");
+        asked.extend(layers.keyframe_wanted(Duration::from_millis(ms)).map(|_| ms));
+    }
+    assert!((5100..=8000).contains(&asked[0]), "{asked:?}");
+    assert_eq!(keyframe(&mut layers, HIGH, 400, 9000), Verdict::Switch);
+    // It comes and goes: what it carries decides nothing.
+    for ms in (9040..15_000).step_by(100) {
+        assert_eq!(packet(&mut layers, LOW, 900, ms), Verdict::Skip);
+        assert_eq!(packet(&mut layers, HIGH, 100, ms), Verdict::Record);
+    }
 }
