@@ -27,6 +27,10 @@ pub enum Encoder {
     FfmpegActive,
     ChromiumH264,
     ChromiumVp8,
+    /// Three VP8 layers, the largest of which stops at half time.
+    ChromiumSimulcast,
+    /// VP8, with an ICE restart after 3 s.
+    ChromiumRestart,
     AiortcH264,
     AiortcVp8,
     /// GStreamer's webrtcbin, with an RSA certificate.
@@ -58,11 +62,13 @@ pub struct Sent {
 }
 
 impl Encoder {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::FfmpegPassive,
         Self::FfmpegActive,
         Self::ChromiumH264,
         Self::ChromiumVp8,
+        Self::ChromiumSimulcast,
+        Self::ChromiumRestart,
         Self::AiortcH264,
         Self::AiortcVp8,
         Self::SimpleWhipClient,
@@ -75,6 +81,8 @@ impl Encoder {
             Self::FfmpegActive => ("ffmpeg.sh", "active"),
             Self::ChromiumH264 => ("chromium.py", "h264"),
             Self::ChromiumVp8 => ("chromium.py", "vp8"),
+            Self::ChromiumSimulcast => ("chromium.py", "simulcast"),
+            Self::ChromiumRestart => ("chromium.py", "restart"),
             Self::AiortcH264 => ("aiortc.py", "h264"),
             Self::AiortcVp8 => ("aiortc.py", "vp8"),
             Self::SimpleWhipClient => ("simple-whip-client.sh", "h264"),
@@ -85,7 +93,9 @@ impl Encoder {
     fn program(self) -> PathBuf {
         match self {
             Self::FfmpegPassive | Self::FfmpegActive => root().join(".cache/interop/bin/ffmpeg"),
-            Self::ChromiumH264 | Self::ChromiumVp8 => "/usr/bin/chromium".into(),
+            Self::ChromiumH264 | Self::ChromiumVp8 | Self::ChromiumSimulcast | Self::ChromiumRestart => {
+                "/usr/bin/chromium".into()
+            }
             Self::AiortcH264 | Self::AiortcVp8 => root().join(".cache/interop/aiortc/requirements.txt"),
             Self::SimpleWhipClient => "/usr/bin/whip-client".into(),
         }
@@ -156,7 +166,12 @@ impl Publishing {
                 last: None,
                 samples: Vec::new(),
             },
-            Encoder::ChromiumH264 | Encoder::ChromiumVp8 | Encoder::AiortcH264 | Encoder::AiortcVp8 => {
+            Encoder::ChromiumH264
+            | Encoder::ChromiumVp8
+            | Encoder::ChromiumSimulcast
+            | Encoder::ChromiumRestart
+            | Encoder::AiortcH264
+            | Encoder::AiortcVp8 => {
                 let summary = stdout.lines().last().unwrap_or_default();
                 serde_json::from_str(summary).unwrap_or_else(|error| panic!("{:?}: {error}: {summary}", self.encoder))
             }

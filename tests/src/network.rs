@@ -6,7 +6,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr, UdpSocket},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
     thread,
@@ -75,6 +75,7 @@ impl Datagrams {
 pub struct Network {
     http: SocketAddr,
     stop: Arc<AtomicBool>,
+    moves: Arc<AtomicU32>,
 }
 
 impl Network {
@@ -85,9 +86,15 @@ impl Network {
     /// A network to a gateway, `http://host:port`, whose answers name the candidate `media`.
     pub fn between(gateway: &str, media: SocketAddr, impairment: Impairment) -> Self {
         let stop = Arc::<AtomicBool>::default();
-        let stands_for = relay_datagrams(media, impairment, &stop);
+        let moves = Arc::<AtomicU32>::default();
+        let stands_for = relay_datagrams(media, impairment, &stop, &moves);
         let http = answers::relay(gateway, (media, stands_for));
-        Self { http, stop }
+        Self { http, stop, moves }
+    }
+
+    /// From now on all encoders send from other addresses, and what is sent to the old ones is lost, as when a NAT forgets.
+    pub fn move_encoders(&self) {
+        self.moves.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The URL to publish a stream to, through this network.
@@ -112,7 +119,12 @@ struct Datagram {
 }
 
 /// Starts the relay and returns the address that stands for `server`.
-fn relay_datagrams(server: SocketAddr, impairment: Impairment, stop: &Arc<AtomicBool>) -> SocketAddr {
+fn relay_datagrams(
+    server: SocketAddr,
+    impairment: Impairment,
+    stop: &Arc<AtomicBool>,
+    moves: &Arc<AtomicU32>,
+) -> SocketAddr {
     let front = socket();
     let address = front.local_addr().expect("a bound socket has an address");
     let (sender, due) = channel();
@@ -123,32 +135,42 @@ fn relay_datagrams(server: SocketAddr, impairment: Impairment, stop: &Arc<Atomic
         sender,
     };
     thread::spawn(move || deliver(&due));
-    let stop = Arc::clone(stop);
-    thread::spawn(move || from_clients(&front, server, road, &stop));
+    let (stop, moves) = (Arc::clone(stop), Arc::clone(moves));
+    thread::spawn(move || from_clients(&front, server, road, &stop, &moves));
     address
 }
 
 /// Takes in what clients send; each client gets a socket of its own towards the server, as behind a NAT.
-fn from_clients(front: &Arc<UdpSocket>, server: SocketAddr, mut road: Road, stop: &Arc<AtomicBool>) {
+fn from_clients(
+    front: &Arc<UdpSocket>,
+    server: SocketAddr,
+    mut road: Road,
+    stop: &Arc<AtomicBool>,
+    moves: &Arc<AtomicU32>,
+) {
     let mut clients = HashMap::new();
     let mut buffer = [0; DATAGRAM];
     while !stop.load(Ordering::Relaxed) {
         let Ok((length, client)) = front.recv_from(&mut buffer) else {
             continue;
         };
-        let back = clients.entry(client).or_insert_with(|| {
+        let place = moves.load(Ordering::Relaxed);
+        clients.retain(|(_, of), _| *of == place);
+        let back = clients.entry((client, place)).or_insert_with(|| {
             let back = socket();
             let (from, front, road, stop) = (Arc::clone(&back), Arc::clone(front), road.opposite(), Arc::clone(stop));
-            thread::spawn(move || from_server(&from, &front, client, road, &stop));
+            let moves = Arc::clone(moves);
+            let gone = move || stop.load(Ordering::Relaxed) || moves.load(Ordering::Relaxed) != place;
+            thread::spawn(move || from_server(&from, &front, client, road, gone));
             back
         });
         road.send(&buffer[..length], back, server);
     }
 }
 
-fn from_server(back: &UdpSocket, front: &Arc<UdpSocket>, client: SocketAddr, mut road: Road, stop: &AtomicBool) {
+fn from_server(back: &UdpSocket, front: &Arc<UdpSocket>, client: SocketAddr, mut road: Road, gone: impl Fn() -> bool) {
     let mut buffer = [0; DATAGRAM];
-    while !stop.load(Ordering::Relaxed) {
+    while !gone() {
         let Ok(length) = back.recv(&mut buffer) else { continue };
         road.send(&buffer[..length], front, client);
     }

@@ -92,6 +92,12 @@ impl Recording {
         Some((first, numbers.next_back().unwrap_or(first)))
     }
 
+    /// The longest time from one picture to the next, in seconds.
+    pub fn longest_gap(&self) -> f64 {
+        let gaps = self.pictures.windows(2).map(|pair| pair[1].at - pair[0].at);
+        gaps.fold(0.0, f64::max)
+    }
+
     /// For each flash with a beep less than half a second off: by how many seconds the sound is late.
     pub fn sound_late(&self) -> Vec<f64> {
         let begins = self
@@ -116,6 +122,26 @@ fn decode(file: &Path, options: &str) -> (Vec<u8>, String) {
         .args(options.split(' '))
         .arg("-");
     output(&mut ffmpeg)
+}
+
+/// Width and height of each picture of a file.
+pub fn picture_sizes(file: &Path) -> Vec<(u32, u32)> {
+    let mut ffprobe = Command::new("ffprobe");
+    ffprobe.args([
+        "-v",
+        "error",
+        "-select_streams",
+        "v:0",
+        "-show_entries",
+        "frame=width,height",
+    ]);
+    let (lines, _) = output(ffprobe.args(["-of", "csv=p=0"]).arg(file));
+    let lines = String::from_utf8(lines).expect("ffprobe writes text");
+    let size = |line: &str| {
+        let mut sides = line.split(',').map(|side| side.parse().expect("a picture has a size"));
+        Some((sides.next()?, sides.next()?))
+    };
+    lines.lines().filter_map(size).collect()
 }
 
 fn picture_times(file: &Path) -> Vec<f64> {

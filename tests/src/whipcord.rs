@@ -58,6 +58,19 @@ pub struct Session {
     pub has_video: bool,
     pub has_audio: bool,
     pub packets_received: u64,
+    pub remote: Option<SocketAddr>,
+    pub tracks: Vec<Track>,
+}
+
+/// A track of a session, or a layer of one.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Track {
+    pub rid: Option<String>,
+    pub width: Option<u32>,
+    pub height: Option<u32>,
+    pub bitrate_bps: u64,
+    pub frames_per_second: Option<f64>,
+    pub active: bool,
 }
 
 /// What was written to stderr so far.

@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Publishes SECONDS of a drawn picture and a beep with headless Chromium: chromium.py h264|vp8 URL TOKEN SECONDS [FILE]
+"""Publishes SECONDS of a drawn picture and a beep with headless Chromium: chromium.py VARIANT URL TOKEN SECONDS [FILE]
+
+VARIANT is a codec, h264 or vp8, or one of these, with VP8: simulcast has three layers, and stops the largest at half time; restart
+restarts ICE after 3 s.
 
 Serves chromium.html on a port of its own, so that the gateway is another origin for it, and opens it in a new profile.
 The page publishes by itself and posts its summary back; that one line of JSON is printed. FILE is not used.

@@ -5,3 +5,5 @@
 mod endings;
 mod impaired;
 mod recorded;
+mod restart;
+mod simulcast;
