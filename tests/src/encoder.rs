@@ -27,6 +27,8 @@ pub enum Encoder {
     FfmpegActive,
     ChromiumH264,
     ChromiumVp8,
+    ChromiumVp9,
+    ChromiumAv1,
     /// Three VP8 layers, the largest of which stops at half time.
     ChromiumSimulcast,
     /// VP8, with an ICE restart after 3 s.
@@ -62,11 +64,13 @@ pub struct Sent {
 }
 
 impl Encoder {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::FfmpegPassive,
         Self::FfmpegActive,
         Self::ChromiumH264,
         Self::ChromiumVp8,
+        Self::ChromiumVp9,
+        Self::ChromiumAv1,
         Self::ChromiumSimulcast,
         Self::ChromiumRestart,
         Self::AiortcH264,
@@ -81,6 +85,8 @@ impl Encoder {
             Self::FfmpegActive => ("ffmpeg.sh", "active"),
             Self::ChromiumH264 => ("chromium.py", "h264"),
             Self::ChromiumVp8 => ("chromium.py", "vp8"),
+            Self::ChromiumVp9 => ("chromium.py", "vp9"),
+            Self::ChromiumAv1 => ("chromium.py", "av1"),
             Self::ChromiumSimulcast => ("chromium.py", "simulcast"),
             Self::ChromiumRestart => ("chromium.py", "restart"),
             Self::AiortcH264 => ("aiortc.py", "h264"),
@@ -93,9 +99,12 @@ impl Encoder {
     fn program(self) -> PathBuf {
         match self {
             Self::FfmpegPassive | Self::FfmpegActive => root().join(".cache/interop/bin/ffmpeg"),
-            Self::ChromiumH264 | Self::ChromiumVp8 | Self::ChromiumSimulcast | Self::ChromiumRestart => {
-                "/usr/bin/chromium".into()
-            }
+            Self::ChromiumH264
+            | Self::ChromiumVp8
+            | Self::ChromiumVp9
+            | Self::ChromiumAv1
+            | Self::ChromiumSimulcast
+            | Self::ChromiumRestart => "/usr/bin/chromium".into(),
             Self::AiortcH264 | Self::AiortcVp8 => root().join(".cache/interop/aiortc/requirements.txt"),
             Self::SimpleWhipClient => "/usr/bin/whip-client".into(),
         }
@@ -168,6 +177,8 @@ impl Publishing {
             },
             Encoder::ChromiumH264
             | Encoder::ChromiumVp8
+            | Encoder::ChromiumVp9
+            | Encoder::ChromiumAv1
             | Encoder::ChromiumSimulcast
             | Encoder::ChromiumRestart
             | Encoder::AiortcH264

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Publishes SECONDS of a drawn picture and a beep with headless Chromium: chromium.py VARIANT URL TOKEN SECONDS [FILE]
 
-VARIANT is a codec, h264 or vp8, or one of these, with VP8: simulcast has three layers, and stops the largest at half time; restart
+VARIANT is a codec, h264, vp8, vp9 or av1, or one of these, with VP8: simulcast has three layers, and stops the largest at half time; restart
 restarts ICE after 3 s.
 
 Serves chromium.html on a port of its own, so that the gateway is another origin for it, and opens it in a new profile.

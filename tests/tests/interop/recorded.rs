@@ -58,6 +58,20 @@ fn chromium_vp8() {
 }
 
 #[test]
+fn chromium_vp9() {
+    let (sent, recording) = published(Encoder::ChromiumVp9);
+    holds_what_was_encoded(&sent, &recording, LIP_SYNC_DRAWN);
+    reaches_two_megabits(&sent);
+}
+
+#[test]
+fn chromium_av1() {
+    let (sent, recording) = published(Encoder::ChromiumAv1);
+    holds_what_was_encoded(&sent, &recording, LIP_SYNC_DRAWN);
+    reaches_two_megabits(&sent);
+}
+
+#[test]
 fn simple_whip_client() {
     let (sent, recording) = published(Encoder::SimpleWhipClient);
     // What it sends begins when it has connected, which it does not tell; it leaves no picture out.
