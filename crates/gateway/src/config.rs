@@ -5,7 +5,7 @@ use std::{fmt, num::NonZeroU32, str::FromStr};
 use http::Uri;
 use whipcord_whip::link::{self, IceServer};
 
-use crate::auth;
+use crate::{auth, cors::Origin};
 
 /// Flags and environment of the gateway.
 #[derive(Clone, Debug, clap::Args)]
@@ -22,6 +22,14 @@ pub struct Config {
     /// STUN server to name to encoders, as in stun:stun.example.com:3478 (repeatable)
     #[arg(long = "ice-server", env = "WHIPCORD_ICE_SERVERS", value_name = "URI", value_delimiter = ',', value_parser = stun)]
     pub ice_servers: Vec<IceServer>,
+    /// Origin whose pages may publish, as in https://studio.example.com (repeatable; default: any)
+    #[arg(
+        long = "cors-origin",
+        env = "WHIPCORD_CORS_ORIGINS",
+        value_name = "ORIGIN",
+        value_delimiter = ','
+    )]
+    pub cors_origins: Vec<Origin>,
     /// POST, PATCH and DELETE requests per second from one address or with one token; ten times as many at once
     #[arg(long, env = "WHIPCORD_REQUEST_RATE", value_name = "N", default_value = "100")]
     pub request_rate: NonZeroU32,

@@ -32,6 +32,7 @@ use whipcord_proto::directory::directory_service_server::DirectoryServiceServer;
 
 pub use auth::Authority;
 pub use config::{Config, PublicUrl};
+pub use cors::Origin;
 pub use report::Reports;
 pub use workers::Workers;
 

@@ -43,7 +43,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, peer: IpAddr, request: Request<In
             problem.render()
         }
     };
-    cors::expose(response.headers_mut());
+    cors::expose(&shared.config.cors_origins, &parts.headers, response.headers_mut());
     if parts.method == Method::HEAD {
         strip_body(&mut response);
     }

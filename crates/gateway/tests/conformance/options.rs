@@ -74,6 +74,71 @@ async fn b4_b5_every_answer_can_be_read_by_a_page() {
     }
 }
 
+/// The row of the checklist is for any origin; these are for `--cors-origin`.
+const LISTED: [&str; 4] = [
+    "--cors-origin",
+    "https://studio.example.com",
+    "--cors-origin",
+    "http://localhost:3000",
+];
+
+#[tokio::test]
+async fn b2_b5_listed_origins_may_ask_and_each_is_named() {
+    let bed = Bed::with(&LISTED).await;
+    for origin in ["https://studio.example.com", "http://localhost:3000"] {
+        let preflight = [("Origin", origin), ("Access-Control-Request-Method", "POST")];
+        for (method, headers, status) in [("OPTIONS", preflight.as_slice(), 200), ("POST", &preflight[..1], 401)] {
+            let answer = bed.request(method, "/whip/cam", headers, b"").await;
+            assert_eq!(answer.status, status);
+            assert_eq!(answer.header("access-control-allow-origin").as_deref(), Some(origin));
+            lists(&answer, "access-control-expose-headers", &["Location", "ETag", "Link"]);
+            assert_eq!(answer.header("vary").as_deref(), Some("Origin"), "{method}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn b2_b5_no_other_origin_is_allowed() {
+    let bed = Bed::with(&LISTED).await;
+    let others = [
+        "https://evil.example.com",
+        "http://studio.example.com",
+        "https://studio.example.com:8443",
+        "https://studio.example.com.evil.example",
+        "https://studio.example.com, http://localhost:3000",
+        "null",
+        "*",
+        "",
+    ];
+    for origin in others {
+        let preflight = [("Origin", origin), ("Access-Control-Request-Method", "POST")];
+        for (method, status) in [("OPTIONS", 200), ("POST", 401), ("GET", 204)] {
+            let answer = bed.request(method, "/whip/cam", &preflight, b"").await;
+            assert_eq!(answer.status, status);
+            assert_eq!(
+                answer.header("access-control-allow-origin"),
+                None,
+                "{method} {origin:?}"
+            );
+            assert_eq!(
+                answer.header("access-control-expose-headers"),
+                None,
+                "{method} {origin:?}"
+            );
+            assert_eq!(answer.header("vary").as_deref(), Some("Origin"), "{method} {origin:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn b8_without_an_origin_options_say_what_may_be_asked_also_where_origins_are_listed() {
+    let bed = Bed::with(&LISTED).await;
+    let answer = bed.request("OPTIONS", "/whip/cam", &[], b"").await;
+    lists(&answer, "access-control-allow-methods", &["PATCH", "POST"]);
+    assert_eq!(answer.header("access-control-allow-origin"), None);
+    assert_eq!(answer.header("vary").as_deref(), Some("Origin"));
+}
+
 #[tokio::test]
 async fn b9_b10_get_and_head_are_204_without_content() {
     let bed = Bed::start().await;
