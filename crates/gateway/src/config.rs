@@ -53,6 +53,17 @@ impl FromStr for PublicUrl {
     }
 }
 
+impl PublicUrl {
+    /// `scheme://authority`.
+    pub(crate) fn origin(&self) -> &str {
+        let authority = self.0.find("://").map_or(0, |scheme_end| scheme_end + 3);
+        let end = self.0[authority..]
+            .find('/')
+            .map_or(self.0.len(), |length| authority + length);
+        &self.0[..end]
+    }
+}
+
 impl fmt::Display for PublicUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -10,6 +10,7 @@ mod body;
 mod config;
 mod cors;
 mod limits;
+mod page;
 mod placement;
 mod problem;
 mod random;
@@ -49,6 +50,7 @@ struct Shared {
     keys: SessionKeys,
     workers: Workers,
     rates: rates::Rates,
+    page: page::Page,
     /// For answers of `/whip-stats`.
     stats_permits: Arc<Semaphore>,
     /// Connections, report streams, and what a request began and must end without it.
@@ -69,6 +71,7 @@ impl Gateway {
     ) -> Self {
         let shared = Arc::new(Shared {
             rates: rates::Rates::new(config.request_rate),
+            page: page::Page::new(config.public_url.as_ref()),
             stats_permits: Arc::new(Semaphore::new(limits::STATS_AT_ONCE)),
             config,
             authority,

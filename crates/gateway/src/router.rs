@@ -9,6 +9,7 @@ use whipcord_identity::StreamName;
 
 use crate::{
     Shared, body, cors,
+    page::File,
     problem::Error,
     response::Response,
     stats,
@@ -24,11 +25,13 @@ enum Target<'a> {
     Session(SessionPath<'a>),
     /// `/whip-stats`.
     Stats,
+    /// `/`, or what the page there loads.
+    Page(&'static File),
 }
 
 const ENDPOINT_METHODS: &str = "OPTIONS, GET, HEAD, POST";
 const SESSION_METHODS: &str = "OPTIONS, GET, HEAD, PATCH, DELETE";
-const STATS_METHODS: &str = "OPTIONS, GET, HEAD";
+const READ_METHODS: &str = "OPTIONS, GET, HEAD";
 
 /// Answers one request.
 pub(crate) async fn serve(shared: Arc<Shared>, peer: IpAddr, request: Request<Incoming>) -> Response {
@@ -81,15 +84,16 @@ async fn answer(
         (&Method::GET | &Method::HEAD, Target::Endpoint(_)) => Ok(whip::get_endpoint()),
         (&Method::GET | &Method::HEAD, Target::Session(path)) => whip::get_session(shared, parts, path).await,
         (&Method::GET | &Method::HEAD, Target::Stats) => stats::get(shared, parts).await,
+        (&Method::GET | &Method::HEAD, Target::Page(file)) => Ok(shared.page.get(file, &parts.headers)),
 
         (&Method::OPTIONS, Target::Endpoint(_)) => Ok(whip::options_endpoint()),
-        (&Method::OPTIONS, Target::Session(_) | Target::Stats) => Ok(whip::options()),
+        (&Method::OPTIONS, Target::Session(_) | Target::Stats | Target::Page(_)) => Ok(whip::options()),
 
         (_, Target::Endpoint(_)) => Err(Error::Method {
             allow: ENDPOINT_METHODS,
         }),
         (_, Target::Session(_)) => Err(Error::Method { allow: SESSION_METHODS }),
-        (_, Target::Stats) => Err(Error::Method { allow: STATS_METHODS }),
+        (_, Target::Stats | Target::Page(_)) => Err(Error::Method { allow: READ_METHODS }),
     }
 }
 
@@ -99,7 +103,7 @@ impl<'a> Target<'a> {
         match self {
             Self::Endpoint(stream) => stream,
             Self::Session(path) => Some(path.stream),
-            Self::Stats => None,
+            Self::Stats | Self::Page(_) => None,
         }
     }
 
@@ -108,7 +112,7 @@ impl<'a> Target<'a> {
             Some("" | "/") => return Some(Self::Endpoint(None)),
             Some("-stats") => return Some(Self::Stats),
             Some(rest) => rest.strip_prefix('/')?,
-            None => return None,
+            None => return File::at(path).map(Self::Page),
         };
         match below.rsplit_once('/') {
             Some((stream, session)) if StreamName::segment_is_session(session) => {
@@ -172,7 +176,10 @@ mod tests {
             ("/whip-stats", Some(Target::Stats)),
             ("/whip-stats/", None),
             ("/whipx", None),
-            ("/", None),
+            ("/", File::at("/").map(Target::Page)),
+            ("/page/style.css", File::at("/page/style.css").map(Target::Page)),
+            ("/page/", None),
+            ("/page/../page/style.css", None),
             ("*", None),
         ];
         for (path, expected) in table {

@@ -10,6 +10,7 @@ mod auth;
 mod delete;
 mod limits;
 mod options;
+mod page;
 mod patch;
 mod post;
 mod report;

@@ -72,6 +72,8 @@ impl fmt::Display for Announcement {
         if let Some(recordings) = &self.recordings {
             writeln!(f, "  Recordings  {}", recordings.display())?;
         }
+        let page = url.strip_suffix(&format!("whip/{STREAM}")).unwrap_or(url);
+        writeln!(f, "  Page        {page}    (publishes from a browser)")?;
         writeln!(f, "  Operators   {}/readyz", self.admin_url)?;
         write!(
             f,
@@ -137,6 +139,7 @@ mod tests {
             "              (for all streams, for 24 hours)",
             "  Media       192.0.2.7:8189 (UDP)",
             "  Recordings  recordings",
+            "  Page        http://192.0.2.7:8080/    (publishes from a browser)",
             "  Settings > Stream: Service WHIP, Server http://192.0.2.7:8080/whip/live, Bearer Token as above",
             "    -f whip -authorization a.b.c http://192.0.2.7:8080/whip/live",
             "  gst-launch-1.0 whipclientsink name=whip signaller::whip-endpoint=http://192.0.2.7:8080/whip/live \\",

@@ -1,0 +1,82 @@
+// What a peer connection's getStats says, as figures for people. Rates are of the time between two looks.
+
+export class Figures {
+  #before = new Map();
+
+  /** { list: [[name, value]], layers: [{ rid, size, rate, bitrate }] } */
+  async read(peer) {
+    const stats = [...(await peer.getStats()).values()];
+    const outbound = kind => stats.filter(one => one.type === "outbound-rtp" && one.kind === kind);
+    const [video, audio] = [outbound("video"), outbound("audio")];
+    const active = video.filter(one => one.frameWidth);
+    const best = active.toSorted((a, b) => b.frameWidth - a.frameWidth)[0];
+    const rates = new Map(stats.map(one => [one.id, this.#rate(one)]));
+    const sum = list => list.reduce((bits, one) => bits + (rates.get(one.id) ?? 0), 0);
+    this.#before = new Map(stats.map(one => [one.id, one]));
+    const list = [
+      ["Video", video.length ? bits(sum(video)) : "none"],
+      ["Sound", audio.length ? bits(sum(audio)) : "none"],
+      ["Round trip", milliseconds(roundTrip(stats))],
+      ["Size", best ? size(best) : "–"],
+      ["Frames per second", best ? String(best.framesPerSecond ?? 0) : "–"],
+      ["Packets lost", percent(stats)],
+      ["Codec", codec(stats, best)],
+      ["Held back by", limit(best)],
+    ];
+    return { list, layers: video.some(one => one.rid) ? video.map(one => layer(one, rates.get(one.id))) : [] };
+  }
+
+  /** Bits per second since the last look. */
+  #rate(now) {
+    const before = this.#before.get(now.id);
+    if (!before || now.bytesSent === undefined || now.timestamp <= before.timestamp) return 0;
+    return (now.bytesSent - before.bytesSent) * 8000 / (now.timestamp - before.timestamp);
+  }
+}
+
+export function bits(rate) {
+  if (rate >= 1e6) return `${(rate / 1e6).toFixed(1)} Mbit/s`;
+  return `${Math.round(rate / 1000)} kbit/s`;
+}
+
+function roundTrip(stats) {
+  const transport = stats.find(one => one.type === "transport");
+  const pair = stats.find(one => one.id === transport?.selectedCandidatePairId)
+    ?? stats.find(one => one.type === "candidate-pair" && one.nominated && one.state === "succeeded");
+  return pair?.currentRoundTripTime;
+}
+
+function milliseconds(seconds) {
+  if (seconds === undefined) return "–";
+  return seconds < 0.001 ? "under 1 ms" : `${Math.round(seconds * 1000)} ms`;
+}
+
+/** Of the last report of the server for each stream, the worst. */
+function percent(stats) {
+  const fractions = stats.filter(one => one.type === "remote-inbound-rtp").map(one => one.fractionLost ?? 0);
+  return fractions.length ? `${(Math.max(...fractions) * 100).toFixed(1)} %` : "–";
+}
+
+function codec(stats, best) {
+  const found = stats.find(one => one.id === best?.codecId);
+  return found ? found.mimeType.split("/")[1] : "–";
+}
+
+function limit(best) {
+  const reasons = { bandwidth: "the network", cpu: "this processor", none: "nothing" };
+  return reasons[best?.qualityLimitationReason] ?? "–";
+}
+
+function layer(one, rate) {
+  const live = one.active !== false && one.frameWidth > 0 && rate > 0;
+  return {
+    rid: one.rid,
+    size: one.frameWidth ? size(one) : "–",
+    rate: live ? String(one.framesPerSecond ?? 0) : "–",
+    bitrate: live ? bits(rate) : "not sent",
+  };
+}
+
+function size({ frameWidth, frameHeight }) {
+  return `${frameWidth} × ${frameHeight}`;
+}
