@@ -4,7 +4,7 @@ use std::{
     fs::File,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Child, Stdio},
+    process::{Child, ExitStatus, Stdio},
     time::Duration,
 };
 
@@ -33,10 +33,30 @@ pub enum Encoder {
     ChromiumSimulcast,
     /// VP8, with an ICE restart after 3 s.
     ChromiumRestart,
+    FirefoxVp8,
     AiortcH264,
     AiortcVp8,
-    /// GStreamer's webrtcbin, with an RSA certificate.
+    /// The FFmpeg of PyAV's wheel, with an EC certificate of P-224.
+    PyavPassive,
+    PyavActive,
+    /// GStreamer's webrtcbin of Debian 12, with an RSA certificate.
     SimpleWhipClient,
+    /// That of sid, with an EC certificate.
+    SimpleWhipClientSid,
+    GstreamerDebian12,
+    GstreamerSid,
+    /// npm's `whip-whep` in Chromium.
+    WhipWhep,
+    /// npm's `@eyevinn/whip-web-client` in Chromium.
+    Eyevinn,
+    /// libdatachannel on Mbed TLS, which has no SRTP profile with GCM: what OBS is made of on Windows and macOS.
+    Libdatachannel,
+    /// The same as DTLS server.
+    LibdatachannelPassive,
+    /// `examples/browser.html` in Chromium.
+    ExampleBrowser,
+    /// `examples/publish.py`.
+    ExampleAiortc,
 }
 
 /// A client at work, with all processes that it started. They are killed when this is dropped.
@@ -64,22 +84,8 @@ pub struct Sent {
 }
 
 impl Encoder {
-    pub const ALL: [Self; 11] = [
-        Self::FfmpegPassive,
-        Self::FfmpegActive,
-        Self::ChromiumH264,
-        Self::ChromiumVp8,
-        Self::ChromiumVp9,
-        Self::ChromiumAv1,
-        Self::ChromiumSimulcast,
-        Self::ChromiumRestart,
-        Self::AiortcH264,
-        Self::AiortcVp8,
-        Self::SimpleWhipClient,
-    ];
-
     /// The client's script and its first argument.
-    fn script(self) -> (&'static str, &'static str) {
+    pub(crate) fn script(self) -> (&'static str, &'static str) {
         match self {
             Self::FfmpegPassive => ("ffmpeg.sh", "passive"),
             Self::FfmpegActive => ("ffmpeg.sh", "active"),
@@ -89,25 +95,68 @@ impl Encoder {
             Self::ChromiumAv1 => ("chromium.py", "av1"),
             Self::ChromiumSimulcast => ("chromium.py", "simulcast"),
             Self::ChromiumRestart => ("chromium.py", "restart"),
+            Self::FirefoxVp8 => ("firefox.py", "vp8"),
             Self::AiortcH264 => ("aiortc.py", "h264"),
             Self::AiortcVp8 => ("aiortc.py", "vp8"),
-            Self::SimpleWhipClient => ("simple-whip-client.sh", "h264"),
+            Self::PyavPassive => ("pyav.py", "passive"),
+            Self::PyavActive => ("pyav.py", "active"),
+            Self::SimpleWhipClient => ("simple-whip-client.sh", "12"),
+            Self::SimpleWhipClientSid => ("simple-whip-client.sh", "sid"),
+            Self::GstreamerDebian12 => ("gstreamer.sh", "12"),
+            Self::GstreamerSid => ("gstreamer.sh", "sid"),
+            Self::WhipWhep => ("sdk.py", "whip-whep"),
+            Self::Eyevinn => ("sdk.py", "eyevinn"),
+            Self::Libdatachannel => ("libdatachannel.py", "actpass"),
+            Self::LibdatachannelPassive => ("libdatachannel.py", "passive"),
+            Self::ExampleBrowser => ("example.py", "browser"),
+            Self::ExampleAiortc => ("example.py", "aiortc"),
         }
     }
 
     /// What has to be installed.
     fn program(self) -> PathBuf {
+        let cache = root().join(".cache/interop");
         match self {
-            Self::FfmpegPassive | Self::FfmpegActive => root().join(".cache/interop/bin/ffmpeg"),
+            Self::FfmpegPassive | Self::FfmpegActive => cache.join("bin/ffmpeg"),
             Self::ChromiumH264
             | Self::ChromiumVp8
             | Self::ChromiumVp9
             | Self::ChromiumAv1
             | Self::ChromiumSimulcast
-            | Self::ChromiumRestart => "/usr/bin/chromium".into(),
-            Self::AiortcH264 | Self::AiortcVp8 => root().join(".cache/interop/aiortc/requirements.txt"),
+            | Self::ChromiumRestart
+            | Self::ExampleBrowser => "/usr/bin/chromium".into(),
+            Self::FirefoxVp8 => "/usr/bin/firefox-esr".into(),
+            Self::AiortcH264 | Self::AiortcVp8 | Self::PyavPassive | Self::PyavActive | Self::ExampleAiortc => {
+                cache.join("aiortc/requirements.txt")
+            }
             Self::SimpleWhipClient => "/usr/bin/whip-client".into(),
+            Self::GstreamerDebian12 => "/usr/lib/python3/dist-packages/gi/overrides/Gst.py".into(),
+            Self::SimpleWhipClientSid | Self::GstreamerSid => cache.join("bin/sid"),
+            Self::WhipWhep | Self::Eyevinn => cache.join("npm/installed.json"),
+            Self::Libdatachannel | Self::LibdatachannelPassive => cache.join("libdatachannel/libdatachannel.so"),
         }
+    }
+
+    /// Whether it sends nothing to a loopback address: libnice does not, from the address of an interface.
+    pub fn needs_lan(self) -> bool {
+        matches!(
+            self,
+            Self::SimpleWhipClient | Self::SimpleWhipClientSid | Self::GstreamerDebian12 | Self::GstreamerSid
+        )
+    }
+
+    /// Whether it prints a summary when it ends.
+    fn summarises(self) -> bool {
+        !matches!(
+            self,
+            Self::FfmpegPassive
+                | Self::FfmpegActive
+                | Self::PyavPassive
+                | Self::PyavActive
+                | Self::SimpleWhipClient
+                | Self::SimpleWhipClientSid
+                | Self::ExampleAiortc
+        )
     }
 
     /// Starts to publish `seconds` of the pattern to a stream.
@@ -157,10 +206,7 @@ impl Publishing {
     /// When it fails, or does not end.
     #[track_caller]
     pub fn sent(mut self) -> Sent {
-        let limit = Duration::from_secs_f64(self.seconds) + OVERTIME;
-        let status = eventually("the encoder ended", limit, || {
-            self.child.try_wait().expect("a child can be waited for")
-        });
+        let status = self.end();
         let stdout = self.written("stdout");
         assert!(
             status.success(),
@@ -168,25 +214,37 @@ impl Publishing {
             self.encoder,
             self.written("stderr")
         );
-        match self.encoder {
-            Encoder::FfmpegPassive | Encoder::FfmpegActive | Encoder::SimpleWhipClient => Sent {
+        if self.encoder.summarises() {
+            let summary = stdout.lines().last().unwrap_or_default();
+            serde_json::from_str(summary).unwrap_or_else(|error| panic!("{:?}: {error}: {summary}", self.encoder))
+        } else {
+            Sent {
                 seconds: self.seconds,
                 frames: None,
                 last: None,
                 samples: Vec::new(),
-            },
-            Encoder::ChromiumH264
-            | Encoder::ChromiumVp8
-            | Encoder::ChromiumVp9
-            | Encoder::ChromiumAv1
-            | Encoder::ChromiumSimulcast
-            | Encoder::ChromiumRestart
-            | Encoder::AiortcH264
-            | Encoder::AiortcVp8 => {
-                let summary = stdout.lines().last().unwrap_or_default();
-                serde_json::from_str(summary).unwrap_or_else(|error| panic!("{:?}: {error}: {summary}", self.encoder))
             }
         }
+    }
+
+    /// Waits for an end that has to be a failure, and returns what the client wrote to stderr.
+    ///
+    /// # Panics
+    /// When it succeeds, or does not end.
+    #[track_caller]
+    pub fn failed(mut self) -> String {
+        let status = self.end();
+        let stderr = self.written("stderr");
+        assert!(!status.success(), "{:?} did not fail\n{stderr}", self.encoder);
+        stderr
+    }
+
+    #[track_caller]
+    fn end(&mut self) -> ExitStatus {
+        let limit = Duration::from_secs_f64(self.seconds) + OVERTIME;
+        eventually("the encoder ended", limit, || {
+            self.child.try_wait().expect("a child can be waited for")
+        })
     }
 
     /// SIGKILL to the client and all that it started.

@@ -12,6 +12,7 @@ use std::{
 
 pub mod encoder;
 pub mod http;
+pub mod matrix;
 pub mod network;
 pub mod pattern;
 pub mod recording;

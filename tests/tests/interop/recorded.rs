@@ -1,7 +1,10 @@
 //! Each encoder publishes the pattern, and what was recorded is held against it.
 
+use std::time::Duration;
+
 use whipcord_tests::{
     encoder::{Encoder, Sent},
+    eventually, matrix,
     pattern::RATE,
     recording::Recording,
     whipcord::Whipcord,
@@ -9,6 +12,8 @@ use whipcord_tests::{
 
 /// How long each encoder publishes, in seconds.
 const SECONDS: u32 = 10;
+/// Within this, what happened to a session is in the log.
+const LOGGED: Duration = Duration::from_secs(5);
 /// A recording and what was sent differ in length by at most this, in seconds.
 const DURATION: f64 = 0.2;
 /// The part of the pictures that must be there, from the first recorded one on.
@@ -72,31 +77,95 @@ fn chromium_av1() {
 }
 
 #[test]
+fn firefox_vp8() {
+    let (sent, recording) = published(Encoder::FirefoxVp8);
+    holds_what_was_encoded(&sent, &recording, LIP_SYNC_DRAWN);
+}
+
+#[test]
+fn whip_whep_restarts_from_another_origin() {
+    let (sent, recording) = published(Encoder::WhipWhep);
+    holds_what_was_encoded(&sent, &recording, LIP_SYNC_DRAWN);
+}
+
+#[test]
+fn eyevinn_from_another_origin() {
+    let (sent, recording) = published(Encoder::Eyevinn);
+    holds_what_was_encoded(&sent, &recording, LIP_SYNC_DRAWN);
+}
+
+#[test]
+fn example_browser() {
+    let (sent, recording) = published(Encoder::ExampleBrowser);
+    holds_what_was_encoded(&sent, &recording, LIP_SYNC_DRAWN);
+}
+
+#[test]
+fn example_aiortc() {
+    let (sent, recording) = published(Encoder::ExampleAiortc);
+    leaves_no_picture_out(&sent, &recording, LIP_SYNC_DRAWN);
+}
+
+#[test]
+fn libdatachannel_on_mbed_tls() {
+    let (sent, recording) = published(Encoder::Libdatachannel);
+    leaves_no_picture_out(&sent, &recording, LIP_SYNC);
+}
+
+#[test]
+fn libdatachannel_on_mbed_tls_passive() {
+    let (sent, recording) = published(Encoder::LibdatachannelPassive);
+    leaves_no_picture_out(&sent, &recording, LIP_SYNC);
+}
+
+#[test]
 fn simple_whip_client() {
     let (sent, recording) = published(Encoder::SimpleWhipClient);
-    // What it sends begins when it has connected, which it does not tell; it leaves no picture out.
-    let (first, last) = recording.numbers().unwrap();
-    let length = f64::from(last - first + 1);
-    assert!(
-        recording.readable() as f64 >= PICTURES * length,
-        "{} of {first}..={last}",
-        recording.readable()
-    );
-    assert!(
-        (recording.duration() - length / RATE).abs() <= DURATION,
-        "{} s",
-        recording.duration()
-    );
-    assert!(recording.duration() >= sent.seconds - 2.0, "{} s", recording.duration());
-    in_step(&recording, LIP_SYNC);
+    leaves_no_picture_out(&sent, &recording, LIP_SYNC);
+}
+
+#[test]
+fn simple_whip_client_of_sid() {
+    let (sent, recording) = published(Encoder::SimpleWhipClientSid);
+    leaves_no_picture_out(&sent, &recording, LIP_SYNC);
+}
+
+#[test]
+fn gstreamer_of_debian_12() {
+    let (sent, recording) = published(Encoder::GstreamerDebian12);
+    leaves_no_picture_out(&sent, &recording, LIP_SYNC);
+}
+
+#[test]
+fn gstreamer_of_sid() {
+    let (sent, recording) = published(Encoder::GstreamerSid);
+    leaves_no_picture_out(&sent, &recording, LIP_SYNC);
+}
+
+/// Its certificate is one of P-224, which neither our DTLS nor most others verify: it hears so at once, by an alert, and the
+/// log says why.
+#[test]
+fn pyav_is_told_that_its_certificate_is_not_taken() {
+    for encoder in [Encoder::PyavPassive, Encoder::PyavActive] {
+        let whipcord = Whipcord::standalone();
+        let stderr = encoder.publish(&whipcord, "live", 2).failed();
+        assert!(stderr.contains("A TLS fatal alert has been received"), "{stderr}");
+        eventually("the log says why", LOGGED, || {
+            let log = whipcord.log();
+            (log.contains("signature cannot be verified; keys may be EC P-256") && log.contains("handshake_failed"))
+                .then_some(())
+        });
+        assert_eq!(whipcord.sessions().len(), 0, "a session is left");
+        matrix::note(encoder, "refused with an alert: its certificate is of P-224");
+    }
 }
 
 /// Publishes, stops Whipcord, and reads the recording.
 fn published(encoder: Encoder) -> (Sent, Recording) {
-    let mut whipcord = match encoder {
-        // Its libnice sends nothing from an interface to a loopback address.
-        Encoder::SimpleWhipClient => Whipcord::standalone_on_lan(),
-        _ => Whipcord::standalone(),
+    let mut whipcord = if encoder.needs_lan() {
+        Whipcord::standalone_on_lan()
+    } else {
+        Whipcord::standalone()
     };
     let sent = encoder.publish(&whipcord, "live", SECONDS).sent();
     assert_eq!(whipcord.terminate().code(), Some(0));
@@ -111,6 +180,7 @@ fn published(encoder: Encoder) -> (Sent, Recording) {
         recording.readable(),
     );
     assert_eq!(recording.complaints, "", "the decoders complain");
+    matrix::note(encoder, &matrix::words(&recording));
     (sent, recording)
 }
 
@@ -150,6 +220,24 @@ fn holds_what_was_encoded(sent: &Sent, recording: &Recording, lip_sync: f64) {
         "{} of {length} s",
         recording.duration()
     );
+    in_step(recording, lip_sync);
+}
+
+/// What it sends begins when it has connected, which it may not tell; from then on it leaves no picture out.
+fn leaves_no_picture_out(sent: &Sent, recording: &Recording, lip_sync: f64) {
+    let (first, last) = recording.numbers().unwrap();
+    let length = f64::from(last - first + 1);
+    assert!(
+        recording.readable() as f64 >= PICTURES * length,
+        "{} of {first}..={last}",
+        recording.readable()
+    );
+    assert!(
+        (recording.duration() - length / RATE).abs() <= DURATION,
+        "{} s",
+        recording.duration()
+    );
+    assert!(recording.duration() >= sent.seconds - 2.0, "{} s", recording.duration());
     in_step(recording, lip_sync);
 }
 
