@@ -94,6 +94,20 @@ impl Encoder {
         format!("v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0 1\r\n{audio}{video}")
     }
 
+    /// A recorded offer, with this encoder's own transport.
+    pub(crate) fn offer_like(&self, recorded: &str) -> String {
+        let own = [
+            ("a=ice-ufrag:", self.ufrag.clone()),
+            ("a=ice-pwd:", PASSWORD.to_owned()),
+            ("a=fingerprint:", self.certificate.fingerprint().to_string()),
+        ];
+        let line = |line: &str| match own.iter().find(|(name, _)| line.starts_with(name)) {
+            Some((name, value)) => format!("{name}{value}\r\n"),
+            None => format!("{line}\r\n"),
+        };
+        recorded.lines().map(line).collect()
+    }
+
     /// ICE and DTLS, until keys exist.
     pub(crate) fn connect(&mut self, answer: &Answer, fingerprint: &Fingerprint) {
         self.check(answer);
@@ -160,13 +174,32 @@ impl Encoder {
     }
 
     pub(crate) fn rtp(&mut self, payload_type: u8, ssrc: u32, sequence: u64, timestamp: u64, payload: &[u8]) {
+        self.rtp_with(&[], payload_type, ssrc, sequence, timestamp, payload);
+    }
+
+    /// With header extensions (RFC 8285 §4.2), whole words of them.
+    pub(crate) fn rtp_with(
+        &mut self,
+        extensions: &[u8],
+        payload_type: u8,
+        ssrc: u32,
+        sequence: u64,
+        timestamp: u64,
+        payload: &[u8],
+    ) {
         let connected = self.connected.as_ref().expect("connect first");
-        let mut packet = vec![0x80, 0x80 | payload_type];
+        let extended = if extensions.is_empty() { 0x80 } else { 0x90 };
+        let mut packet = vec![extended, 0x80 | payload_type];
         packet.extend_from_slice(&(sequence as u16).to_be_bytes());
         packet.extend_from_slice(&(timestamp as u32).to_be_bytes());
         packet.extend_from_slice(&ssrc.to_be_bytes());
+        if !extensions.is_empty() {
+            packet.extend_from_slice(&[0xbe, 0xde, 0, (extensions.len() / 4) as u8]);
+            packet.extend_from_slice(extensions);
+        }
+        let header = packet.len();
         packet.extend_from_slice(payload);
-        connected.sealer.seal_rtp(&mut packet, 12, sequence);
+        connected.sealer.seal_rtp(&mut packet, header, sequence);
         self.socket.send_to(&packet, connected.answer.address).unwrap();
     }
 

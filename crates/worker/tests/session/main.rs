@@ -4,6 +4,7 @@
 
 mod directory;
 mod encoder;
+mod simulcast;
 
 use std::{
     collections::HashMap,
