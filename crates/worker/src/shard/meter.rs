@@ -68,7 +68,7 @@ impl Meter {
         let ahead = self
             .newest
             .map_or(1, |newest| packet.timestamp.wrapping_sub(newest).cast_signed());
-        if ahead > 0 || ahead < -OTHER_CLOCK {
+        if !(-OTHER_CLOCK..=0).contains(&ahead) {
             self.pictures += 1;
             self.newest = Some(packet.timestamp);
         }

@@ -4,6 +4,7 @@
 
 mod directory;
 mod encoder;
+mod restart;
 mod simulcast;
 
 use std::{

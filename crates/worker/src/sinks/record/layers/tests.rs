@@ -208,7 +208,7 @@ fn a_larger_layer_that_returns_is_recorded_again() {
     for ms in (5640..12_000).step_by(40) {
         assert_eq!(packet(&mut layers, MIDDLE, 300, ms), Verdict::Record);
         assert_eq!(packet(&mut layers, HIGH, 900, ms), Verdict::Skip);
-        asked = asked.or(layers.keyframe_wanted(Duration::from_millis(ms)));
+        asked = layers.keyframe_wanted(Duration::from_millis(ms)).or(asked);
     }
     assert_eq!(asked, Some(HIGH));
     assert_eq!(keyframe(&mut layers, HIGH, 900, 12_000), Verdict::Switch);
