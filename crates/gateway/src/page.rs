@@ -175,7 +175,7 @@ mod tests {
     fn every_file_that_a_file_names_is_there() {
         for file in &FILES {
             let quoted = file.text.split(['"', '\'']).skip(1).step_by(2);
-            let names = quoted.filter_map(|text| text.strip_prefix("./").or(text.strip_prefix("page/")));
+            let names = quoted.filter_map(|text| text.strip_prefix("./").or_else(|| text.strip_prefix("page/")));
             for name in names.filter(|name| !name.contains([' ', '\n'])) {
                 assert!(
                     File::at(&format!("/page/{name}")).is_some(),

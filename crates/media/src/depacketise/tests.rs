@@ -1,12 +1,13 @@
+//! Payloads in sequence, and the frames that come of them.
+
 mod av1;
 mod h265;
+mod sizes;
 mod vp9;
 
 use proptest::prelude::*;
 
 use super::*;
-
-mod sizes;
 
 const SPS: &[u8] = b"\x67\x42\xc0\x0d\xda\x05\x07\xec\x04\x40\x00\x00\x03\x00\x40\x00\x00\x0f\x03\xc5\x0a\xa8";
 const PPS: &[u8] = b"\x68\xce\x0f\xc8";
