@@ -42,7 +42,7 @@ async fn a_refused_restart_leaves_the_session_as_it_was_and_a_second_one_replace
     let mut names = vec![created.ice_session];
     let mut renewed = Vec::new();
     for ufrag in ["lost", "used"] {
-        let restart = format!("a=ice-ufrag:{ufrag}\r\na=ice-pwd:newnewnewnewnewnewnewne\r\n");
+        let restart = format!("a=ice-ufrag:{ufrag}\r\na=ice-pwd:{ufrag}newnewnewnewnewnewne\r\n");
         let (fragment, name) = bed.patch(1, &restart, &[]).await.unwrap().expect("a restart");
         assert!(!names.contains(&name));
         names.push(name);
