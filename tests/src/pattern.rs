@@ -53,6 +53,12 @@ pub fn encode(path: &Path, seconds: u32, codec: &str, late: &str) {
     ]);
     ffmpeg.args(["-bufsize", "750k", "-c:a", "libopus", "-b:a", "64k"]);
     match codec {
+        "libx265" => ffmpeg.args([
+            "-preset",
+            "ultrafast",
+            "-x265-params",
+            "log-level=none:bframes=0:keyint=60:min-keyint=60",
+        ]),
         "libx264" => ffmpeg.args(["-preset", "veryfast", "-tune", "zerolatency", "-profile:v", "baseline"]),
         _ => ffmpeg.args(["-deadline", "realtime", "-cpu-used", "8"]),
     };

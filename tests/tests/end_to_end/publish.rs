@@ -33,6 +33,29 @@ fn a_file_arrives_whole() {
 }
 
 #[test]
+fn h265_arrives_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("h265.mp4");
+    pattern::encode(&file, 4, "libx265", "0");
+    let mut whipcord = Whipcord::standalone();
+    let arguments = [file.to_str().unwrap()];
+    let (code, stdout, stderr) = publish(&whipcord, "studio", whipcord.token(), &arguments);
+    assert_eq!(code, Some(0), "{stderr}");
+    let summary: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(summary["frames_sent"], 120, "{summary}");
+    assert_eq!(whipcord.terminate().code(), Some(0));
+    let recording = Recording::read(&whipcord.recording("studio"));
+    assert_eq!(recording.complaints, "");
+    assert_eq!((recording.readable(), recording.numbers()), (120, Some((0, 119))));
+    assert!((recording.duration() - 4.0).abs() < 0.05, "{}", recording.duration());
+    let late = recording.sound_late();
+    assert!(
+        late.len() >= 3 && late.iter().all(|late| late.abs() < 0.045),
+        "{late:?}"
+    );
+}
+
+#[test]
 fn the_generated_picture_is_seen_live() {
     let whipcord = Whipcord::standalone();
     let mut command = command(&whipcord, "studio", whipcord.token(), &["--duration", "3s", "test"]);

@@ -13,7 +13,7 @@ use rtc::{
     peer_connection::{
         configuration::{
             interceptor_registry::{configure_nack, configure_rtcp_reports, configure_twcc_sender_only},
-            media_engine::{MIME_TYPE_H264, MIME_TYPE_OPUS, MIME_TYPE_VP8},
+            media_engine::{MIME_TYPE_H264, MIME_TYPE_HEVC, MIME_TYPE_OPUS, MIME_TYPE_VP8},
         },
         transport::RTCDtlsTransportState,
     },
@@ -361,6 +361,12 @@ fn codec_parameters(track: &Track) -> RTCRtpCodecParameters {
                 "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id={profile:02x}{constraints:02x}{level:02x}"
             ),
             102,
+        ),
+        Track::H265 { profile, tier, level } => (
+            MIME_TYPE_HEVC,
+            0,
+            format!("level-id={level};profile-id={profile};tier-flag={tier};tx-mode=SRST"),
+            104,
         ),
         Track::Vp8 => (MIME_TYPE_VP8, 0, String::new(), 96),
         Track::Opus => (MIME_TYPE_OPUS, 2, "minptime=10;stereo=1;useinbandfec=1".to_owned(), 111),

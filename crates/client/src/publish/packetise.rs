@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use bytes::Bytes;
 use rtc::{
     rtp::{
-        codec::{h264::H264Payloader, opus::OpusPayloader, vp8::Vp8Payloader},
+        codec::{h264::H264Payloader, h265::HevcPayloader, opus::OpusPayloader, vp8::Vp8Payloader},
         header::Header,
         packet::Packet,
         packetizer::Payloader,
@@ -34,6 +34,7 @@ impl Packetiser {
     pub(super) fn new(codec: Codec, ssrc: u32, payload_type: u8) -> Self {
         let payloader: Box<dyn Payloader> = match codec {
             Codec::H264 => Box::new(H264Payloader::default()),
+            Codec::H265 => Box::new(HevcPayloader),
             Codec::Vp8 => {
                 let mut payloader = Vp8Payloader::default();
                 payloader.enable_picture_id = true;

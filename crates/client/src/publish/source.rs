@@ -2,6 +2,7 @@
 
 mod file;
 mod h264;
+mod h265;
 mod ogg;
 mod pattern;
 
@@ -9,7 +10,7 @@ use std::{fmt, path::PathBuf, time::Duration};
 
 use bytes::Bytes;
 
-pub use self::file::{FileError, H264Error, IvfError, MatroskaError, Mp4Error, OggError, SelectionError};
+pub use self::file::{FileError, H264Error, H265Error, IvfError, MatroskaError, Mp4Error, OggError, SelectionError};
 use self::{file::MediaFile, pattern::Pattern};
 
 /// What to publish, as the command line names it.
@@ -35,6 +36,7 @@ impl From<std::ffi::OsString> for Input {
 #[serde(rename_all = "lowercase")]
 pub enum Codec {
     H264,
+    H265,
     Vp8,
     Opus,
 }
@@ -42,15 +44,15 @@ pub enum Codec {
 impl Codec {
     pub(super) fn is_video(self) -> bool {
         match self {
-            Self::H264 | Self::Vp8 => true,
+            Self::H264 | Self::H265 | Self::Vp8 => true,
             Self::Opus => false,
         }
     }
 
-    /// RTP clock rate, in Hz (RFC 6184, RFC 7741, RFC 7587).
+    /// RTP clock rate, in Hz (RFC 6184, RFC 7798, RFC 7741, RFC 7587).
     pub(super) fn clock_rate(self) -> u32 {
         match self {
-            Self::H264 | Self::Vp8 => 90_000,
+            Self::H264 | Self::H265 | Self::Vp8 => 90_000,
             Self::Opus => 48_000,
         }
     }
@@ -60,6 +62,7 @@ impl fmt::Display for Codec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::H264 => "H.264",
+            Self::H265 => "H.265",
             Self::Vp8 => "VP8",
             Self::Opus => "Opus",
         })
@@ -73,6 +76,12 @@ pub(super) enum Track {
     H264 {
         profile_level_id: [u8; 3],
     },
+    /// What the stream's SPS has, as an offer says it (RFC 7798 §7.1).
+    H265 {
+        profile: u8,
+        tier: u8,
+        level: u8,
+    },
     Vp8,
     Opus,
 }
@@ -81,13 +90,14 @@ impl Track {
     pub(super) fn codec(&self) -> Codec {
         match self {
             Self::H264 { .. } => Codec::H264,
+            Self::H265 { .. } => Codec::H265,
             Self::Vp8 => Codec::Vp8,
             Self::Opus => Codec::Opus,
         }
     }
 }
 
-/// One coded picture (H.264: an Annex B access unit, parameter sets before each IDR picture) or one Opus packet.
+/// One coded picture (H.264 and H.265: an Annex B access unit, parameter sets before each keyframe) or one Opus packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Frame {
     pub(super) codec: Codec,

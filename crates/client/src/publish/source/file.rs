@@ -4,6 +4,7 @@ mod annexb;
 mod ivf;
 mod matroska;
 mod mp4;
+mod sample;
 mod selection;
 
 use std::{
@@ -19,7 +20,7 @@ use bytes::Bytes;
 use self::{annexb::AnnexB, ivf::Ivf, matroska::Matroska, mp4::Mp4};
 pub use self::{ivf::IvfError, matroska::MatroskaError, mp4::Mp4Error, selection::SelectionError};
 use super::{Codec, Frame, Track, ogg};
-pub use super::{h264::H264Error, ogg::OggError};
+pub use super::{h264::H264Error, h265::H265Error, ogg::OggError};
 
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
@@ -33,6 +34,8 @@ pub enum FileError {
     Selection(#[from] SelectionError),
     #[error(transparent)]
     H264(#[from] H264Error),
+    #[error(transparent)]
+    H265(#[from] H265Error),
     #[error("the MP4 file is damaged: {0}")]
     Mp4(#[from] Mp4Error),
     #[error("the Matroska file is damaged: {0}")]
@@ -148,7 +151,7 @@ impl MediaFile {
             .map(|sample| sample.time)
             .min()
             .ok_or(FileError::Empty)?;
-        for codec in [Codec::H264, Codec::Vp8, Codec::Opus] {
+        for codec in [Codec::H264, Codec::H265, Codec::Vp8, Codec::Opus] {
             if self.examined.iter().any(|sample| sample.codec == codec) {
                 self.tracks.push(self.demuxer.track(codec)?);
             }
@@ -215,18 +218,12 @@ impl Demuxer {
         match codec {
             Codec::Vp8 => Ok(Track::Vp8),
             Codec::Opus => Ok(Track::Opus),
-            Codec::H264 => {
-                let sets = match self {
-                    Self::Mp4(mp4) => mp4.parameter_sets(),
-                    Self::Matroska(matroska) => matroska.parameter_sets(),
-                    Self::AnnexB(annexb) => annexb.parameter_sets(),
-                    Self::Ogg(_) | Self::Ivf(_) => None,
-                };
-                let profile_level_id = sets.and_then(|sets| sets.profile_level_id());
-                Ok(Track::H264 {
-                    profile_level_id: profile_level_id.ok_or(H264Error::ParameterSets)?,
-                })
-            }
+            Codec::H264 | Codec::H265 => match self {
+                Self::Mp4(mp4) => mp4.video_track(),
+                Self::Matroska(matroska) => matroska.video_track(),
+                Self::AnnexB(annexb) => Ok(annexb.track()?),
+                Self::Ogg(_) | Self::Ivf(_) => Err(FileError::Empty),
+            },
         }
     }
 }

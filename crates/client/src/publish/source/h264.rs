@@ -3,6 +3,8 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::Track;
+
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum H264Error {
     #[error(
@@ -75,10 +77,13 @@ impl ParameterSets {
         Ok((sets, length_size))
     }
 
-    /// Profile, constraint flags and level of the newest SPS.
-    pub(super) fn profile_level_id(&self) -> Option<[u8; 3]> {
-        let bytes = self.sps.as_ref()?.get(1..4)?;
-        bytes.try_into().ok()
+    pub(super) fn track(&self) -> Result<Track, H264Error> {
+        // Profile, constraint flags and level of the newest SPS.
+        let bytes = self.sps.as_ref().and_then(|sps| sps.get(1..4));
+        let profile_level_id = bytes.and_then(|bytes| bytes.try_into().ok());
+        Ok(Track::H264 {
+            profile_level_id: profile_level_id.ok_or(H264Error::ParameterSets)?,
+        })
     }
 
     /// Makes an access unit of its NAL units. `None` if they hold no picture.
@@ -160,7 +165,7 @@ impl ParameterSets {
     }
 }
 
-fn put(stream: &mut BytesMut, unit: &[u8]) {
+pub(super) fn put(stream: &mut BytesMut, unit: &[u8]) {
     stream.put_slice(&START_CODE);
     stream.put_slice(unit);
 }

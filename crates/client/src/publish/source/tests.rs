@@ -28,11 +28,13 @@ fn refusal(path: &Path) -> String {
 
 #[test]
 fn every_frame_of_a_good_file_comes_in_time() {
-    let cases: [(&str, &[Codec]); 8] = [
+    let cases: [(&str, &[Codec]); 10] = [
         ("h264-opus.mp4", &[Codec::H264, Codec::Opus]),
         ("h264-opus-fragmented.mp4", &[Codec::H264, Codec::Opus]),
         ("h264-aac.mov", &[Codec::H264]),
         ("h264-opus.mkv", &[Codec::H264, Codec::Opus]),
+        ("h265-opus.mp4", &[Codec::H265, Codec::Opus]),
+        ("h265-opus.mkv", &[Codec::H265, Codec::Opus]),
         ("plain.h264", &[Codec::H264]),
         ("vp8-opus.webm", &[Codec::Vp8, Codec::Opus]),
         ("vp8.ivf", &[Codec::Vp8]),
@@ -107,6 +109,30 @@ fn h264_comes_as_annex_b_with_parameter_sets_before_each_idr_picture() {
     }
 }
 
+#[test]
+fn h265_comes_as_annex_b_with_parameter_sets_before_each_keyframe() {
+    for name in ["h265-opus.mp4", "h265-opus.mkv"] {
+        let (source, frames) = frames(name);
+        let expected = Track::H265 {
+            profile: 1,
+            tier: 0,
+            level: 30,
+        };
+        assert_eq!(source.tracks()[0], expected, "{name}");
+        for frame in frames.iter().filter(|frame| frame.codec == Codec::H265) {
+            let starts = frame.data.windows(5).filter(|window| window[..4] == [0, 0, 0, 1]);
+            let kinds: Vec<u8> = starts.map(|window| window[4] >> 1).collect();
+            match frame.keyframe {
+                true => assert!(
+                    kinds.starts_with(&[32, 33, 34]) && matches!(kinds[3], 19..=21),
+                    "{name}: {kinds:?}"
+                ),
+                false => assert_eq!(kinds, [1], "{name}"),
+            }
+        }
+    }
+}
+
 fn nal_kinds(stream: &[u8]) -> Vec<u8> {
     let starts = stream
         .windows(4)
@@ -132,7 +158,11 @@ fn what_cannot_be_sent_is_refused_with_a_sentence_that_says_what_to_do() {
         ),
         (
             "hevc.mp4",
-            "the video track is HEVC, which cannot be sent: convert with ffmpeg -c:v libx264 -bf 0",
+            "the video's pictures are not in the order in which they are shown, which WebRTC cannot carry: convert with ffmpeg -c:v libx265",
+        ),
+        (
+            "plain.h265",
+            "Annex B H.265 has no times: convert with ffmpeg -i FILE -c copy",
         ),
         ("encrypted.mp4", "the video track is encrypted: decrypt the file first"),
         (
@@ -221,7 +251,7 @@ mod damage {
         #[test]
         fn never_panics(
             name in prop::sample::select(vec![
-                "h264-opus.mp4", "h264-opus-fragmented.mp4", "h264-opus.mkv", "plain.h264", "vp8-opus.webm", "vp8.ivf", "tone.opus",
+                "h264-opus.mp4", "h264-opus-fragmented.mp4", "h264-opus.mkv", "h265-opus.mp4", "h265-opus.mkv", "plain.h264", "vp8-opus.webm", "vp8.ivf", "tone.opus",
             ]),
             flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..20),
             cut in any::<prop::sample::Index>(),

@@ -9,8 +9,9 @@ use h264_reader::{nal::sps::SeqParameterSet, rbsp::BitReader};
 
 use super::{
     super::{
-        Codec,
-        h264::{ParameterSets, nal, starts_picture},
+        Codec, Track,
+        h264::{H264Error, ParameterSets, nal, starts_picture},
+        h265::{self, H265Error},
     },
     FRAME_BYTES_MAX, FileError, Sample, nanoseconds,
 };
@@ -42,6 +43,9 @@ impl AnnexB {
     pub(super) fn open(file: BufReader<File>, notes: &mut Vec<String>) -> Result<Self, FileError> {
         let mut nals = Nals::new(file);
         let mut ahead = nals.next()?;
+        if ahead.as_deref().is_some_and(h265::begins_stream) {
+            return Err(H265Error::NoTimes.into());
+        }
         while ahead
             .as_deref()
             .is_some_and(|unit| nal::kind(unit) == Some(nal::DELIMITER))
@@ -66,8 +70,8 @@ impl AnnexB {
         Ok(annexb)
     }
 
-    pub(super) fn parameter_sets(&self) -> Option<&ParameterSets> {
-        Some(&self.sets)
+    pub(super) fn track(&self) -> Result<Track, H264Error> {
+        self.sets.track()
     }
 
     pub(super) fn next(&mut self) -> Result<Option<Sample>, FileError> {

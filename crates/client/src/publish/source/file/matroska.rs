@@ -9,9 +9,10 @@ use bytes::Bytes;
 use matroska_demuxer::{ContentCompAlgo, ContentEncodingValue, DemuxError, Frame, MatroskaFile, TrackEntry, TrackType};
 
 use super::{
-    super::{Codec, h264::ParameterSets},
+    super::{Codec, Track, h264, h265},
     FileError, Sample,
     ivf::is_vp8_keyframe,
+    sample::NalSamples,
     selection::{Coding, Kind, Selection},
 };
 
@@ -43,23 +44,18 @@ impl From<DemuxError> for FileError {
 pub(super) struct Matroska {
     file: MatroskaFile<BufReader<File>>,
     selection: Selection,
-    h264: Option<H264>,
+    nals: Option<NalSamples>,
     /// Bytes that every frame of a track starts with and that are stored once (RFC 9559 §5.1.4.1.31.6, header stripping).
     stripped: Vec<(u64, Vec<u8>)>,
     /// Nanoseconds per tick of a frame's time.
     scale: u64,
 }
 
-struct H264 {
-    sets: ParameterSets,
-    length_size: usize,
-}
-
 impl Matroska {
     pub(super) fn open(file: BufReader<File>, notes: &mut Vec<String>) -> Result<Self, FileError> {
         let file = MatroskaFile::open(file)?;
         let mut selection = Selection::default();
-        let (mut h264, mut stripped) = (None, Vec::new());
+        let (mut nals, mut stripped) = (None, Vec::new());
         for track in file.tracks() {
             let kind = match track.track_type() {
                 TrackType::Video => Kind::Video,
@@ -68,10 +64,18 @@ impl Matroska {
             };
             let number = track.track_number().get();
             selection.consider(number, kind, coding(track))?;
-            if selection.codec(number) == Some(Codec::H264) {
-                let (sets, length_size) = ParameterSets::from_configuration(track.codec_private().unwrap_or_default())?;
-                h264 = Some(H264 { sets, length_size });
-            }
+            let record = track.codec_private().unwrap_or_default();
+            nals = match selection.codec(number) {
+                Some(Codec::H264) => {
+                    let (sets, length_size) = h264::ParameterSets::from_configuration(record)?;
+                    Some(NalSamples::H264 { sets, length_size })
+                }
+                Some(Codec::H265) => {
+                    let (sets, length_size) = h265::ParameterSets::from_configuration(record)?;
+                    Some(NalSamples::H265 { sets, length_size })
+                }
+                _ => nals,
+            };
             stripped.extend(stripped_header(track).map(|header| (number, header)));
         }
         selection.finish(notes)?;
@@ -79,14 +83,14 @@ impl Matroska {
         Ok(Self {
             file,
             selection,
-            h264,
+            nals,
             stripped,
             scale,
         })
     }
 
-    pub(super) fn parameter_sets(&self) -> Option<&ParameterSets> {
-        self.h264.as_ref().map(|h264| &h264.sets)
+    pub(super) fn video_track(&self) -> Result<Track, FileError> {
+        self.nals.as_ref().ok_or(FileError::Empty)?.track()
     }
 
     pub(super) fn next(&mut self) -> Result<Option<Sample>, FileError> {
@@ -101,13 +105,13 @@ impl Matroska {
                 None => std::mem::take(&mut frame.data),
             };
             let time = i64::try_from(frame.timestamp.saturating_mul(self.scale)).unwrap_or(i64::MAX / 2);
-            let (keyframe, data) = match (codec, &mut self.h264) {
-                (Codec::H264, Some(h264)) => match h264.sets.sample(&data, h264.length_size)? {
-                    Some(unit) => (unit.keyframe, unit.data),
+            let (keyframe, data) = match (codec, &mut self.nals) {
+                (Codec::H264 | Codec::H265, Some(nals)) => match nals.access_unit(&data)? {
+                    Some(unit) => unit,
                     None => continue,
                 },
                 (Codec::Vp8, _) => (is_vp8_keyframe(&data), Bytes::from(data)),
-                (Codec::Opus | Codec::H264, _) => (true, Bytes::from(data)),
+                (Codec::Opus | Codec::H264 | Codec::H265, _) => (true, Bytes::from(data)),
             };
             if data.is_empty() {
                 continue;
@@ -134,6 +138,7 @@ fn coding(track: &TrackEntry) -> Coding {
     }
     match track.codec_id() {
         "V_MPEG4/ISO/AVC" => Coding::Known(Codec::H264),
+        "V_MPEGH/ISO/HEVC" => Coding::Known(Codec::H265),
         "V_VP8" => Coding::Known(Codec::Vp8),
         "A_OPUS" => match track.audio().map_or(2, |audio| audio.channels().get()) {
             1 | 2 => Coding::Known(Codec::Opus),
@@ -141,7 +146,6 @@ fn coding(track: &TrackEntry) -> Coding {
         },
         "V_VP9" => Coding::Other("VP9".to_owned()),
         "V_AV1" => Coding::Other("AV1".to_owned()),
-        "V_MPEGH/ISO/HEVC" => Coding::Other("HEVC".to_owned()),
         id if id.starts_with("A_AAC") => Coding::Other("AAC".to_owned()),
         "A_VORBIS" => Coding::Other("Vorbis".to_owned()),
         id => Coding::Other(id.chars().filter(|c| !c.is_control()).take(40).collect()),

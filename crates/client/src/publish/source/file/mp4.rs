@@ -6,16 +6,17 @@ use std::{
 };
 
 use bytes::Bytes;
-use mp4_atom::{Atom, Codec as Entry, FourCC, Header, Moof, Moov, ReadAtom, ReadFrom, StszSamples, Trak, Trex};
+use mp4_atom::{
+    Atom, Avc1, Avc3, Codec as Entry, FourCC, Header, Hev1, Hvc1, Moof, Moov, ReadAtom, ReadFrom, StszSamples, Trak,
+    Trex,
+};
 
 use super::{
-    super::{
-        Codec,
-        h264::{H264Error, ParameterSets},
-    },
+    super::{Codec, Track, h264, h265},
     FRAME_BYTES_MAX, FileError, Sample,
     ivf::is_vp8_keyframe,
     nanoseconds,
+    sample::NalSamples,
     selection::{Coding, Kind, Selection},
 };
 
@@ -35,12 +36,7 @@ pub(super) struct Mp4 {
     file: BufReader<File>,
     /// In the order of sending.
     samples: std::vec::IntoIter<Located>,
-    h264: Option<H264>,
-}
-
-struct H264 {
-    sets: ParameterSets,
-    length_size: usize,
+    nals: Option<NalSamples>,
 }
 
 /// Where a sample is, and when it is decoded and shown, in nanoseconds.
@@ -100,11 +96,8 @@ impl Mp4 {
                 clock: 0,
             });
         }
-        let h264 = tracks
-            .iter()
-            .find(|track| track.codec == Codec::H264)
-            .map(|track| h264(track.trak))
-            .transpose()?;
+        let video = tracks.iter().find(|track| track.codec.is_video());
+        let nals = video.map(|video| nals(video.trak)).transpose()?.flatten();
         let mut samples = Vec::new();
         for track in &mut tracks {
             track.whole(&mut samples)?;
@@ -121,12 +114,12 @@ impl Mp4 {
         Ok(Self {
             file,
             samples: samples.into_iter(),
-            h264,
+            nals,
         })
     }
 
-    pub(super) fn parameter_sets(&self) -> Option<&ParameterSets> {
-        self.h264.as_ref().map(|h264| &h264.sets)
+    pub(super) fn video_track(&self) -> Result<Track, FileError> {
+        self.nals.as_ref().ok_or(FileError::Empty)?.track()
     }
 
     /// A sample cut off by the end of the file is the end: a recording may still be growing.
@@ -142,13 +135,13 @@ impl Mp4 {
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
                 read => read?,
             }
-            let (keyframe, data) = match (sample.codec, &mut self.h264) {
-                (Codec::H264, Some(h264)) => match h264.sets.sample(&data, h264.length_size)? {
-                    Some(unit) => (unit.keyframe, unit.data),
+            let (keyframe, data) = match (sample.codec, &mut self.nals) {
+                (Codec::H264 | Codec::H265, Some(nals)) => match nals.access_unit(&data)? {
+                    Some(unit) => unit,
                     None => continue,
                 },
                 (Codec::Vp8, _) => (is_vp8_keyframe(&data), Bytes::from(data)),
-                (Codec::Opus | Codec::H264, _) => (true, Bytes::from(data)),
+                (Codec::Opus | Codec::H264 | Codec::H265, _) => (true, Bytes::from(data)),
             };
             if !data.is_empty() {
                 return Ok(Some(Sample {
@@ -344,10 +337,10 @@ fn edit_shift(trak: &Trak, timescale: u32, movie_timescale: u32) -> i64 {
 fn coding(trak: &Trak) -> Coding {
     let name = match trak.mdia.minf.stbl.stsd.codecs.first() {
         Some(Entry::Avc1(_) | Entry::Avc3(_)) => return Coding::Known(Codec::H264),
+        Some(Entry::Hev1(_) | Entry::Hvc1(_)) => return Coding::Known(Codec::H265),
         Some(Entry::Vp08(_)) => return Coding::Known(Codec::Vp8),
         Some(Entry::Opus(opus)) if opus.audio.channel_count <= 2 => return Coding::Known(Codec::Opus),
         Some(Entry::Opus(_)) => "Opus of more than two channels",
-        Some(Entry::Hev1(_) | Entry::Hvc1(_)) => "HEVC",
         Some(Entry::Vp09(_)) => "VP9",
         Some(Entry::Av01(_)) => "AV1",
         Some(Entry::Mp4a(_)) => "AAC",
@@ -362,18 +355,25 @@ fn coding(trak: &Trak) -> Coding {
     Coding::Other(name.to_owned())
 }
 
-fn h264(trak: &Trak) -> Result<H264, H264Error> {
-    let avcc = match trak.mdia.minf.stbl.stsd.codecs.first() {
-        Some(Entry::Avc1(entry)) => &entry.avcc,
-        Some(Entry::Avc3(entry)) => &entry.avcc,
-        _ => return Err(H264Error::Configuration),
-    };
-    let mut sets = ParameterSets::default();
-    for set in avcc.sequence_parameter_sets.iter().chain(&avcc.picture_parameter_sets) {
-        sets.learn(set)?;
-    }
-    Ok(H264 {
-        sets,
-        length_size: usize::from(avcc.length_size),
+/// None for video that has no NAL units.
+fn nals(trak: &Trak) -> Result<Option<NalSamples>, FileError> {
+    Ok(match trak.mdia.minf.stbl.stsd.codecs.first() {
+        Some(Entry::Avc1(Avc1 { avcc, .. }) | Entry::Avc3(Avc3 { avcc, .. })) => {
+            let mut sets = h264::ParameterSets::default();
+            for set in avcc.sequence_parameter_sets.iter().chain(&avcc.picture_parameter_sets) {
+                sets.learn(set)?;
+            }
+            let length_size = usize::from(avcc.length_size);
+            Some(NalSamples::H264 { sets, length_size })
+        }
+        Some(Entry::Hev1(Hev1 { hvcc, .. }) | Entry::Hvc1(Hvc1 { hvcc, .. })) => {
+            let mut sets = h265::ParameterSets::default();
+            for set in hvcc.arrays.iter().flat_map(|array| &array.nalus) {
+                sets.learn(set)?;
+            }
+            let length_size = usize::from(hvcc.length_size_minus_one) + 1;
+            Some(NalSamples::H265 { sets, length_size })
+        }
+        _ => None,
     })
 }

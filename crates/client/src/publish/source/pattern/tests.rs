@@ -85,7 +85,12 @@ fn the_stream_passes_as_one_that_can_be_published() {
         let unit = sets.access_unit(nals(&picture.data).into_iter()).unwrap().unwrap();
         assert_eq!((unit.keyframe, &unit.data), (picture.keyframe, &picture.data));
     }
-    assert_eq!(sets.profile_level_id(), Some(h264::PROFILE_LEVEL_ID));
+    assert_eq!(
+        sets.track().unwrap(),
+        Track::H264 {
+            profile_level_id: h264::PROFILE_LEVEL_ID
+        }
+    );
 }
 
 #[test]
