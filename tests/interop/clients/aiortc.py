@@ -6,26 +6,15 @@ Prints one line of JSON: the frames encoded and the seconds between connecting a
 
 import asyncio
 import json
-import pathlib
 import sys
 import time
-import urllib.parse
-import urllib.request
 
-# The installed aiortc, in place of this folder with its file of the same name.
-INSTALLED = pathlib.Path(__file__).resolve().parents[3] / ".cache/interop/aiortc/lib"
-sys.path[:1] = map(str, INSTALLED.glob("python3*/site-packages"))
+import whip
 
+whip.use_installed()
 from aiortc import RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 from aiortc.codecs import h264, vpx
 from aiortc.contrib.media import MediaPlayer
-
-
-def http(method, url, token, body=None):
-    headers = {"Authorization": f"Bearer {token}"} | ({"Content-Type": "application/sdp"} if body else {})
-    request = urllib.request.Request(url, data=body and body.encode(), headers=headers, method=method)
-    with urllib.request.urlopen(request, timeout=10) as response:
-        return response.status, response.headers, response.read().decode()
 
 
 def count_encoded(encoder):
@@ -56,18 +45,17 @@ async def publish(codec, url, token, seconds, file):
     offered = RTCRtpSender.getCapabilities("video").codecs
     video.setCodecPreferences([c for c in offered if c.mimeType.lower() in (f"video/{codec}", "video/rtx")])
     await peer.setLocalDescription(await peer.createOffer())
-    _, headers, answer = await asyncio.to_thread(http, "POST", url, token, peer.localDescription.sdp)
-    session = urllib.parse.urljoin(url, headers["Location"])
-    await peer.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+    session = await asyncio.to_thread(whip.Session, url, token, peer.localDescription.sdp)
+    await peer.setRemoteDescription(RTCSessionDescription(session.answer, "answer"))
     try:
         await asyncio.wait_for(connected.wait(), 30)
         start = time.monotonic()
         await asyncio.sleep(float(seconds))
         summary = {"frames": counter["frames"], "seconds": time.monotonic() - start}
     finally:
-        status, _, _ = await asyncio.to_thread(http, "DELETE", session, token)
+        await asyncio.to_thread(session.delete)
         await peer.close()
-    print(json.dumps(summary | {"delete": status}))
+    print(json.dumps(summary))
 
 
 asyncio.run(publish(*sys.argv[1:]))

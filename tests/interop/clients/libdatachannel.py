@@ -92,6 +92,13 @@ class Library:
         )
         self.library.rtcInitLogger(4, self.logger)
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        """Ends its threads, which would call into a Python that is gone."""
+        self.library.rtcCleanup()
+
     def __getattr__(self, name):
         def call(*arguments):
             result = getattr(self.library, f"rtc{name}")(*arguments)
@@ -114,8 +121,7 @@ def add_track(rtc, peer, section, payload_type, clock_rate, ssrc):
     return track
 
 
-def main(role, url, token, seconds, file):
-    rtc = Library()
+def publish(rtc, role, url, token, seconds, file):
     peer = rtc.CreatePeerConnection(ctypes.byref(Configuration(disable_auto_negotiation=True)))
     state = {}
     changed = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_int, ctypes.c_void_p)(
@@ -139,7 +145,7 @@ def main(role, url, token, seconds, file):
         if time.monotonic() > deadline:
             raise RuntimeError(f"not connected: {state}")
         time.sleep(0.01)
-    start, failed = time.monotonic(), 0
+    start = time.monotonic()
     with av.open(file) as source:
         annex_b = av.bitstream.BitStreamFilterContext("h264_mp4toannexb", source.streams.video[0])
         for packet in source.demux():
@@ -157,7 +163,9 @@ def main(role, url, token, seconds, file):
     # OBS closes before it sends its DELETE.
     rtc.ClosePeerConnection(peer)
     session.delete()
+    rtc.DeletePeerConnection(peer)
     print(json.dumps(summary))
 
 
-main(*sys.argv[1:])
+with Library() as library:
+    publish(library, *sys.argv[1:])

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "all of this is tests")]
 
 mod endings;
+mod handshakes;
 mod impaired;
 mod recorded;
 mod restart;

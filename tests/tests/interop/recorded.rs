@@ -1,10 +1,8 @@
 //! Each encoder publishes the pattern, and what was recorded is held against it.
 
-use std::time::Duration;
-
 use whipcord_tests::{
     encoder::{Encoder, Sent},
-    eventually, matrix,
+    matrix,
     pattern::RATE,
     recording::Recording,
     whipcord::Whipcord,
@@ -12,8 +10,6 @@ use whipcord_tests::{
 
 /// How long each encoder publishes, in seconds.
 const SECONDS: u32 = 10;
-/// Within this, what happened to a session is in the log.
-const LOGGED: Duration = Duration::from_secs(5);
 /// A recording and what was sent differ in length by at most this, in seconds.
 const DURATION: f64 = 0.2;
 /// The part of the pictures that must be there, from the first recorded one on.
@@ -140,24 +136,6 @@ fn gstreamer_of_debian_12() {
 fn gstreamer_of_sid() {
     let (sent, recording) = published(Encoder::GstreamerSid);
     leaves_no_picture_out(&sent, &recording, LIP_SYNC);
-}
-
-/// Its certificate is one of P-224, which neither our DTLS nor most others verify: it hears so at once, by an alert, and the
-/// log says why.
-#[test]
-fn pyav_is_told_that_its_certificate_is_not_taken() {
-    for encoder in [Encoder::PyavPassive, Encoder::PyavActive] {
-        let whipcord = Whipcord::standalone();
-        let stderr = encoder.publish(&whipcord, "live", 2).failed();
-        assert!(stderr.contains("A TLS fatal alert has been received"), "{stderr}");
-        eventually("the log says why", LOGGED, || {
-            let log = whipcord.log();
-            (log.contains("signature cannot be verified; keys may be EC P-256") && log.contains("handshake_failed"))
-                .then_some(())
-        });
-        assert_eq!(whipcord.sessions().len(), 0, "a session is left");
-        matrix::note(encoder, "refused with an alert: its certificate is of P-224");
-    }
 }
 
 /// Publishes, stops Whipcord, and reads the recording.
