@@ -1,5 +1,7 @@
 // What a peer connection's getStats says, as figures for people. Rates are of the time between two looks.
 
+import { RIDS } from "./session.js";
+
 export class Figures {
   #before = new Map();
 
@@ -23,7 +25,7 @@ export class Figures {
       ["Codec", codec(stats, best)],
       ["Held back by", limit(best)],
     ];
-    return { list, layers: video.some(one => one.rid) ? video.map(one => layer(one, rates.get(one.id))) : [] };
+    return { list, layers: video.filter(one => one.rid).toSorted(largestFirst).map(one => layer(one, rates.get(one.id))) };
   }
 
   /** Bits per second since the last look. */
@@ -65,6 +67,10 @@ function codec(stats, best) {
 function limit(best) {
   const reasons = { bandwidth: "the network", cpu: "this processor", none: "nothing" };
   return reasons[best?.qualityLimitationReason] ?? "–";
+}
+
+function largestFirst(a, b) {
+  return RIDS.indexOf(a.rid) - RIDS.indexOf(b.rid);
 }
 
 function layer(one, rate) {

@@ -51,6 +51,7 @@ export class Publisher {
     try {
       await this.#open(opened);
       await this.#publish();
+      await this.#session?.close();
       this.#tell("idle", "Not publishing", null);
     } catch (error) {
       const stopped = this.#now === "stopped";

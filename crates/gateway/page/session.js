@@ -4,6 +4,11 @@ const SDP = "application/sdp";
 const FRAGMENT = "application/trickle-ice-sdpfrag";
 /** A server that has not answered after this long is taken for gone: its own limit for a POST is 7 s. */
 const ANSWER_MS = 15_000;
+/** At the end, nobody waits longer for a server that may be gone. */
+const DELETE_MS = 2_000;
+
+/** The layers of simulcast, the largest first. */
+export const RIDS = ["h", "m", "l"];
 
 /** The server said no. Its problem+json (RFC 9457) has a sentence for people. */
 export class Refusal extends Error {
@@ -43,6 +48,7 @@ export class Session {
   #candidates = [];
   #patching = Promise.resolve();
   #trickles = true;
+  #closing = null;
 
   constructor(endpoint, token, changed) {
     this.#endpoint = endpoint;
@@ -103,17 +109,21 @@ export class Session {
     await ask("GET", this.url, this.#token);
   }
 
-  /** Ends it here and on the server; `last` when the page goes away and nobody waits for the answer. */
-  async close({ last = false } = {}) {
-    const url = this.url;
-    this.drop();
-    if (url) await ask("DELETE", url, this.#token, { keepalive: last }).catch(() => {});
+  /** Ends it on the server, then here; `last` when the page goes away and nobody waits for the answer. */
+  close({ last = false } = {}) {
+    this.#closing ??= this.#close(last);
+    return this.#closing;
   }
 
-  /** Ends it here only: the server has forgotten it. */
-  drop() {
+  async #close(last) {
     this.#changed = () => {};
+    const url = this.url;
     this.url = null;
+    if (url) {
+      const deleted = ask("DELETE", url, this.#token, { keepalive: last }).catch(() => {});
+      // Else the connection's own end would overtake the DELETE, and the server take it for a lost encoder.
+      await Promise.race([deleted, new Promise(done => setTimeout(done, DELETE_MS))]);
+    }
     this.#peer?.close();
   }
 
@@ -205,8 +215,8 @@ function encodings(codec, simulcast) {
   // Else Chromium makes of VP9's and AV1's three encodings one stream with three spatial layers.
   const mode = /vp9|av1/i.test(codec) ? { scalabilityMode: "L1T1" } : {};
   return [
-    { rid: "l", scaleResolutionDownBy: 4, maxBitrate: 200_000, ...mode },
-    { rid: "m", scaleResolutionDownBy: 2, maxBitrate: 800_000, ...mode },
-    { rid: "h", scaleResolutionDownBy: 1, maxBitrate: 3_000_000, ...mode },
+    { rid: RIDS[2], scaleResolutionDownBy: 4, maxBitrate: 200_000, ...mode },
+    { rid: RIDS[1], scaleResolutionDownBy: 2, maxBitrate: 800_000, ...mode },
+    { rid: RIDS[0], scaleResolutionDownBy: 1, maxBitrate: 3_000_000, ...mode },
   ];
 }
