@@ -14,6 +14,7 @@ pub mod encoder;
 pub mod http;
 pub mod matrix;
 pub mod network;
+pub mod page;
 pub mod pattern;
 pub mod recording;
 pub mod whipcord;

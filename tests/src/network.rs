@@ -74,8 +74,31 @@ impl Datagrams {
 #[derive(Debug)]
 pub struct Network {
     http: SocketAddr,
-    stop: Arc<AtomicBool>,
-    moves: Arc<AtomicU32>,
+    switches: Arc<Switches>,
+}
+
+/// What can be done to a network at work.
+#[derive(Debug, Default)]
+struct Switches {
+    stop: AtomicBool,
+    /// How often it was cut: a client's datagrams pass as long as none came after its first.
+    cuts: AtomicU32,
+    /// How often encoders were moved: what is sent to the addresses before is lost.
+    moves: AtomicU32,
+}
+
+impl Switches {
+    fn cuts(&self) -> u32 {
+        self.cuts.load(Ordering::Relaxed)
+    }
+
+    fn moves(&self) -> u32 {
+        self.moves.load(Ordering::Relaxed)
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
 }
 
 impl Network {
@@ -85,27 +108,36 @@ impl Network {
 
     /// A network to a gateway, `http://host:port`, whose answers name the candidate `media`.
     pub fn between(gateway: &str, media: SocketAddr, impairment: Impairment) -> Self {
-        let stop = Arc::<AtomicBool>::default();
-        let moves = Arc::<AtomicU32>::default();
-        let stands_for = relay_datagrams(media, impairment, &stop, &moves);
+        let switches = Arc::<Switches>::default();
+        let stands_for = relay_datagrams(media, impairment, &switches);
         let http = answers::relay(gateway, (media, stands_for));
-        Self { http, stop, moves }
+        Self { http, switches }
+    }
+
+    /// No datagram passes any more from or to the addresses that clients send from now: they have to find another path.
+    pub fn cut(&self) {
+        self.switches.cuts.fetch_add(1, Ordering::Relaxed);
     }
 
     /// From now on all encoders send from other addresses, and what is sent to the old ones is lost, as when a NAT forgets.
     pub fn move_encoders(&self) {
-        self.moves.fetch_add(1, Ordering::Relaxed);
+        self.switches.moves.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// `http://host:port` of the gateway, through this network.
+    pub fn origin(&self) -> String {
+        format!("http://{}", self.http)
     }
 
     /// The URL to publish a stream to, through this network.
     pub fn whip_url(&self, stream: &str) -> String {
-        format!("http://{}/whip/{stream}", self.http)
+        format!("{}/whip/{stream}", self.origin())
     }
 }
 
 impl Drop for Network {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+        self.switches.stop.store(true, Ordering::Relaxed);
     }
 }
 
@@ -119,12 +151,7 @@ struct Datagram {
 }
 
 /// Starts the relay and returns the address that stands for `server`.
-fn relay_datagrams(
-    server: SocketAddr,
-    impairment: Impairment,
-    stop: &Arc<AtomicBool>,
-    moves: &Arc<AtomicU32>,
-) -> SocketAddr {
+fn relay_datagrams(server: SocketAddr, impairment: Impairment, switches: &Arc<Switches>) -> SocketAddr {
     let front = socket();
     let address = front.local_addr().expect("a bound socket has an address");
     let (sender, due) = channel();
@@ -135,36 +162,32 @@ fn relay_datagrams(
         sender,
     };
     thread::spawn(move || deliver(&due));
-    let (stop, moves) = (Arc::clone(stop), Arc::clone(moves));
-    thread::spawn(move || from_clients(&front, server, road, &stop, &moves));
+    let switches = Arc::clone(switches);
+    thread::spawn(move || from_clients(&front, server, road, &switches));
     address
 }
 
 /// Takes in what clients send; each client gets a socket of its own towards the server, as behind a NAT.
-fn from_clients(
-    front: &Arc<UdpSocket>,
-    server: SocketAddr,
-    mut road: Road,
-    stop: &Arc<AtomicBool>,
-    moves: &Arc<AtomicU32>,
-) {
+fn from_clients(front: &Arc<UdpSocket>, server: SocketAddr, mut road: Road, switches: &Arc<Switches>) {
     let mut clients = HashMap::new();
     let mut buffer = [0; DATAGRAM];
-    while !stop.load(Ordering::Relaxed) {
+    while !switches.is_stopped() {
         let Ok((length, client)) = front.recv_from(&mut buffer) else {
             continue;
         };
-        let place = moves.load(Ordering::Relaxed);
+        let (now, place) = (switches.cuts(), switches.moves());
         clients.retain(|(_, of), _| *of == place);
-        let back = clients.entry((client, place)).or_insert_with(|| {
+        let (first, back) = clients.entry((client, place)).or_insert_with(|| {
             let back = socket();
-            let (from, front, road, stop) = (Arc::clone(&back), Arc::clone(front), road.opposite(), Arc::clone(stop));
-            let moves = Arc::clone(moves);
-            let gone = move || stop.load(Ordering::Relaxed) || moves.load(Ordering::Relaxed) != place;
+            let (from, front, road) = (Arc::clone(&back), Arc::clone(front), road.opposite());
+            let switches = Arc::clone(switches);
+            let gone = move || switches.is_stopped() || switches.cuts() != now || switches.moves() != place;
             thread::spawn(move || from_server(&from, &front, client, road, gone));
-            back
+            (now, back)
         });
-        road.send(&buffer[..length], back, server);
+        if *first == now {
+            road.send(&buffer[..length], back, server);
+        }
     }
 }
 

@@ -23,7 +23,9 @@ use self::{
 };
 pub use self::{
     connection::ConnectionError,
-    source::{Codec, FileError, H264Error, H265Error, Input, IvfError, MatroskaError, Mp4Error, OggError, SelectionError},
+    source::{
+        Codec, FileError, H264Error, H265Error, Input, IvfError, MatroskaError, Mp4Error, OggError, SelectionError,
+    },
     summary::Summary,
     whip::{HttpError, Refusal, Token, TokenError, UncheckedToken},
 };

@@ -5,6 +5,7 @@
 mod endings;
 mod handshakes;
 mod impaired;
+mod page;
 mod recorded;
 mod restart;
 mod simulcast;

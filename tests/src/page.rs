@@ -1,0 +1,135 @@
+//! The gateway's own page, visited with headless Chromium by `tests/interop/clients/visitor.py`.
+
+use std::{
+    fs::{self, File},
+    os::unix::process::CommandExt,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use serde::Deserialize;
+use tempfile::TempDir;
+
+use crate::{eventually, root};
+
+/// A visit that has not ended after this long hangs: its own waits are of 60 s, and each has a few.
+const VISIT: Duration = Duration::from_secs(240);
+
+/// A browser on the page, doing what its scene says. It is killed when this is dropped.
+#[derive(Debug)]
+pub struct Visit {
+    scene: &'static str,
+    child: Child,
+    output: TempDir,
+}
+
+/// What the page showed in the end, and what the scene adds to that.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Said {
+    pub state: String,
+    /// The error: what happened, and what to do.
+    pub what: String,
+    pub todo: String,
+    /// Why there is no camera.
+    pub insecure: String,
+    pub recording: String,
+    /// Names and values, a line each.
+    pub figures: String,
+    /// The table of simulcast layers, a line each.
+    pub layers: String,
+    /// The id of the element with the focus.
+    pub focus: String,
+    /// Exceptions, and what the page's own policy refused.
+    pub complaints: Vec<String>,
+    /// From live to stopped.
+    pub seconds: f64,
+    /// Pictures encoded in that time, of the largest layer.
+    pub frames: u32,
+    /// After the stop.
+    pub after: Option<Box<Said>>,
+    /// Before the camera was allowed.
+    pub refused: Option<Box<Said>>,
+    /// While no media got through.
+    pub interrupted: Option<Box<Said>>,
+    /// Peer connections made, and ICE restarts.
+    pub connections: u32,
+    pub restarts: u32,
+    /// Elements to use or look at without a name for a screen reader.
+    pub nameless: Vec<String>,
+    /// How wide the page is where 360 pixels are there.
+    pub width: u32,
+    /// The lines for other encoders, with the token hidden and shown.
+    pub hidden: Vec<String>,
+    pub shown: Vec<String>,
+    /// How much is stored beyond the tab, and what in it.
+    pub kept: (u32, Vec<String>),
+    /// What the tabulator key comes by.
+    pub order: Vec<Option<String>>,
+}
+
+impl Visit {
+    /// Opens the page of the gateway at `origin`.
+    ///
+    /// # Panics
+    /// When Chromium is not installed.
+    pub fn start(origin: &str, token: &str, scene: &'static str, seconds: u32) -> Self {
+        assert!(
+            Path::new("/usr/bin/chromium").exists(),
+            "chromium: not there; run `make interop`, which installs it"
+        );
+        let output = tempfile::tempdir().expect("a temporary folder can be made");
+        let file = |name| File::create(output.path().join(name)).expect("a file can be made");
+        let mut command = Command::new(root().join("tests/interop/clients/visitor.py"));
+        command
+            .args([scene, &format!("{origin}/"), token, &seconds.to_string()])
+            .stdin(Stdio::null())
+            .stdout(file("stdout"))
+            .stderr(file("stderr"));
+        // A group of its own, so that the signals reach the browser.
+        let child = command.process_group(0).spawn();
+        let child = child.unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+        Self { scene, child, output }
+    }
+
+    /// Waits for the end of the scene.
+    ///
+    /// # Panics
+    /// When it fails or does not end, or the page complained.
+    #[track_caller]
+    pub fn said(mut self) -> Said {
+        let status = eventually("the visit ended", VISIT, || {
+            self.child.try_wait().expect("a child can be waited for")
+        });
+        let written = |name| fs::read_to_string(self.output.path().join(name)).unwrap_or_default();
+        let stdout = written("stdout");
+        assert!(
+            status.success(),
+            "{}: {status}\n{stdout}\n{}",
+            self.scene,
+            written("stderr")
+        );
+        let said: Said =
+            serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{}: {error}: {stdout}", self.scene));
+        assert!(said.complaints.is_empty(), "{}: {:?}", self.scene, said.complaints);
+        said
+    }
+}
+
+impl Said {
+    /// The value of a figure.
+    pub fn figure(&self, name: &str) -> Option<&str> {
+        let mut lines = self.figures.lines();
+        lines.find(|line| *line == name)?;
+        lines.next()
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+        let _ = self.child.wait();
+    }
+}
