@@ -49,11 +49,11 @@ pub struct Said {
     /// Pictures encoded in that time, of the largest layer.
     pub frames: u32,
     /// After the stop.
-    pub after: Option<Box<Said>>,
+    pub after: Option<Box<Self>>,
     /// Before the camera was allowed.
-    pub refused: Option<Box<Said>>,
+    pub refused: Option<Box<Self>>,
     /// While no media got through.
-    pub interrupted: Option<Box<Said>>,
+    pub interrupted: Option<Box<Self>>,
     /// Peer connections made, and ICE restarts.
     pub connections: u32,
     pub restarts: u32,
