@@ -9,6 +9,7 @@
 mod av1;
 mod h264;
 mod h265;
+mod nal;
 pub mod opus;
 mod vp8;
 mod vp9;

@@ -1,6 +1,9 @@
 //! H.264 (RFC 6184): single NAL unit packets, STAP-A and FU-A, which is all of packetization modes 0 and 1.
 
-use super::Damage;
+use super::{
+    Damage,
+    nal::{self, FU_START, Fragments},
+};
 use crate::params::{
     self, PictureSize,
     h264::{self, NalType, ParameterSets, Picture},
@@ -10,14 +13,9 @@ use crate::params::{
 const STAP_A: u8 = 24;
 const FU_A: u8 = 28;
 
-/// FU header bits (§5.8).
-const FU_START: u8 = 0x80;
-const FU_END: u8 = 0x40;
-
 #[derive(Debug, Default)]
 pub(super) struct H264 {
-    /// Where in the frame the NAL unit begins whose fragments are arriving.
-    fragmented: Option<usize>,
+    fragments: Fragments,
     /// A slice is among the frame's units: noted as they come, because a frame can have a million.
     has_picture: bool,
     sets: ParameterSets,
@@ -31,7 +29,7 @@ impl H264 {
             return Err(Damage::InvalidHeader);
         }
         let payload_type = header & 0x1f;
-        if self.fragmented.is_some() && payload_type != FU_A {
+        if self.fragments.are_arriving() && payload_type != FU_A {
             return Err(Damage::StrayFragment);
         }
         match payload_type {
@@ -44,7 +42,7 @@ impl H264 {
 
     pub(super) fn end(&mut self, data: Vec<u8>) -> Result<Option<(Vec<u8>, bool)>, Damage> {
         let has_picture = std::mem::take(&mut self.has_picture);
-        if self.fragmented.take().is_some() {
+        if self.fragments.abandon() {
             return Err(Damage::Incomplete);
         }
         let keyframe = params::nals(&data).any(|nal| NalType::of(nal) == NalType::Idr);
@@ -57,7 +55,7 @@ impl H264 {
     }
 
     pub(super) fn abandon(&mut self) {
-        self.fragmented = None;
+        self.fragments.abandon();
         self.has_picture = false;
     }
 
@@ -66,9 +64,7 @@ impl H264 {
     }
 
     fn append_nal(&mut self, nal: &[u8], data: &mut Vec<u8>) -> Result<(), Damage> {
-        let start = data.len();
-        data.extend_from_slice(&[0; 4]);
-        data.extend_from_slice(nal);
+        let start = nal::begin(nal, data);
         self.end_nal(start, data)
     }
 
@@ -88,23 +84,18 @@ impl H264 {
             NalType::Slice | NalType::Idr => self.has_picture = true,
             NalType::Delimiter | NalType::Other => {}
         }
-        let length = nal.len() as u32;
-        data[start..start + 4].copy_from_slice(&length.to_be_bytes());
+        nal::end(start, data);
         Ok(())
     }
 
-    fn append_aggregate(&mut self, mut body: &[u8], data: &mut Vec<u8>) -> Result<(), Damage> {
-        while !body.is_empty() {
-            let (size, rest) = body.split_first_chunk::<2>().ok_or(Damage::Truncated)?;
-            let (nal, rest) = rest
-                .split_at_checked(usize::from(u16::from_be_bytes(*size)))
-                .ok_or(Damage::Truncated)?;
+    fn append_aggregate(&mut self, body: &[u8], data: &mut Vec<u8>) -> Result<(), Damage> {
+        for nal in nal::aggregated(body) {
+            let nal = nal?;
             match nal.first().map(|header| header & 0x9f) {
                 Some(1..=23) => self.append_nal(nal, data)?,
                 // Empty, broken, or an aggregate within the aggregate.
                 _ => return Err(Damage::InvalidHeader),
             }
-            body = rest;
         }
         Ok(())
     }
@@ -115,41 +106,22 @@ impl H264 {
         if !(1..=23).contains(&nal_type) {
             return Err(Damage::InvalidHeader);
         }
-        let start = match (fu & FU_START != 0, self.fragmented) {
-            (true, None) => {
-                let start = data.len();
-                data.extend_from_slice(&[0; 4]);
-                data.push(indicator & 0xe0 | nal_type);
-                start
-            }
-            (false, Some(start)) => start,
-            (true, Some(_)) | (false, None) => return Err(Damage::StrayFragment),
-        };
-        data.extend_from_slice(fragment);
-        // Start and end in one packet are forbidden (§5.8), yet mean a whole unit where they come.
-        if fu & FU_END == 0 {
-            self.fragmented = Some(start);
-            return Ok(());
+        let header = [indicator & 0xe0 | nal_type];
+        match self.fragments.append(fu, &header, fragment, data)? {
+            Some(start) => self.end_nal(start, data),
+            None => Ok(()),
         }
-        self.fragmented = None;
-        self.end_nal(start, data)
     }
 }
 
 /// The size in a sequence parameter set, alone in the payload or in an aggregate: encoders that repeat it do so before each
 /// keyframe.
 pub(super) fn picture_size(payload: &[u8]) -> Option<PictureSize> {
-    let (header, mut aggregate) = payload.split_first()?;
+    let (header, body) = payload.split_first()?;
+    let is_sps = |nal: &&[u8]| NalType::of(nal) == NalType::Sps;
     match header & 0x9f {
-        STAP_A => loop {
-            let (size, rest) = aggregate.split_first_chunk::<2>()?;
-            let (nal, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*size)))?;
-            if NalType::of(nal) == NalType::Sps {
-                return size_in(nal);
-            }
-            aggregate = rest;
-        },
-        _ if header & 0x80 == 0 && NalType::of(payload) == NalType::Sps => size_in(payload),
+        STAP_A => size_in(nal::aggregated(body).map_while(Result::ok).find(is_sps)?),
+        1..=23 => size_in(Some(payload).filter(is_sps)?),
         _ => None,
     }
 }

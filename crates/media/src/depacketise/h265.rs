@@ -3,7 +3,10 @@
 //!
 //! Only the base layer is kept: a decoder of one layer ignores units of others (ITU-T H.265 §7.4.2.2).
 
-use super::Damage;
+use super::{
+    Damage,
+    nal::{self, FU_START, Fragments},
+};
 use crate::params::{
     self, H265Parameters, PictureSize,
     h265::{self, NalType, ParameterSets},
@@ -13,14 +16,9 @@ use crate::params::{
 const AGGREGATION: u8 = 48;
 const FRAGMENTATION: u8 = 49;
 
-/// FU header bits (§4.4.3).
-const FU_START: u8 = 0x80;
-const FU_END: u8 = 0x40;
-
 #[derive(Debug, Default)]
 pub(super) struct H265 {
-    /// Where in the frame the NAL unit begins whose fragments are arriving.
-    fragmented: Option<usize>,
+    fragments: Fragments,
     /// A slice is among the frame's units.
     has_picture: bool,
     sets: ParameterSets,
@@ -31,7 +29,7 @@ impl H265 {
         let (header, body) = payload.split_first_chunk::<2>().ok_or(Damage::Truncated)?;
         check_header(*header)?;
         let payload_type = nal_type(*header);
-        if self.fragmented.is_some() && payload_type != FRAGMENTATION {
+        if self.fragments.are_arriving() && payload_type != FRAGMENTATION {
             return Err(Damage::StrayFragment);
         }
         match payload_type {
@@ -44,7 +42,7 @@ impl H265 {
 
     pub(super) fn end(&mut self, data: Vec<u8>) -> Result<Option<(Vec<u8>, bool)>, Damage> {
         let has_picture = std::mem::take(&mut self.has_picture);
-        if self.fragmented.take().is_some() {
+        if self.fragments.abandon() {
             return Err(Damage::Incomplete);
         }
         let keyframe = params::nals(&data).any(|nal| NalType::of(nal) == NalType::RandomAccess);
@@ -58,7 +56,7 @@ impl H265 {
     }
 
     pub(super) fn abandon(&mut self) {
-        self.fragmented = None;
+        self.fragments.abandon();
         self.has_picture = false;
     }
 
@@ -67,9 +65,7 @@ impl H265 {
     }
 
     fn append_nal(&mut self, nal: &[u8], data: &mut Vec<u8>) -> Result<(), Damage> {
-        let start = data.len();
-        data.extend_from_slice(&[0; 4]);
-        data.extend_from_slice(nal);
+        let start = nal::begin(nal, data);
         self.end_nal(start, data)
     }
 
@@ -98,17 +94,13 @@ impl H265 {
             NalType::Slice | NalType::RandomAccess => self.has_picture = true,
             NalType::Delimiter | NalType::Filler | NalType::Other => {}
         }
-        let length = nal.len() as u32;
-        data[start..start + 4].copy_from_slice(&length.to_be_bytes());
+        nal::end(start, data);
         Ok(())
     }
 
-    fn append_aggregate(&mut self, mut body: &[u8], data: &mut Vec<u8>) -> Result<(), Damage> {
-        while !body.is_empty() {
-            let (size, rest) = body.split_first_chunk::<2>().ok_or(Damage::Truncated)?;
-            let (nal, rest) = rest
-                .split_at_checked(usize::from(u16::from_be_bytes(*size)))
-                .ok_or(Damage::Truncated)?;
+    fn append_aggregate(&mut self, body: &[u8], data: &mut Vec<u8>) -> Result<(), Damage> {
+        for nal in nal::aggregated(body) {
+            let nal = nal?;
             let header = *nal.first_chunk::<2>().ok_or(Damage::InvalidHeader)?;
             check_header(header)?;
             // No packet structure within another.
@@ -116,7 +108,6 @@ impl H265 {
                 return Err(Damage::InvalidHeader);
             }
             self.append_nal(nal, data)?;
-            body = rest;
         }
         Ok(())
     }
@@ -127,25 +118,12 @@ impl H265 {
         if nal_type >= AGGREGATION {
             return Err(Damage::InvalidHeader);
         }
-        let start = match (fu & FU_START != 0, self.fragmented) {
-            (true, None) => {
-                let start = data.len();
-                data.extend_from_slice(&[0; 4]);
-                // All of the unit's own header but its type is in the packet's.
-                data.extend_from_slice(&[header[0] & 0x81 | nal_type << 1, header[1]]);
-                start
-            }
-            (false, Some(start)) => start,
-            (true, Some(_)) | (false, None) => return Err(Damage::StrayFragment),
-        };
-        data.extend_from_slice(fragment);
-        // Start and end in one packet are forbidden (§4.4.3), yet mean a whole unit where they come.
-        if fu & FU_END == 0 {
-            self.fragmented = Some(start);
-            return Ok(());
+        // All of the unit's own header but its type is in the packet's.
+        let header = [header[0] & 0x81 | nal_type << 1, header[1]];
+        match self.fragments.append(fu, &header, fragment, data)? {
+            Some(start) => self.end_nal(start, data),
+            None => Ok(()),
         }
-        self.fragmented = None;
-        self.end_nal(start, data)
     }
 }
 
@@ -158,7 +136,6 @@ fn layer(nal: &[u8]) -> u8 {
     nal.first_chunk().map_or(0, |[high, low]| (high & 1) << 5 | low >> 3)
 }
 
-/// F, by which a network element says that the unit is broken, and TID, which is never 0 (RFC 7798 §1.1.4).
 /// In an aggregate of all parameter sets, as encoders send it before a keyframe.
 pub(super) fn picture_size(payload: &[u8]) -> Option<PictureSize> {
     let header = payload
@@ -170,6 +147,7 @@ pub(super) fn picture_size(payload: &[u8]) -> Option<PictureSize> {
     H265Parameters::of(&data).map(|parameters| parameters.size)
 }
 
+/// F, by which a network element says that the unit is broken, and TID, which is never 0 (RFC 7798 §1.1.4).
 fn check_header([high, low]: [u8; 2]) -> Result<(), Damage> {
     if high & 0x80 != 0 || low & 0x07 == 0 {
         return Err(Damage::InvalidHeader);

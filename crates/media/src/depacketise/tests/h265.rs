@@ -17,21 +17,11 @@ const FILLER: &[u8] = b"\x4c\x01\xff\x80";
 /// nuh_layer_id 1.
 const ENHANCEMENT: &[u8] = b"\x02\x09\xd0\x09";
 
-fn h265(timestamp: u64, keyframe: bool, nals: &[&[u8]]) -> Result<Frame, Damage> {
-    h264(timestamp, keyframe, nals)
-}
-
 fn aggregate(nals: &[&[u8]]) -> Vec<u8> {
     let units = nals
         .iter()
         .flat_map(|nal| [&(nal.len() as u16).to_be_bytes()[..], nal].concat());
     [0x60, 0x01].into_iter().chain(units).collect()
-}
-
-fn assert_cases<'a>(cases: impl IntoIterator<Item = Case<'a>>) {
-    for (what, steps, expected) in cases {
-        assert_eq!(run(Codec::H265, &steps), expected, "{what}");
-    }
 }
 
 fn sets<'a>(timestamp: u64) -> [Step<'a>; 3] {
@@ -46,138 +36,147 @@ fn after_sets<'a>(timestamp: u64, steps: impl IntoIterator<Item = Step<'a>>) -> 
 fn packets_become_frames() {
     let together = aggregate(&[VPS, SPS, PPS, SEI]);
     let slices = aggregate(&[SLICE, SECOND_SLICE]);
-    assert_cases([
-        (
-            "single NAL unit packets, parameter sets on their own",
-            after_sets(1, [Marked(1, IDR), Marked(2, SLICE)]),
-            vec![h265(1, true, &[VPS, SPS, PPS, IDR]), h265(2, false, &[SLICE])],
-        ),
-        (
-            "aggregation packets",
-            vec![Plain(1, &together), Marked(1, IDR), Marked(2, &slices)],
-            vec![
-                h265(1, true, &[VPS, SPS, PPS, SEI, IDR]),
-                h265(2, false, &[SLICE, SECOND_SLICE]),
-            ],
-        ),
-        (
-            "fragmentation units",
-            after_sets(
-                1,
-                [
-                    Plain(1, b"\x62\x01\x94\xaf"),
-                    Plain(1, b"\x62\x01\x14\x08"),
-                    Marked(1, b"\x62\x01\x54\x48"),
+    assert_cases(
+        Codec::H265,
+        [
+            (
+                "single NAL unit packets, parameter sets on their own",
+                after_sets(1, [Marked(1, IDR), Marked(2, SLICE)]),
+                vec![of_nals(1, true, &[VPS, SPS, PPS, IDR]), of_nals(2, false, &[SLICE])],
+            ),
+            (
+                "aggregation packets",
+                vec![Plain(1, &together), Marked(1, IDR), Marked(2, &slices)],
+                vec![
+                    of_nals(1, true, &[VPS, SPS, PPS, SEI, IDR]),
+                    of_nals(2, false, &[SLICE, SECOND_SLICE]),
                 ],
             ),
-            vec![h265(1, true, &[VPS, SPS, PPS, IDR])],
-        ),
-        (
-            "a whole unit in one fragmentation unit",
-            after_sets(1, [Marked(1, b"\x62\x01\xd4\xaf\x08\x48")]),
-            vec![h265(1, true, &[VPS, SPS, PPS, IDR])],
-        ),
-        (
-            "CRA pictures are keyframes",
-            after_sets(1, [Marked(1, CRA)]),
-            vec![h265(1, true, &[VPS, SPS, PPS, CRA])],
-        ),
-        (
-            "filler and enhancement layers are left out",
-            after_sets(
-                1,
-                [
-                    Plain(1, FILLER),
-                    Plain(1, IDR),
-                    Plain(1, ENHANCEMENT),
-                    Plain(1, b"\x62\x09\x81\xd0"),
-                    Marked(1, b"\x62\x09\x41\x09"),
-                ],
+            (
+                "fragmentation units",
+                after_sets(
+                    1,
+                    [
+                        Plain(1, b"\x62\x01\x94\xaf"),
+                        Plain(1, b"\x62\x01\x14\x08"),
+                        Marked(1, b"\x62\x01\x54\x48"),
+                    ],
+                ),
+                vec![of_nals(1, true, &[VPS, SPS, PPS, IDR])],
             ),
-            vec![h265(1, true, &[VPS, SPS, PPS, IDR])],
-        ),
-    ]);
+            (
+                "a whole unit in one fragmentation unit",
+                after_sets(1, [Marked(1, b"\x62\x01\xd4\xaf\x08\x48")]),
+                vec![of_nals(1, true, &[VPS, SPS, PPS, IDR])],
+            ),
+            (
+                "CRA pictures are keyframes",
+                after_sets(1, [Marked(1, CRA)]),
+                vec![of_nals(1, true, &[VPS, SPS, PPS, CRA])],
+            ),
+            (
+                "filler and enhancement layers are left out",
+                after_sets(
+                    1,
+                    [
+                        Plain(1, FILLER),
+                        Plain(1, IDR),
+                        Plain(1, ENHANCEMENT),
+                        Plain(1, b"\x62\x09\x81\xd0"),
+                        Marked(1, b"\x62\x09\x41\x09"),
+                    ],
+                ),
+                vec![of_nals(1, true, &[VPS, SPS, PPS, IDR])],
+            ),
+        ],
+    );
 }
 
 #[test]
 fn odd_markers_and_parameter_sets_are_understood() {
-    assert_cases([
-        (
-            "a marker on every packet does not split a frame",
-            vec![
-                Marked(1, VPS),
-                Marked(1, SPS),
-                Marked(1, PPS),
-                Marked(1, IDR),
-                Marked(1, SECOND_SLICE_OF_IDR),
-            ],
-            vec![h265(1, true, &[VPS, SPS, PPS, IDR, SECOND_SLICE_OF_IDR])],
-        ),
-        (
-            "two pictures with the same timestamp are two frames",
-            after_sets(1, [Marked(1, IDR), Marked(1, SLICE)]),
-            vec![h265(1, true, &[VPS, SPS, PPS, IDR]), h265(1, false, &[SLICE])],
-        ),
-        (
-            "parameter sets sent once, with their own timestamp, are put into every keyframe",
-            after_sets(0, [Marked(1, IDR), Marked(2, IDR)]),
-            vec![
-                h265(1, true, &[VPS, SPS, PPS, IDR]),
-                h265(2, true, &[VPS, SPS, PPS, IDR]),
-            ],
-        ),
-    ]);
+    assert_cases(
+        Codec::H265,
+        [
+            (
+                "a marker on every packet does not split a frame",
+                vec![
+                    Marked(1, VPS),
+                    Marked(1, SPS),
+                    Marked(1, PPS),
+                    Marked(1, IDR),
+                    Marked(1, SECOND_SLICE_OF_IDR),
+                ],
+                vec![of_nals(1, true, &[VPS, SPS, PPS, IDR, SECOND_SLICE_OF_IDR])],
+            ),
+            (
+                "two pictures with the same timestamp are two frames",
+                after_sets(1, [Marked(1, IDR), Marked(1, SLICE)]),
+                vec![of_nals(1, true, &[VPS, SPS, PPS, IDR]), of_nals(1, false, &[SLICE])],
+            ),
+            (
+                "parameter sets sent once, with their own timestamp, are put into every keyframe",
+                after_sets(0, [Marked(1, IDR), Marked(2, IDR)]),
+                vec![
+                    of_nals(1, true, &[VPS, SPS, PPS, IDR]),
+                    of_nals(2, true, &[VPS, SPS, PPS, IDR]),
+                ],
+            ),
+        ],
+    );
 }
 
 #[test]
 fn a_hole_loses_the_frame_it_is_in() {
     let unreadable = [0x42, 0x01, 0x01, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0].as_slice();
-    assert_cases([
-        (
-            "a hole within a frame",
-            vec![Plain(1, SLICE), Hole, Marked(1, SECOND_SLICE), Marked(2, SLICE)],
-            vec![
-                Err(Damage::Incomplete),
-                Err(Damage::Incomplete),
-                h265(2, false, &[SLICE]),
-            ],
-        ),
-        (
-            "a hole within the fragments of a unit",
-            vec![
-                Plain(1, b"\x62\x01\x81\xd0"),
-                Hole,
-                Marked(1, b"\x62\x01\x41\x09"),
-                Marked(2, b"\x62\x01\xc1\xd0\x09"),
-            ],
-            vec![
-                Err(Damage::Incomplete),
-                Err(Damage::Incomplete),
-                h265(2, false, &[SLICE]),
-            ],
-        ),
-        (
-            "a hole between two frames loses none of them",
-            [after_sets(1, [Marked(1, IDR), Hole]), after_sets(9, [Marked(9, IDR)])]
-                .into_iter()
-                .flatten()
-                .collect(),
-            vec![
-                h265(1, true, &[VPS, SPS, PPS, IDR]),
-                h265(9, true, &[VPS, SPS, PPS, IDR]),
-            ],
-        ),
-        (
-            "a keyframe before its parameter sets",
-            vec![Marked(1, IDR), Marked(2, SLICE)],
-            vec![Err(Damage::NoParameterSets), h265(2, false, &[SLICE])],
-        ),
-        (
-            "an SPS that nobody can read",
-            vec![Plain(1, VPS), Plain(1, unreadable), Plain(1, PPS), Marked(1, IDR)],
-            vec![Err(Damage::InvalidHeader)],
-        ),
-    ]);
+    assert_cases(
+        Codec::H265,
+        [
+            (
+                "a hole within a frame",
+                vec![Plain(1, SLICE), Hole, Marked(1, SECOND_SLICE), Marked(2, SLICE)],
+                vec![
+                    Err(Damage::Incomplete),
+                    Err(Damage::Incomplete),
+                    of_nals(2, false, &[SLICE]),
+                ],
+            ),
+            (
+                "a hole within the fragments of a unit",
+                vec![
+                    Plain(1, b"\x62\x01\x81\xd0"),
+                    Hole,
+                    Marked(1, b"\x62\x01\x41\x09"),
+                    Marked(2, b"\x62\x01\xc1\xd0\x09"),
+                ],
+                vec![
+                    Err(Damage::Incomplete),
+                    Err(Damage::Incomplete),
+                    of_nals(2, false, &[SLICE]),
+                ],
+            ),
+            (
+                "a hole between two frames loses none of them",
+                [after_sets(1, [Marked(1, IDR), Hole]), after_sets(9, [Marked(9, IDR)])]
+                    .into_iter()
+                    .flatten()
+                    .collect(),
+                vec![
+                    of_nals(1, true, &[VPS, SPS, PPS, IDR]),
+                    of_nals(9, true, &[VPS, SPS, PPS, IDR]),
+                ],
+            ),
+            (
+                "a keyframe before its parameter sets",
+                vec![Marked(1, IDR), Marked(2, SLICE)],
+                vec![Err(Damage::NoParameterSets), of_nals(2, false, &[SLICE])],
+            ),
+            (
+                "an SPS that nobody can read",
+                vec![Plain(1, VPS), Plain(1, unreadable), Plain(1, PPS), Marked(1, IDR)],
+                vec![Err(Damage::InvalidHeader)],
+            ),
+        ],
+    );
 }
 
 #[test]
@@ -204,7 +203,7 @@ fn malformed_payloads_cost_their_frame_and_no_other() {
     for (payload, damage) in cases {
         let steps = [Marked(0, SLICE), Plain(1, payload), Marked(1, SLICE), Marked(2, SLICE)];
         // Joined in the middle of nothing: the first slice begins a picture.
-        let expected = [h265(0, false, &[SLICE]), Err(damage), h265(2, false, &[SLICE])];
+        let expected = [of_nals(0, false, &[SLICE]), Err(damage), of_nals(2, false, &[SLICE])];
         assert_eq!(run(Codec::H265, &steps), expected, "{payload:02x?}");
     }
 }
@@ -223,12 +222,12 @@ fn a_fragment_must_follow_its_unit() {
         ];
         assert_eq!(
             run(Codec::H265, &steps),
-            [Err(Damage::StrayFragment), h265(2, false, &[SLICE])]
+            [Err(Damage::StrayFragment), of_nals(2, false, &[SLICE])]
         );
     }
     let without_end = [Plain(1, b"\x62\x01\x81\xd0".as_slice()), Marked(2, SLICE)];
     assert_eq!(
         run(Codec::H265, &without_end),
-        [Err(Damage::Incomplete), h265(2, false, &[SLICE])]
+        [Err(Damage::Incomplete), of_nals(2, false, &[SLICE])]
     );
 }
