@@ -3,6 +3,7 @@
 mod file;
 mod h264;
 mod h265;
+mod nal;
 mod ogg;
 mod pattern;
 

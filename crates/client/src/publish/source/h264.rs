@@ -1,9 +1,12 @@
 //! H.264 as files hold it, made fit for sending: access units in Annex B form that carry their parameter sets, none of
 //! them with B-frames.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
-use super::Track;
+use super::{
+    Track,
+    nal::{AccessUnit, counted, put, units},
+};
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum H264Error {
@@ -30,15 +33,8 @@ pub(super) struct ParameterSets {
     pps: Option<Bytes>,
 }
 
-/// An access unit in Annex B form.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct AccessUnit {
-    pub(super) keyframe: bool,
-    pub(super) data: Bytes,
-}
-
 /// nal_unit_type, Table 7-1 of ITU-T H.264.
-pub(super) mod nal {
+pub(super) mod kind {
     pub(in super::super) const SLICE: u8 = 1;
     pub(in super::super) const IDR: u8 = 5;
     pub(in super::super) const SEI: u8 = 6;
@@ -47,12 +43,10 @@ pub(super) mod nal {
     pub(in super::super) const DELIMITER: u8 = 9;
     pub(in super::super) const FILLER: u8 = 12;
 
-    pub(in super::super) fn kind(nal: &[u8]) -> Option<u8> {
+    pub(in super::super) fn of(nal: &[u8]) -> Option<u8> {
         nal.first().map(|header| header & 0x1f)
     }
 }
-
-const START_CODE: [u8; 4] = [0, 0, 0, 1];
 
 impl ParameterSets {
     /// From an AVCDecoderConfigurationRecord (ISO/IEC 14496-15 clause 5.3.3.1), with the size in bytes of the length before each
@@ -64,15 +58,10 @@ impl ParameterSets {
             _ => return Err(H264Error::Configuration),
         };
         for mask in [0x1f, 0xff] {
-            let (&count, mut units) = rest.split_first().ok_or(H264Error::Configuration)?;
-            for _ in 0..count & mask {
-                let (size, unit) = units.split_first_chunk::<2>().ok_or(H264Error::Configuration)?;
-                let size = usize::from(u16::from_be_bytes(*size));
-                let (unit, next) = unit.split_at_checked(size).ok_or(H264Error::Configuration)?;
-                sets.learn(unit)?;
-                units = next;
-            }
-            rest = units;
+            let (&count, units) = rest.split_first().ok_or(H264Error::Configuration)?;
+            let (units, next) = counted(usize::from(count & mask), units).ok_or(H264Error::Configuration)?;
+            units.into_iter().try_for_each(|unit| sets.learn(unit))?;
+            rest = next;
         }
         Ok((sets, length_size))
     }
@@ -94,18 +83,18 @@ impl ParameterSets {
         let mut body = BytesMut::new();
         let (mut picture, mut keyframe, mut has_sets) = (false, false, false);
         for unit in nals {
-            match nal::kind(unit) {
-                None | Some(nal::DELIMITER | nal::FILLER) => continue,
-                Some(nal::SPS | nal::PPS) => {
+            match kind::of(unit) {
+                None | Some(kind::DELIMITER | kind::FILLER) => continue,
+                Some(kind::SPS | kind::PPS) => {
                     self.learn(unit)?;
-                    has_sets |= nal::kind(unit) == Some(nal::SPS);
+                    has_sets |= kind::of(unit) == Some(kind::SPS);
                 }
-                Some(kind @ (nal::SLICE | nal::IDR)) => {
+                Some(kind @ (kind::SLICE | kind::IDR)) => {
                     if is_b_slice(unit) {
                         return Err(H264Error::BFrames);
                     }
                     picture = true;
-                    keyframe |= kind == nal::IDR;
+                    keyframe |= kind == kind::IDR;
                 }
                 Some(_) => {}
             }
@@ -115,44 +104,26 @@ impl ParameterSets {
             return Ok(None);
         }
         if !keyframe || has_sets {
-            return Ok(Some(AccessUnit {
-                keyframe,
-                data: body.freeze(),
-            }));
+            return Ok(Some(AccessUnit::new(keyframe, &[], body)));
         }
         let (Some(sps), Some(pps)) = (&self.sps, &self.pps) else {
             return Err(H264Error::ParameterSets);
         };
-        let mut data = BytesMut::with_capacity(sps.len() + pps.len() + body.len() + 8);
-        put(&mut data, sps);
-        put(&mut data, pps);
-        data.put(body);
-        Ok(Some(AccessUnit {
-            keyframe,
-            data: data.freeze(),
-        }))
+        Ok(Some(AccessUnit::new(keyframe, &[sps, pps], body)))
     }
 
     /// A sample as MP4 and Matroska hold it: each NAL unit behind its length.
     pub(super) fn sample(&mut self, sample: &[u8], length_size: usize) -> Result<Option<AccessUnit>, H264Error> {
-        let mut units = Vec::new();
-        let mut rest = sample;
-        while !rest.is_empty() {
-            let (length, next) = rest.split_at_checked(length_size).ok_or(H264Error::Sample)?;
-            let length = length.iter().fold(0, |length, &byte| length << 8 | usize::from(byte));
-            let (unit, next) = next.split_at_checked(length).ok_or(H264Error::Sample)?;
-            units.push(unit);
-            rest = next;
-        }
+        let units = units(sample, length_size).ok_or(H264Error::Sample)?;
         self.access_unit(units.into_iter())
     }
 
     /// Keeps the newest set of each kind. A second PPS id is refused: the `webrtc` crate's packetiser keeps one.
     pub(super) fn learn(&mut self, unit: &[u8]) -> Result<(), H264Error> {
         let set = Some(Bytes::copy_from_slice(unit));
-        match nal::kind(unit) {
-            Some(nal::SPS) => self.sps = set,
-            Some(nal::PPS) => {
+        match kind::of(unit) {
+            Some(kind::SPS) => self.sps = set,
+            Some(kind::PPS) => {
                 let id = |pps: &[u8]| ExpGolomb::new(&pps[1..]).next();
                 if self.pps.as_ref().is_some_and(|known| id(known) != id(unit)) {
                     return Err(H264Error::PictureParameterSets);
@@ -163,11 +134,6 @@ impl ParameterSets {
         }
         Ok(())
     }
-}
-
-pub(super) fn put(stream: &mut BytesMut, unit: &[u8]) {
-    stream.put_slice(&START_CODE);
-    stream.put_slice(unit);
 }
 
 /// first_mb_in_slice, then slice_type: 1 and 6 are B (clause 7.4.3, Table 7-6).

@@ -1,10 +1,13 @@
 //! H.265 as files hold it, made fit for sending: access units in Annex B form that carry their parameter sets, none of
 //! them reordered.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use h264_reader::rbsp::{BitRead, BitReader, BitReaderError, decode_nal};
 
-use super::{Track, h264::put};
+use super::{
+    Track,
+    nal::{AccessUnit, counted, put, units},
+};
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum H265Error {
@@ -23,14 +26,14 @@ pub enum H265Error {
 }
 
 /// nal_unit_type, Table 7-1 of ITU-T H.265.
-pub(super) mod nal {
+pub(super) mod kind {
     pub(in super::super) const VPS: u8 = 32;
     pub(in super::super) const SPS: u8 = 33;
     pub(in super::super) const PPS: u8 = 34;
     pub(in super::super) const DELIMITER: u8 = 35;
     pub(in super::super) const FILLER: u8 = 38;
 
-    pub(in super::super) fn kind(nal: &[u8]) -> Option<u8> {
+    pub(in super::super) fn of(nal: &[u8]) -> Option<u8> {
         nal.first().map(|header| header >> 1 & 0x3f)
     }
 }
@@ -43,13 +46,6 @@ pub(super) struct ParameterSets {
     pps: Option<Bytes>,
 }
 
-/// An access unit in Annex B form.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct AccessUnit {
-    pub(super) keyframe: bool,
-    pub(super) data: Bytes,
-}
-
 impl ParameterSets {
     /// From an HEVCDecoderConfigurationRecord (ISO/IEC 14496-15 clause 8.3.3.1), with the size in bytes of the length before
     /// each NAL unit of a sample.
@@ -58,15 +54,11 @@ impl ParameterSets {
         let (length_size, arrays) = (usize::from(head[21] & 3) + 1, head[22]);
         let mut sets = Self::default();
         for _ in 0..arrays {
-            let ([_, high, low], mut units) = rest.split_first_chunk::<3>().ok_or(H265Error::Configuration)?;
-            for _ in 0..u16::from_be_bytes([*high, *low]) {
-                let (size, unit) = units.split_first_chunk::<2>().ok_or(H265Error::Configuration)?;
-                let size = usize::from(u16::from_be_bytes(*size));
-                let (unit, next) = unit.split_at_checked(size).ok_or(H265Error::Configuration)?;
-                sets.learn(unit)?;
-                units = next;
-            }
-            rest = units;
+            let ([_, high, low], units) = rest.split_first_chunk::<3>().ok_or(H265Error::Configuration)?;
+            let count = usize::from(u16::from_be_bytes([*high, *low]));
+            let (units, next) = counted(count, units).ok_or(H265Error::Configuration)?;
+            units.into_iter().try_for_each(|unit| sets.learn(unit))?;
+            rest = next;
         }
         Ok((sets, length_size))
     }
@@ -90,13 +82,13 @@ impl ParameterSets {
         let mut body = BytesMut::new();
         let (mut picture, mut keyframe, mut has_sets) = (false, false, false);
         for unit in nals {
-            match nal::kind(unit) {
-                None | Some(nal::DELIMITER | nal::FILLER) => continue,
-                Some(nal::VPS | nal::SPS | nal::PPS) => {
+            match kind::of(unit) {
+                None | Some(kind::DELIMITER | kind::FILLER) => continue,
+                Some(kind::VPS | kind::SPS | kind::PPS) => {
                     self.learn(unit)?;
-                    has_sets |= nal::kind(unit) == Some(nal::SPS);
+                    has_sets |= kind::of(unit) == Some(kind::SPS);
                 }
-                Some(kind @ 0..nal::VPS) => {
+                Some(kind @ 0..kind::VPS) => {
                     picture = true;
                     keyframe |= (16..=23).contains(&kind);
                 }
@@ -108,52 +100,33 @@ impl ParameterSets {
             return Ok(None);
         }
         if !keyframe || has_sets {
-            return Ok(Some(AccessUnit {
-                keyframe,
-                data: body.freeze(),
-            }));
+            return Ok(Some(AccessUnit::new(keyframe, &[], body)));
         }
         let (Some(vps), Some(sps), Some(pps)) = (&self.vps, &self.sps, &self.pps) else {
             return Err(H265Error::ParameterSets);
         };
-        let mut data = BytesMut::with_capacity(vps.len() + sps.len() + pps.len() + body.len() + 12);
-        for set in [vps, sps, pps] {
-            put(&mut data, set);
-        }
-        data.put(body);
-        Ok(Some(AccessUnit {
-            keyframe,
-            data: data.freeze(),
-        }))
+        Ok(Some(AccessUnit::new(keyframe, &[vps, sps, pps], body)))
     }
 
     /// A sample as MP4 and Matroska hold it: each NAL unit behind its length.
     pub(super) fn sample(&mut self, sample: &[u8], length_size: usize) -> Result<Option<AccessUnit>, H265Error> {
-        let mut units = Vec::new();
-        let mut rest = sample;
-        while !rest.is_empty() {
-            let (length, next) = rest.split_at_checked(length_size).ok_or(H265Error::Sample)?;
-            let length = length.iter().fold(0, |length, &byte| length << 8 | usize::from(byte));
-            let (unit, next) = next.split_at_checked(length).ok_or(H265Error::Sample)?;
-            units.push(unit);
-            rest = next;
-        }
+        let units = units(sample, length_size).ok_or(H265Error::Sample)?;
         self.access_unit(units.into_iter())
     }
 
     /// Keeps the newest set of each kind.
     pub(super) fn learn(&mut self, unit: &[u8]) -> Result<(), H265Error> {
         let set = Some(Bytes::copy_from_slice(unit));
-        match nal::kind(unit) {
-            Some(nal::VPS) => self.vps = set,
-            Some(nal::SPS) => {
+        match kind::of(unit) {
+            Some(kind::VPS) => self.vps = set,
+            Some(kind::SPS) => {
                 // Slices of type B alone do not reorder: hardware encoders use them for what refers backwards only.
                 if reordered_pictures(unit).ok_or(H265Error::ParameterSets)? > 0 {
                     return Err(H265Error::Reordered);
                 }
                 self.sps = set;
             }
-            Some(nal::PPS) => self.pps = set,
+            Some(kind::PPS) => self.pps = set,
             _ => {}
         }
         Ok(())

@@ -10,7 +10,7 @@ use h264_reader::{nal::sps::SeqParameterSet, rbsp::BitReader};
 use super::{
     super::{
         Codec, Track,
-        h264::{H264Error, ParameterSets, nal, starts_picture},
+        h264::{H264Error, ParameterSets, kind, starts_picture},
         h265::{self, H265Error},
     },
     FRAME_BYTES_MAX, FileError, Sample, nanoseconds,
@@ -48,7 +48,7 @@ impl AnnexB {
         }
         while ahead
             .as_deref()
-            .is_some_and(|unit| nal::kind(unit) == Some(nal::DELIMITER))
+            .is_some_and(|unit| kind::of(unit) == Some(kind::DELIMITER))
         {
             ahead = nals.next()?;
         }
@@ -59,7 +59,7 @@ impl AnnexB {
             rate: DEFAULT_RATE,
             pictures: 0,
         };
-        let sps = annexb.ahead.as_deref().filter(|unit| nal::kind(unit) == Some(nal::SPS));
+        let sps = annexb.ahead.as_deref().filter(|unit| kind::of(unit) == Some(kind::SPS));
         match sps.and_then(frame_rate) {
             Some(rate) => annexb.rate = rate,
             None => notes.push(format!(
@@ -100,9 +100,9 @@ impl AnnexB {
         let mut size = first.len();
         let mut units = vec![first];
         while let Some(unit) = self.nals.next()? {
-            let starts = match nal::kind(&unit) {
-                Some(nal::SLICE | nal::IDR) => starts_picture(&unit),
-                Some(nal::SEI | nal::SPS | nal::PPS | nal::DELIMITER) => true,
+            let starts = match kind::of(&unit) {
+                Some(kind::SLICE | kind::IDR) => starts_picture(&unit),
+                Some(kind::SEI | kind::SPS | kind::PPS | kind::DELIMITER) => true,
                 _ => false,
             };
             if picture && starts {
@@ -121,7 +121,7 @@ impl AnnexB {
 }
 
 fn is_picture(unit: &[u8]) -> bool {
-    matches!(nal::kind(unit), Some(nal::SLICE | nal::IDR))
+    matches!(kind::of(unit), Some(kind::SLICE | kind::IDR))
 }
 
 /// From the VUI of an SPS: a picture lasts two ticks (clause E.2.1).

@@ -4,7 +4,7 @@ use h264_reader::{
 };
 
 use super::{
-    super::h264::{ParameterSets, nal},
+    super::h264::{ParameterSets, kind},
     *,
 };
 
@@ -55,7 +55,7 @@ fn keyframes_come_every_two_seconds_and_when_asked_for() {
             pattern.request_keyframe();
         }
         let picture = pictures(&mut pattern, 1).remove(0);
-        let kinds: Vec<u8> = nals(&picture.data).into_iter().filter_map(nal::kind).collect();
+        let kinds: Vec<u8> = nals(&picture.data).into_iter().filter_map(kind::of).collect();
         assert_eq!(
             kinds,
             if picture.keyframe { vec![7, 8, 5] } else { vec![1] },
