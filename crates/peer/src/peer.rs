@@ -2,6 +2,7 @@
 //!
 //! Not here: which session a datagram belongs to (see `mux`), and formats.
 
+mod addresses;
 mod adoption;
 mod feedback;
 mod held;
@@ -31,6 +32,7 @@ use crate::{
     stats::{DropReason, Dropped, TrackStats},
     stun,
 };
+use addresses::Addresses;
 pub(crate) use feedback::Identity;
 use held::HeldPacket;
 pub(crate) use live::Opened;
@@ -46,8 +48,6 @@ const HANDSHAKE_WITHIN: Duration = Duration::from_secs(30);
 const SILENT_AFTER: Duration = Duration::from_secs(30);
 /// Checks come every 4 to 6 s (RFC 7675 §5.1): later than that, something is wrong, and browsers say `disconnected` too.
 const DISCONNECTED_AFTER: Duration = Duration::from_secs(7);
-/// Addresses that lead to one session: paths an encoder tries, and the places a NAT moved it to.
-const ADDRESSES_MAX: usize = 16;
 
 #[derive(Debug)]
 pub(crate) struct Peer {
@@ -61,8 +61,7 @@ pub(crate) struct Peer {
     liveness: Liveness,
     /// The last packet that authenticated: STUN, SRTP or SRTCP. At first, the session's beginning.
     heard: Instant,
-    /// Each with the time of the last check, or of the media, that proved it.
-    addresses: Vec<(SocketAddr, Instant)>,
+    addresses: Addresses,
     wrong_password: WrongPassword,
     pub(crate) dropped: Dropped,
     /// When the timers will call next.
@@ -107,7 +106,7 @@ impl Peer {
             },
             liveness: Liveness::Heard,
             heard: now,
-            addresses: Vec::new(),
+            addresses: Addresses::default(),
             wrong_password: WrongPassword::Unseen,
             dropped: Dropped::default(),
             scheduled: None,
@@ -327,32 +326,22 @@ impl Peer {
     }
 
     pub(crate) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
-        self.addresses.iter().map(|(address, _)| *address)
+        self.addresses.iter()
     }
 
     /// Whether it was heard from this address lately.
     pub(crate) fn holds(&self, now: Instant, address: SocketAddr) -> bool {
         let is_current = self.ice.path().is_some_and(|path| path.remote == address);
-        let proven = self.addresses.iter().find(|(known, _)| *known == address);
-        proven.is_some_and(|(_, proven)| {
-            let heard = if is_current { self.heard.max(*proven) } else { *proven };
+        self.addresses.proven(address).is_some_and(|proven| {
+            let heard = if is_current { self.heard.max(proven) } else { proven };
             now.saturating_duration_since(heard) < DISCONNECTED_AFTER
         })
     }
 
     /// Remembers an address that leads here; gives back the one that has to go for it.
     pub(crate) fn learn_address(&mut self, now: Instant, address: SocketAddr) -> Option<SocketAddr> {
-        if let Some((_, proven)) = self.addresses.iter_mut().find(|(known, _)| *known == address) {
-            *proven = now;
-            return None;
-        }
         let current = self.ice.path().map(|path| path.remote);
-        let forgotten = (self.addresses.len() >= ADDRESSES_MAX)
-            .then(|| self.addresses.iter().position(|(known, _)| Some(*known) != current))
-            .flatten()
-            .map(|oldest| self.addresses.remove(oldest).0);
-        self.addresses.push((address, now));
-        forgotten
+        self.addresses.learn(now, address, current)
     }
 
     pub(crate) fn stats(&self) -> Stats {

@@ -8,6 +8,7 @@ use whipcord_whip::Section;
 
 use super::{
     Liveness, Peer, WrongPassword,
+    addresses::Addresses,
     feedback::{Feedback, Identity},
     held::Held,
     live::{Association, Live},
@@ -131,7 +132,7 @@ impl Peer {
             phase: Phase::Live(Box::new(live)),
             liveness: Liveness::Heard,
             heard: now,
-            addresses: path.into_iter().map(|path| (path.remote, now)).collect(),
+            addresses: Addresses::adopted(now, path.map(|path| path.remote)),
             wrong_password: WrongPassword::Unseen,
             dropped: Dropped::default(),
             scheduled: None,
