@@ -144,7 +144,7 @@ fn is_host(value: &[u8]) -> bool {
 
 /// As after a GET, but without the body (RFC 9110 §9.3.2).
 fn strip_body(response: &mut Response) {
-    let body = std::mem::take(response.body_mut());
+    let body = std::mem::take(&mut response.body_mut().bytes);
     if !body.is_empty() {
         response
             .headers_mut()

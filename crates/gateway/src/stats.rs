@@ -20,7 +20,7 @@ use crate::{
     Shared,
     limits::RETRY_AFTER,
     problem::Error,
-    response::{Permit, Response, with_body},
+    response::{Response, with_body},
 };
 
 pub(crate) async fn get(shared: &Shared, parts: &Parts) -> Result<Response, Error> {
@@ -44,7 +44,7 @@ pub(crate) async fn get(shared: &Shared, parts: &Parts) -> Result<Response, Erro
     response
         .headers_mut()
         .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response.extensions_mut().insert(Permit(Arc::new(permit)));
+    response.body_mut().permit = Some(permit);
     Ok(response)
 }
 

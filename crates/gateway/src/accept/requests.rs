@@ -17,10 +17,10 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::{
     limits::{CONNECTION_IDLE, HEAD_TIMEOUT, REQUEST_MAX},
-    response::{Permit, Response},
+    response::{Content, Response},
 };
 
-/// Cheap to clone.
+/// Of the connection's task, which closes it; each answer on its way out holds a clone.
 #[derive(Clone, Debug)]
 pub(super) struct Requests(Arc<Mutex<Open>>);
 
@@ -43,9 +43,8 @@ pub(super) struct Request {
 /// An answer's body that keeps its request open until it has been taken, or given up.
 #[derive(Debug)]
 pub(super) struct Answer {
-    rest: Bytes,
+    content: Content,
     _request: Request,
-    _permit: Option<Permit>,
 }
 
 /// Handed to hyper at once: what it buffers counts as taken.
@@ -99,14 +98,10 @@ impl Open {
 
 impl Request {
     pub(super) fn answer(self, response: Response) -> http::Response<Answer> {
-        let (mut head, rest) = response.into_parts();
-        let permit = head.extensions.remove();
-        let answer = Answer {
-            rest,
+        response.map(|content| Answer {
+            content,
             _request: self,
-            _permit: permit,
-        };
-        http::Response::from_parts(head, answer)
+        })
     }
 }
 
@@ -123,17 +118,17 @@ impl Body for Answer {
     type Error = Infallible;
 
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let length = self.rest.len().min(PIECE);
-        let piece = self.rest.split_to(length);
+        let rest = &mut self.content.bytes;
+        let piece = rest.split_to(rest.len().min(PIECE));
         Poll::Ready((!piece.is_empty()).then(|| Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty()
+        self.content.bytes.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.rest.len() as u64)
+        SizeHint::with_exact(self.content.bytes.len() as u64)
     }
 }
 

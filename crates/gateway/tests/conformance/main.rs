@@ -12,6 +12,7 @@ mod limits;
 mod options;
 mod page;
 mod patch;
+mod placement;
 mod post;
 mod report;
 mod secrets;

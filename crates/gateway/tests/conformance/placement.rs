@@ -1,0 +1,149 @@
+//! G. A POST and its workers: refused, full, slow, gone; and two that want the same stream.
+
+use std::time::Duration;
+
+use tonic::Code;
+use whipcord_proto::{convert, worker::DeleteReason};
+use whipcord_whip::Refusal;
+
+use crate::{
+    bed::{Bed, eventually},
+    worker::Step,
+};
+
+#[tokio::test]
+async fn a_workers_refusal_reaches_the_encoder_as_it_is() {
+    let bed = Bed::start().await;
+    for (refusal, status) in [
+        (Refusal::Empty, 400),
+        (Refusal::NoMedia, 422),
+        (
+            Refusal::NoCodec {
+                section: 1,
+                accepted: vec![],
+            },
+            422,
+        ),
+        (Refusal::TooLarge { most: 1 }, 413),
+    ] {
+        bed.worker.next(Step::Fail(convert::refusal_status(&refusal)));
+        let answer = bed.post("/whip/cam").await;
+        answer.is_problem(status, refusal.reason());
+        assert!(answer.body.contains(&refusal.to_string()), "{answer:?}");
+    }
+    assert_eq!(bed.directory.workers().await[0].sessions, 0);
+}
+
+#[tokio::test]
+async fn g6_without_a_worker_it_is_503_with_retry_after() {
+    let bed = Bed::without_worker(&[]).await;
+    let none = bed.post("/whip/cam").await;
+    none.is_problem(503, "no_worker");
+    assert_eq!(none.header("retry-after").as_deref(), Some("2"));
+
+    let bed = Bed::start().await;
+    for (code, status, reason) in [
+        (Code::ResourceExhausted, 503, "no_worker"),
+        (Code::Unavailable, 503, "worker_away"),
+        (Code::Internal, 500, "internal"),
+        (Code::FailedPrecondition, 503, "no_worker"),
+    ] {
+        bed.hello().await;
+        bed.worker.fail(code);
+        bed.post("/whip/cam").await.is_problem(status, reason);
+    }
+    assert_eq!(
+        bed.directory.workers().await,
+        [],
+        "another incarnation answered: this one is dead"
+    );
+}
+
+#[tokio::test]
+async fn g10_a_worker_that_does_not_answer_is_given_up_in_time_and_its_session_ended() {
+    let bed = Bed::start().await;
+    bed.worker.next(Step::Late(Duration::from_secs(60)));
+    let start = std::time::Instant::now();
+    bed.post("/whip/cam").await.is_problem(503, "worker_away");
+    assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
+    eventually(|| bed.worker.deleted() == [DeleteReason::Abandoned]).await;
+    assert_eq!(
+        bed.directory
+            .workers()
+            .await
+            .first()
+            .map_or(0, |worker| worker.sessions),
+        0
+    );
+}
+
+#[tokio::test]
+async fn of_two_posts_at_once_one_wins_and_the_other_leaves_nothing() {
+    let bed = Bed::start().await;
+    bed.worker.next(Step::Late(Duration::from_millis(300)));
+    let slow = bed.post("/whip/cam");
+    let fast = async {
+        eventually(|| bed.worker.state().created.len() == 1).await;
+        bed.post("/whip/cam").await
+    };
+    let (slow, fast) = tokio::join!(slow, fast);
+    assert_eq!(fast.status, 201);
+    slow.is_problem(409, "superseded");
+    eventually(|| bed.worker.deleted() == [DeleteReason::Abandoned] && bed.worker.sessions() == 1).await;
+}
+
+#[tokio::test]
+async fn a_post_that_had_to_wait_does_not_take_the_stream_back() {
+    let bed = Bed::without_worker(&[]).await;
+    let leases = [bed.hello_of(1).await, bed.hello_of(2).await];
+    bed.worker.next(Step::Late(Duration::from_secs(60)));
+    let later = async {
+        eventually(|| bed.worker.state().created.len() == 1).await;
+        bed.publish("cam").await
+    };
+    let beats = async {
+        let mut seconds = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            seconds.tick().await;
+            for lease in &leases {
+                bed.directory.beat(lease).await.unwrap();
+            }
+        }
+    };
+    let (first, later) = tokio::select! {
+        both = async { tokio::join!(bed.post("/whip/cam"), later) } => both,
+        () = beats => unreachable!("workers never stop beating"),
+    };
+    first.is_problem(409, "superseded");
+    let holder = bed.directory.by_stream(&"cam".parse().unwrap()).await.unwrap();
+    assert_eq!(holder.sid.to_string(), later.sid());
+}
+
+#[tokio::test]
+async fn a_full_or_slow_worker_is_passed_over() {
+    let bed = Bed::start().await;
+    bed.hello_of(1).await;
+    bed.worker.fail(Code::ResourceExhausted);
+    assert_eq!(bed.post("/whip/cam").await.status, 201);
+    let created = &bed.worker.state().created;
+    let asked = |n: usize| created[n].owner.clone().unwrap().worker_id;
+    assert_eq!(created.len(), 2);
+    assert_ne!(asked(0), asked(1));
+    assert_ne!(created[0].session_id, created[1].session_id);
+}
+
+#[tokio::test]
+async fn an_encoder_that_goes_away_leaves_no_half_made_session() {
+    let bed = Bed::start().await;
+    bed.worker.next(Step::Late(Duration::from_millis(100)));
+    let gone = tokio::time::timeout(Duration::from_millis(50), bed.post("/whip/cam")).await;
+    assert!(gone.is_err());
+    let stream = "cam".parse().unwrap();
+    for _ in 0..100 {
+        if bed.directory.by_stream(&stream).await.is_some() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the session was not committed");
+}
