@@ -126,42 +126,36 @@ fn decode(file: &Path, options: &str) -> (Vec<u8>, String) {
 
 /// Width and height of each picture of a file.
 pub fn picture_sizes(file: &Path) -> Vec<(u32, u32)> {
-    let mut ffprobe = Command::new("ffprobe");
-    ffprobe.args([
-        "-v",
-        "error",
-        "-select_streams",
-        "v:0",
-        "-show_entries",
-        "frame=width,height",
-    ]);
-    let (lines, _) = output(ffprobe.args(["-of", "csv=p=0"]).arg(file));
-    let lines = String::from_utf8(lines).expect("ffprobe writes text");
-    let size = |line: &str| {
+    let size = |line: &String| {
         let mut sides = line.split(',').map(|side| side.parse().expect("a picture has a size"));
         Some((sides.next()?, sides.next()?))
     };
-    lines.lines().filter_map(size).collect()
+    of_pictures(file, "width,height").iter().filter_map(size).collect()
 }
 
 fn picture_times(file: &Path) -> Vec<f64> {
-    let mut ffprobe = Command::new("ffprobe");
-    ffprobe.args([
-        "-v",
-        "error",
-        "-select_streams",
-        "v:0",
-        "-show_entries",
-        "frame=best_effort_timestamp_time",
-    ]);
-    let (lines, _) = output(ffprobe.args(["-of", "csv=p=0"]).arg(file));
-    let lines = String::from_utf8(lines).expect("ffprobe writes text");
-    let time = |line: &str| {
+    let time = |line: &String| {
         line.trim_end_matches(',')
             .parse()
             .expect("each picture of a recording has a time")
     };
-    lines.lines().filter(|line| !line.is_empty()).map(time).collect()
+    of_pictures(file, "best_effort_timestamp_time")
+        .iter()
+        .map(time)
+        .collect()
+}
+
+/// What ffprobe says of each picture, a line each.
+fn of_pictures(file: &Path, entries: &str) -> Vec<String> {
+    let mut ffprobe = Command::new("ffprobe");
+    ffprobe.args(["-v", "error", "-select_streams", "v:0", "-of", "csv=p=0"]);
+    let (lines, _) = output(ffprobe.args(["-show_entries", &format!("frame={entries}")]).arg(file));
+    let lines = String::from_utf8(lines).expect("ffprobe writes text");
+    lines
+        .lines()
+        .filter(|line| !line.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 fn beeps(samples: &[f32]) -> Vec<f64> {

@@ -33,4 +33,19 @@ mod tests {
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
     }
+
+    /// What asks for something else than to serve.
+    const FLAGS_ALONE: [&str; 3] = ["help", "version", "json"];
+
+    #[test]
+    fn every_setting_of_a_server_can_come_from_the_environment() {
+        let args = Args::command();
+        let standalone = args.find_subcommand("standalone").expect("a sub-command");
+        let settings = standalone.get_arguments().chain(args.get_arguments());
+        let without: Vec<_> = settings
+            .filter(|arg| arg.get_env().is_none() && !FLAGS_ALONE.contains(&arg.get_id().as_str()))
+            .map(clap::Arg::get_id)
+            .collect();
+        assert!(without.is_empty(), "{without:?}");
+    }
 }
