@@ -1,3 +1,5 @@
+//! Whole recordings, as a player would read them.
+
 mod beginning;
 
 use mp4_atom::{Any, DecodeMaybe};

@@ -1,3 +1,5 @@
+//! Packets sealed and opened; vectors of the RFCs are in `vectors`.
+
 mod vectors;
 
 use proptest::prelude::*;
