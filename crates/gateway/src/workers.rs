@@ -1,9 +1,15 @@
 //! Calls to workers: a channel by address, a deadline on each, and the one mapping from `tonic::Status`.
 
-use std::{fmt, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use tokio::time::timeout;
 use tonic::{Code, Request, Response, Status, transport::Channel};
+use whipcord_directory::WORKERS_MAX;
 use whipcord_identity::{Owner, SessionId, WorkerAddress};
 use whipcord_proto::{
     convert,
@@ -16,15 +22,17 @@ use whipcord_proto::{
 
 use crate::limits::CALL_TIMEOUT;
 
-/// How workers are reached. Cheap to clone.
+/// How workers are reached: a channel by address, kept for the next call. Cheap to clone.
 #[derive(Clone)]
-pub struct Workers(Transport);
-
-#[derive(Clone)]
-enum Transport {
-    /// The one worker of this process; its address is not looked at.
-    Pipe(Channel),
+pub struct Workers {
+    dial: Arc<dyn Fn(&WorkerAddress) -> Channel + Send + Sync>,
+    /// Owned by `Workers`; held for one look-up, never across an await.
+    channels: Arc<Mutex<HashMap<WorkerAddress, Channel>>>,
 }
+
+/// As many as the directory holds workers. Those of workers long gone are among them: at the limit all are forgotten, and those
+/// in use dialled again.
+const CHANNELS_MAX: usize = WORKERS_MAX;
 
 /// What a call came to when it came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -48,9 +56,12 @@ pub(crate) enum CallError {
 }
 
 impl Workers {
-    /// One worker, behind this channel.
-    pub fn pipe(channel: Channel) -> Self {
-        Self(Transport::Pipe(channel))
+    /// `dial` returns at once: the channel connects when it is used.
+    pub fn new(dial: impl Fn(&WorkerAddress) -> Channel + Send + Sync + 'static) -> Self {
+        Self {
+            dial: Arc::new(dial),
+            channels: Arc::default(),
+        }
     }
 
     pub(crate) async fn create(
@@ -60,7 +71,8 @@ impl Workers {
         limit: Duration,
     ) -> Result<CreateSessionResponse, CallError> {
         let mut client = self.client(address);
-        within(limit, client.create_session(bounded(request, limit))).await
+        self.within(address, limit, client.create_session(bounded(request, limit)))
+            .await
     }
 
     pub(crate) async fn patch(
@@ -69,7 +81,12 @@ impl Workers {
         request: PatchSessionRequest,
     ) -> Result<PatchSessionResponse, CallError> {
         let mut client = self.client(address);
-        within(CALL_TIMEOUT, client.patch_session(bounded(request, CALL_TIMEOUT))).await
+        self.within(
+            address,
+            CALL_TIMEOUT,
+            client.patch_session(bounded(request, CALL_TIMEOUT)),
+        )
+        .await
     }
 
     pub(crate) async fn delete(
@@ -85,9 +102,13 @@ impl Workers {
             reason: reason.into(),
         };
         let mut client = self.client(address);
-        within(CALL_TIMEOUT, client.delete_session(bounded(request, CALL_TIMEOUT)))
-            .await
-            .map(|_| ())
+        self.within(
+            address,
+            CALL_TIMEOUT,
+            client.delete_session(bounded(request, CALL_TIMEOUT)),
+        )
+        .await
+        .map(|_| ())
     }
 
     pub(crate) async fn get(&self, address: &WorkerAddress, sid: SessionId) -> Result<Session, CallError> {
@@ -95,7 +116,13 @@ impl Workers {
             session_id: sid.as_bytes().to_vec(),
         };
         let mut client = self.client(address);
-        let response = within(CALL_TIMEOUT, client.get_session(bounded(request, CALL_TIMEOUT))).await?;
+        let response = self
+            .within(
+                address,
+                CALL_TIMEOUT,
+                client.get_session(bounded(request, CALL_TIMEOUT)),
+            )
+            .await?;
         response.session.ok_or(CallError::NotFound)
     }
 
@@ -107,19 +134,50 @@ impl Workers {
     ) -> Result<ListSessionsResponse, CallError> {
         let request = ListSessionsRequest { page_size, page_token };
         let mut client = self.client(address);
-        within(CALL_TIMEOUT, client.list_sessions(bounded(request, CALL_TIMEOUT))).await
+        self.within(
+            address,
+            CALL_TIMEOUT,
+            client.list_sessions(bounded(request, CALL_TIMEOUT)),
+        )
+        .await
     }
 
-    fn client(&self, _address: &WorkerAddress) -> WorkerServiceClient<Channel> {
-        let Transport::Pipe(channel) = &self.0;
+    fn client(&self, address: &WorkerAddress) -> WorkerServiceClient<Channel> {
+        let mut channels = self.lock();
+        if channels.len() >= CHANNELS_MAX && !channels.contains_key(address) {
+            channels.clear();
+        }
+        let channel = channels.entry(address.clone()).or_insert_with(|| (self.dial)(address));
         WorkerServiceClient::new(channel.clone())
+    }
+
+    /// The call's outcome within `limit`. A worker that did not answer may be behind a connection whose other end is gone
+    /// without a word: the next call makes another.
+    async fn within<T>(
+        &self,
+        address: &WorkerAddress,
+        limit: Duration,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, CallError> {
+        let response = timeout(limit, call)
+            .await
+            .unwrap_or(Err(Status::deadline_exceeded("no answer")));
+        let outcome = response.map(Response::into_inner).map_err(CallError::from);
+        if let Err(CallError::TimedOut) = outcome {
+            self.lock().remove(address);
+        }
+        outcome
+    }
+
+    /// No panic leaves the table half changed.
+    fn lock(&self) -> MutexGuard<'_, HashMap<WorkerAddress, Channel>> {
+        self.channels.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl fmt::Debug for Workers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Transport::Pipe(_) = &self.0;
-        f.write_str("Workers(Pipe)")
+        f.write_str("Workers")
     }
 }
 
@@ -148,9 +206,4 @@ fn bounded<T>(message: T, limit: Duration) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(limit);
     request
-}
-
-async fn within<T>(limit: Duration, call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, CallError> {
-    let response = timeout(limit, call).await.map_err(|_| CallError::TimedOut)?;
-    Ok(response.map_err(CallError::from)?.into_inner())
 }

@@ -20,7 +20,7 @@ use whipcord_gateway::{
     auth::{ConfigError, Pattern},
 };
 use whipcord_identity::{IceKeys, SessionKeys};
-use whipcord_worker::Worker;
+use whipcord_worker::{Gateways, Worker};
 
 use self::announcement::Announcement;
 use crate::{
@@ -119,9 +119,10 @@ impl Standalone {
             cluster_id: config.gateway.cluster_id.clone(),
             worker: "standalone".parse().expect("a constant, and a valid worker ID"),
             ice_keys: IceKeys::generate(random()),
-            address: "pipe".to_owned(),
+            address: "pipe".parse().expect("a constant, and a valid address"),
         };
-        let worker = Worker::start(config.worker, identity, to_gateway, stop_worker.clone()).await;
+        let gateways = Gateways::new(move || to_gateway.clone());
+        let worker = Worker::start(config.worker, identity, gateways, stop_worker.clone()).await;
         let worker = worker.map_err(|error| match error {
             error @ whipcord_worker::StartError::Bind { .. } => StartError::Media(error),
             error => StartError::Worker(error),
@@ -133,7 +134,7 @@ impl Standalone {
             http,
             Directory::memory(),
             SessionKeys::generate(random()),
-            Workers::pipe(to_worker),
+            Workers::new(move |_| to_worker.clone()),
             stop_gateway.clone(),
         );
         let directory_service = Server::builder().serve_with_incoming_shutdown(

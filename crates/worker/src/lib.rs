@@ -23,5 +23,6 @@ mod worker;
 
 pub use advertise::Error as AdvertiseError;
 pub use config::Config;
+pub use report::Gateways;
 pub use rpc::Service;
 pub use worker::{Identity, StartError, Worker};

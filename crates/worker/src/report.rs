@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -14,7 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status, Streaming, transport::Channel};
 use tracing::{info, warn};
-use whipcord_identity::{Epoch, SessionId, StreamName, WorkerNumber};
+use whipcord_identity::{Epoch, SessionId, StreamName, WorkerAddress, WorkerNumber};
 use whipcord_proto::directory::{
     Capacity, Delta, Heartbeat, Hello, ReportRequest, ReportResponse, SessionEntry, Snapshot,
     directory_service_client::DirectoryServiceClient, report_request::Report, report_response::Response,
@@ -41,13 +42,17 @@ const ENTRIES_MAX: usize = 3000;
 /// Messages on their way to the gateway.
 const OUTGOING_MAX: usize = 8;
 
+/// The way to the gateways: makes a channel to any of them, another one each time if there are several.
+#[derive(Clone)]
+pub struct Gateways(Arc<dyn Fn() -> Channel + Send + Sync>);
+
 /// Tells the directory of this worker until `shutdown`, and then that its sessions are gone.
 #[derive(Debug)]
 pub(crate) struct Reporter {
     control: Arc<Control>,
-    client: DirectoryServiceClient<Channel>,
+    gateways: Gateways,
     cluster_id: String,
-    address: String,
+    address: WorkerAddress,
     sessions_max: u32,
     registered: tokio::sync::watch::Sender<bool>,
 }
@@ -62,19 +67,31 @@ struct Conversation {
     acknowledged: Instant,
 }
 
+impl Gateways {
+    /// `dial` returns at once: the channel connects when it is used.
+    pub fn new(dial: impl Fn() -> Channel + Send + Sync + 'static) -> Self {
+        Self(Arc::new(dial))
+    }
+}
+
+impl fmt::Debug for Gateways {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Gateways")
+    }
+}
+
 impl Reporter {
     pub(crate) fn new(
         control: Arc<Control>,
-        channel: Channel,
+        gateways: Gateways,
         cluster_id: String,
-        address: String,
+        address: WorkerAddress,
         sessions_max: u32,
         registered: tokio::sync::watch::Sender<bool>,
     ) -> Self {
-        let client = DirectoryServiceClient::new(channel);
         Self {
             control,
-            client,
+            gateways,
             cluster_id,
             address,
             sessions_max,
@@ -171,7 +188,7 @@ impl Reporter {
             capacity: Some(Capacity {
                 sessions_max: self.sessions_max,
             }),
-            address: self.address.clone(),
+            address: self.address.to_string(),
         };
         // Before the call: a gateway may answer only when it has heard who calls.
         let first = ReportRequest {
@@ -182,7 +199,9 @@ impl Reporter {
             .send(first)
             .await
             .map_err(|_| Status::internal("our own channel closed"))?;
-        let call = self.client.report(ReceiverStream::new(receiver));
+        // A connection of its own: one whose other end is gone without a word takes its successor nowhere.
+        let mut client = DirectoryServiceClient::new((self.gateways.0)());
+        let call = client.report(ReceiverStream::new(receiver));
         let response = tokio::time::timeout(CONNECT_MAX, call).await;
         let incoming = response
             .map_err(|_| Status::deadline_exceeded("no gateway answers"))??

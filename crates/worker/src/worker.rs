@@ -11,9 +11,8 @@ use std::{
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tonic::transport::Channel;
 use tracing::{error, info, warn};
-use whipcord_identity::{Incarnation, WorkerId, WorkerNumber, key::IceKeys};
+use whipcord_identity::{Incarnation, WorkerAddress, WorkerId, WorkerNumber, key::IceKeys};
 use whipcord_peer::{Certificate, dtls};
 use whipcord_proto::worker::worker_service_server::WorkerServiceServer;
 use whipcord_udp::{Options, Socket};
@@ -24,7 +23,7 @@ use crate::{
     control::Control,
     notice::{self, Notice},
     random,
-    report::Reporter,
+    report::{Gateways, Reporter},
     sessions::Sessions,
     shard::{self, Command},
     sinks::record::{Recorder, Writers},
@@ -43,7 +42,7 @@ pub struct Identity {
     pub worker: WorkerId,
     pub ice_keys: IceKeys,
     /// Where gateways reach its WorkerService.
-    pub address: String,
+    pub address: WorkerAddress,
 }
 
 /// A running worker. It ends when the token given to [`Worker::start`] is cancelled.
@@ -82,14 +81,14 @@ struct Ending {
 }
 
 impl Worker {
-    /// Binds the media port and starts everything. `directory` is the way to any gateway; it need not be there yet.
+    /// Binds the media port and starts everything. No gateway need be there yet.
     ///
     /// # Errors
     /// What cannot be bound, advertised or made.
     pub async fn start(
         config: Config,
         identity: Identity,
-        directory: Channel,
+        gateways: Gateways,
         shutdown: CancellationToken,
     ) -> Result<Self, StartError> {
         let socket = bind(config.media)?;
@@ -122,7 +121,7 @@ impl Worker {
         let (registered_sender, registered) = watch::channel(false);
         let reporter = Reporter::new(
             Arc::clone(&control),
-            directory,
+            gateways,
             identity.cluster_id,
             identity.address,
             config.sessions_max,

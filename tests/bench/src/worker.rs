@@ -19,7 +19,7 @@ use whipcord_proto::worker::{
     CreateSessionRequest, ListSessionsRequest, Owner, worker_service_client::WorkerServiceClient,
 };
 use whipcord_whip::Codec;
-use whipcord_worker::{Config, Identity, Worker};
+use whipcord_worker::{Config, Gateways, Identity, Worker};
 
 use crate::server::{say, wait_for_end};
 
@@ -47,11 +47,11 @@ pub(crate) fn serve() -> anyhow::Result<()> {
             cluster_id: "bench".to_owned(),
             worker: "bench".parse()?,
             ice_keys: IceKeys::generate([3; 32]),
-            address: "bench".to_owned(),
+            address: "bench".parse()?,
         };
         let stop = CancellationToken::new();
         let nowhere = Endpoint::from_static("http://127.0.0.1:1").connect_lazy();
-        let worker = Worker::start(config, identity, nowhere, stop.clone()).await?;
+        let worker = Worker::start(config, identity, Gateways::new(move || nowhere.clone()), stop.clone()).await?;
         let owner = Owner {
             worker_id: "bench".to_owned(),
             incarnation: worker.incarnation().0,

@@ -127,7 +127,10 @@ impl Bed {
         let address = listener.local_addr().unwrap();
         let (directory, shutdown) = (Directory::memory(), CancellationToken::new());
         let worker = Worker::default();
-        let workers = Workers::pipe(pipe(worker.service()));
+        let workers = {
+            let to_worker = pipe(worker.service());
+            Workers::new(move |_| to_worker.clone())
+        };
         let gateway = Gateway::start(
             config(flags),
             served,

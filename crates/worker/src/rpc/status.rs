@@ -38,8 +38,8 @@ impl From<Error> for Status {
                 Control::Admit(AdmitError::Full) => Self::resource_exhausted(message),
                 Control::Admit(AdmitError::OtherOffer) => Self::already_exists(message),
                 Control::Admit(AdmitError::Draining) | Control::Busy(_) => Self::unavailable(message),
-                Control::LookUp(LookUpError::NotFound) => Self::not_found(message),
-                Control::LookUp(LookUpError::Stale { .. }) => Self::failed_precondition(message),
+                // Under the epoch named there is none, whoever owns it now. FAILED_PRECONDITION would say that the incarnation is dead.
+                Control::LookUp(LookUpError::NotFound | LookUpError::Stale { .. }) => Self::not_found(message),
             },
         }
     }

@@ -38,7 +38,7 @@ use whipcord_proto::{
     },
 };
 use whipcord_whip::{Codec, offer::Fingerprint};
-use whipcord_worker::{Config, Identity, Worker};
+use whipcord_worker::{Config, Gateways, Identity, Worker};
 
 use directory::Directory;
 use encoder::{Answer, Encoder};
@@ -74,11 +74,16 @@ impl Bed {
             cluster_id: "test".into(),
             worker: "worker-0".parse().unwrap(),
             ice_keys: whipcord_identity::IceKeys::generate([7; 32]),
-            address: "pipe".into(),
+            address: "pipe".parse().unwrap(),
         };
-        let worker = Worker::start(config, identity, to_directory, shutdown.clone())
-            .await
-            .unwrap();
+        let worker = Worker::start(
+            config,
+            identity,
+            Gateways::new(move || to_directory.clone()),
+            shutdown.clone(),
+        )
+        .await
+        .unwrap();
         let to_worker = serve(worker.service()).await;
         within(worker.registered()).await;
         let hello = directory.read(|state| state.hellos.last().unwrap().clone());
@@ -600,12 +605,17 @@ async fn a_worker_that_cannot_start_says_why() {
             cluster_id: "test".into(),
             worker: "worker-0".parse().unwrap(),
             ice_keys: whipcord_identity::IceKeys::generate([7; 32]),
-            address: "pipe".into(),
+            address: "pipe".parse().unwrap(),
         };
         let nowhere = Channel::from_static("http://127.0.0.1:1").connect_lazy();
-        let error = Worker::start(config, identity, nowhere, CancellationToken::new())
-            .await
-            .unwrap_err();
+        let error = Worker::start(
+            config,
+            identity,
+            Gateways::new(move || nowhere.clone()),
+            CancellationToken::new(),
+        )
+        .await
+        .unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
     }
 }
