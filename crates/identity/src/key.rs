@@ -3,18 +3,25 @@
 //! A set holds a few keys by id, so that keys rotate: the newest mints, all verify. Secrets are wiped once a key is made of them,
 //! and the made keys are wiped by aws-lc when they are dropped.
 
-use std::{fmt, sync::Arc};
+mod file;
+
+use std::{
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use aws_lc_rs::{aead, hmac};
 use zeroize::Zeroizing;
 
-/// Seals hints in session URLs. Held by gateways. Cheap to clone.
-#[derive(Clone)]
-pub struct SessionKeys(Arc<KeySet<aead::LessSafeKey>>);
+pub use file::{FileError, KEPT, KeyFile};
 
-/// Tags ufrags and derives ICE passwords. Held by workers (and relays). Cheap to clone.
+/// Seals hints in session URLs. Held by gateways. Cheap to clone: clones share the set.
 #[derive(Clone)]
-pub struct IceKeys(Arc<KeySet<hmac::Key>>);
+pub struct SessionKeys(Shared<aead::LessSafeKey>);
+
+/// Tags ufrags and derives ICE passwords. Held by workers (and relays). Cheap to clone: clones share the set.
+#[derive(Clone)]
+pub struct IceKeys(Shared<hmac::Key>);
 
 /// Names a key within its set: 0 to 15, because it shares a byte with a format's version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -23,40 +30,40 @@ pub struct KeyId(u8);
 impl SessionKeys {
     /// A set of one key, from 256 random bits.
     pub fn generate(random: [u8; 32]) -> Self {
-        Self(Arc::new(KeySet::one(random, aes_256_gcm)))
+        Self::from_set([(KeyId(0), aes_256_gcm(&Zeroizing::new(random)))], 0)
     }
 
-    /// A set by key id; the last mints.
-    pub fn from_secrets(secrets: impl IntoIterator<Item = (KeyId, [u8; 32])>) -> Result<Self, Error> {
-        Ok(Self(Arc::new(KeySet::new(secrets, aes_256_gcm)?)))
+    /// Another set in place of this one, for all clones. What keys of both made stays valid.
+    pub fn replace(&self, with: &Self) {
+        self.0.replace(with.set());
     }
 
-    pub(crate) fn newest(&self) -> (KeyId, &aead::LessSafeKey) {
-        self.0.newest()
+    fn from_set(keys: impl IntoIterator<Item = (KeyId, aead::LessSafeKey)>, mints: usize) -> Self {
+        Self(Shared::new(KeySet::new(keys, mints)))
     }
 
-    pub(crate) fn by_id(&self, id: KeyId) -> Option<&aead::LessSafeKey> {
-        self.0.by_id(id)
+    pub(crate) fn set(&self) -> Arc<KeySet<aead::LessSafeKey>> {
+        self.0.get()
     }
 }
 
 impl IceKeys {
     /// A set of one key, from 256 random bits.
     pub fn generate(random: [u8; 32]) -> Self {
-        Self(Arc::new(KeySet::one(random, hmac_sha256)))
+        Self::from_set([(KeyId(0), hmac_sha256(&Zeroizing::new(random)))], 0)
     }
 
-    /// A set by key id; the last mints.
-    pub fn from_secrets(secrets: impl IntoIterator<Item = (KeyId, [u8; 32])>) -> Result<Self, Error> {
-        Ok(Self(Arc::new(KeySet::new(secrets, hmac_sha256)?)))
+    /// Another set in place of this one, for all clones. What keys of both made stays valid.
+    pub fn replace(&self, with: &Self) {
+        self.0.replace(with.set());
     }
 
-    pub(crate) fn newest(&self) -> (KeyId, &hmac::Key) {
-        self.0.newest()
+    fn from_set(keys: impl IntoIterator<Item = (KeyId, hmac::Key)>, mints: usize) -> Self {
+        Self(Shared::new(KeySet::new(keys, mints)))
     }
 
-    pub(crate) fn by_id(&self, id: KeyId) -> Option<&hmac::Key> {
-        self.0.by_id(id)
+    pub(crate) fn set(&self) -> Arc<KeySet<hmac::Key>> {
+        self.0.get()
     }
 }
 
@@ -106,33 +113,50 @@ pub enum Error {
     Twice,
 }
 
-/// Not empty, ids distinct, the newest last.
-struct KeySet<K>(Vec<(KeyId, K)>);
+/// Not empty, ids distinct.
+pub(crate) struct KeySet<K> {
+    keys: Vec<(KeyId, K)>,
+    /// Which of them makes what is new.
+    mints: usize,
+}
 
 impl<K> KeySet<K> {
-    fn one(random: [u8; 32], make: impl Fn(&[u8; 32]) -> K) -> Self {
-        Self(vec![(KeyId(0), make(&Zeroizing::new(random)))])
+    fn new(keys: impl IntoIterator<Item = (KeyId, K)>, mints: usize) -> Self {
+        let keys: Vec<_> = keys.into_iter().collect();
+        debug_assert!(mints < keys.len());
+        Self { keys, mints }
     }
 
-    fn new(secrets: impl IntoIterator<Item = (KeyId, [u8; 32])>, make: impl Fn(&[u8; 32]) -> K) -> Result<Self, Error> {
-        let mut set = Self(Vec::new());
-        for (id, secret) in secrets {
-            let secret = Zeroizing::new(secret);
-            if set.by_id(id).is_some() {
-                return Err(Error::Twice);
-            }
-            set.0.push((id, make(&secret)));
-        }
-        if set.0.is_empty() { Err(Error::Empty) } else { Ok(set) }
-    }
-
-    fn newest(&self) -> (KeyId, &K) {
-        let (id, key) = self.0.last().expect("a key set is never empty");
+    pub(crate) fn newest(&self) -> (KeyId, &K) {
+        let (id, key) = &self.keys[self.mints];
         (*id, key)
     }
 
-    fn by_id(&self, id: KeyId) -> Option<&K> {
-        self.0.iter().find(|(key_id, _)| *key_id == id).map(|(_, key)| key)
+    pub(crate) fn by_id(&self, id: KeyId) -> Option<&K> {
+        self.keys.iter().find(|(key_id, _)| *key_id == id).map(|(_, key)| key)
+    }
+}
+
+/// One set for all clones of a handle, owned by the handle. Held for one pointer's copy.
+struct Shared<K>(Arc<RwLock<Arc<KeySet<K>>>>);
+
+impl<K> Shared<K> {
+    fn new(set: KeySet<K>) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(set))))
+    }
+
+    fn get(&self) -> Arc<KeySet<K>> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn replace(&self, with: Arc<KeySet<K>>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = with;
+    }
+}
+
+impl<K> Clone for Shared<K> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
     }
 }
 
@@ -150,22 +174,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_set_is_never_empty_nor_ambiguous() {
-        assert_eq!(SessionKeys::from_secrets([]).map(|_| ()), Err(Error::Empty));
-        assert_eq!(
-            IceKeys::from_secrets([(KeyId(1), [1; 32]), (KeyId(1), [2; 32])]).map(|_| ()),
-            Err(Error::Twice)
-        );
+    fn a_key_id_shares_a_byte() {
         assert_eq!(KeyId::try_from(16), Err(Error::Id));
         assert_eq!(KeyId::try_from(15), Ok(KeyId(15)));
+        assert_eq!(KeyId::split_version(KeyId(15).with_version(1)), (1, KeyId(15)));
     }
 
     #[test]
-    fn the_last_key_is_the_newest() {
-        let keys = IceKeys::from_secrets([(KeyId(7), [1; 32]), (KeyId(3), [2; 32])]).unwrap();
-        assert_eq!(keys.newest().0, KeyId(3));
-        assert!(keys.by_id(KeyId(7)).is_some());
-        assert!(keys.by_id(KeyId(0)).is_none());
+    fn a_replaced_set_is_every_clones() {
+        let keys = KeyFile::generate([1; 32]).ice_keys(0);
+        let clone = keys.clone();
+        keys.replace(&KeyFile::generate([1; 32]).rotate([2; 32], 5).ice_keys(5));
+        assert_eq!(clone.set().newest().0, KeyId(1));
+        assert!(clone.set().by_id(KeyId(0)).is_some());
+        assert!(clone.set().by_id(KeyId(7)).is_none());
     }
 
     #[test]

@@ -38,6 +38,7 @@ impl Hint {
     /// AES-256-GCM under the newest key, with stream and session id as associated data: a hint moved to another URL does not
     /// open. A random nonce is safe for 2^32 hints under one key (NIST SP 800-38D §8.3).
     pub fn seal(&self, keys: &SessionKeys, stream: &StreamName, sid: SessionId, nonce: [u8; 12]) -> String {
+        let keys = keys.set();
         let (id, key) = keys.newest();
         let header = id.with_version(VERSION);
         let mut body = self.to_bytes();
@@ -60,6 +61,7 @@ impl Hint {
         let (&mut header, rest) = sealed.split_first_mut().ok_or(Error::NotAHint)?;
         let (nonce, body) = rest.split_first_chunk_mut::<12>().ok_or(Error::NotAHint)?;
         let (version, id) = KeyId::split_version(header);
+        let keys = keys.set();
         let key = keys.by_id(id).filter(|_| version == VERSION).ok_or(Error::NotAHint)?;
         let nonce = aead::Nonce::assume_unique_for_key(*nonce);
         let body = key
@@ -159,6 +161,7 @@ fn text<T: FromStr>(bytes: &[u8]) -> Option<T> {
 
 #[cfg(test)]
 mod tests {
+    use crate::key::KeyFile;
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
     use super::*;
@@ -226,14 +229,11 @@ mod tests {
 
     #[test]
     fn an_older_key_still_opens() {
-        let (old, new) = (
-            (KeyId::try_from(3).unwrap(), [3; 32]),
-            (KeyId::try_from(4).unwrap(), [4; 32]),
-        );
-        let sealed = hint().seal(&SessionKeys::from_secrets([old]).unwrap(), &stream(), SID, [9; 12]);
-        let rotated = SessionKeys::from_secrets([old, new]).unwrap();
+        let file = KeyFile::generate([3; 32]);
+        let sealed = hint().seal(&file.session_keys(0), &stream(), SID, [9; 12]);
+        let rotated = file.rotate([4; 32], 5).session_keys(5);
         assert_eq!(Hint::open(&sealed, &rotated, &stream(), SID), Ok(hint()));
-        let without = SessionKeys::from_secrets([new]).unwrap();
+        let without = SessionKeys::generate([4; 32]);
         assert_eq!(Hint::open(&sealed, &without, &stream(), SID), Err(Error::NotAHint));
     }
 

@@ -21,6 +21,7 @@ impl Ufrag {
 
     /// `random` tells sessions of one shard apart: 64 bits, beyond RFC 8445 §5.3's 24.
     pub fn mint(keys: &IceKeys, worker: WorkerNumber, shard: u8, random: [u8; 8]) -> Self {
+        let keys = keys.set();
         let (id, key) = keys.newest();
         let mut bytes = [0; BYTES];
         bytes[0] = id.with_version(VERSION);
@@ -39,6 +40,7 @@ impl Ufrag {
             return Err(Error::Foreign);
         }
         let (version, id) = KeyId::split_version(bytes[0]);
+        let keys = keys.set();
         let key = keys.by_id(id).filter(|_| version == VERSION).ok_or(Error::Foreign)?;
         let tag = truncated::<{ BYTES - TAGGED }>(key, TAG_LABEL, &bytes[..TAGGED]);
         constant_time::verify_slices_are_equal(&tag, &bytes[TAGGED..]).map_err(|_| Error::Foreign)?;
@@ -50,6 +52,7 @@ impl Ufrag {
     /// With a set that no longer holds the key that made this ufrag, a password that no check will match.
     pub fn password(&self, keys: &IceKeys) -> String {
         let (_, id) = KeyId::split_version(self.0[0]);
+        let keys = keys.set();
         let key = keys.by_id(id).unwrap_or_else(|| keys.newest().1);
         STANDARD_NO_PAD.encode(truncated::<BYTES>(key, PASSWORD_LABEL, &self.0))
     }
@@ -96,6 +99,7 @@ fn truncated<const N: usize>(key: &hmac::Key, label: &[u8], data: &[u8]) -> [u8;
 
 #[cfg(test)]
 mod tests {
+    use crate::key::KeyFile;
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
     use super::*;
@@ -114,16 +118,13 @@ mod tests {
 
     #[test]
     fn an_older_key_still_verifies_and_gives_the_same_password() {
-        let (old, new) = (
-            (KeyId::try_from(3).unwrap(), [3; 32]),
-            (KeyId::try_from(4).unwrap(), [4; 32]),
-        );
-        let before = IceKeys::from_secrets([old]).unwrap();
+        let file = KeyFile::generate([3; 32]);
+        let before = file.ice_keys(0);
         let ufrag = Ufrag::mint(&before, WorkerNumber::new(9), 0, [0; 8]);
-        let after = IceKeys::from_secrets([old, new]).unwrap();
+        let after = file.rotate([4; 32], 5).ice_keys(5);
         let verified = Ufrag::verify(&ufrag.to_string(), &after).unwrap();
         assert_eq!(verified.password(&after), ufrag.password(&before));
-        let without = IceKeys::from_secrets([new]).unwrap();
+        let without = IceKeys::generate([4; 32]);
         assert_eq!(Ufrag::verify(&ufrag.to_string(), &without), Err(Error::Foreign));
         assert_ne!(ufrag.password(&without), ufrag.password(&before));
     }
