@@ -42,6 +42,13 @@ pub struct Config {
     pub stream_keys_file: Option<PathBuf>,
 }
 
+impl Config {
+    /// Whether any token could be good.
+    pub fn has_keys(&self) -> bool {
+        !self.token_secret_file.is_empty() || !self.token_public_key_file.is_empty() || self.stream_keys_file.is_some()
+    }
+}
+
 /// Decides about tokens.
 pub struct Authority {
     jwt: Jwt,

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{commands, process::telemetry, standalone};
+use crate::{commands, gateway, process::telemetry, standalone, worker};
 
 /// Takes live media from WHIP encoders (RFC 9725) into a cluster, and hands it on.
 #[derive(Debug, Parser)]
@@ -19,6 +19,12 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Run everything in this one process: gateway, worker, and a directory in memory
     Standalone(Box<standalone::Config>),
+    /// Run a gateway of a cluster: it takes encoders' requests to workers
+    Gateway(Box<gateway::Config>),
+    /// Run a worker of a cluster: it takes encoders' media
+    Worker(Box<worker::Config>),
+    /// Make the keys and certificates of a cluster
+    Keygen(commands::keygen::Config),
     /// Publish a file, or a test picture, to a WHIP endpoint
     Publish(commands::publish::Config),
 }
@@ -40,12 +46,14 @@ mod tests {
     #[test]
     fn every_setting_of_a_server_can_come_from_the_environment() {
         let args = Args::command();
-        let standalone = args.find_subcommand("standalone").expect("a sub-command");
-        let settings = standalone.get_arguments().chain(args.get_arguments());
-        let without: Vec<_> = settings
-            .filter(|arg| arg.get_env().is_none() && !FLAGS_ALONE.contains(&arg.get_id().as_str()))
-            .map(clap::Arg::get_id)
-            .collect();
-        assert!(without.is_empty(), "{without:?}");
+        for server in ["standalone", "gateway", "worker"] {
+            let server = args.find_subcommand(server).expect("a sub-command");
+            let settings = server.get_arguments().chain(args.get_arguments());
+            let without: Vec<_> = settings
+                .filter(|arg| arg.get_env().is_none() && !FLAGS_ALONE.contains(&arg.get_id().as_str()))
+                .map(clap::Arg::get_id)
+                .collect();
+            assert!(without.is_empty(), "{server}: {without:?}");
+        }
     }
 }

@@ -1,13 +1,15 @@
 //! What each sub-command does, and how a failure ends the process.
 
+pub(crate) mod keygen;
 pub(crate) mod publish;
 
 use std::process::ExitCode;
 
 use crate::{
     args::{Args, Command},
+    gateway,
     process::{resources, signal, telemetry},
-    standalone,
+    standalone, worker,
 };
 
 /// Why the process ends otherwise than asked: one sentence.
@@ -20,6 +22,12 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Standalone(#[from] standalone::StartError),
     #[error(transparent)]
+    Gateway(#[from] gateway::StartError),
+    #[error(transparent)]
+    Worker(#[from] worker::StartError),
+    #[error(transparent)]
+    Keygen(#[from] keygen::Error),
+    #[error(transparent)]
     Publish(#[from] whipcord_client::publish::PublishError),
     #[error("cannot write to stdout: {0}")]
     Stdout(#[source] std::io::Error),
@@ -29,17 +37,19 @@ impl Failure {
     /// 2, as for a wrong command line, if the process could not start as it was told; else 1.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Telemetry(_) | Self::Signals(_) | Self::Standalone(_) => ExitCode::from(2),
-            Self::Publish(_) | Self::Stdout(_) => ExitCode::FAILURE,
+            Self::Telemetry(_) | Self::Signals(_) | Self::Standalone(_) | Self::Gateway(_) | Self::Worker(_) => {
+                ExitCode::from(2)
+            }
+            Self::Publish(_) | Self::Keygen(_) | Self::Stdout(_) => ExitCode::FAILURE,
         }
     }
 }
 
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let default_level = match args.command {
-        Command::Standalone(_) => "info",
-        // Its progress is on stderr too.
-        Command::Publish(_) => "warn",
+        Command::Standalone(_) | Command::Gateway(_) | Command::Worker(_) => "info",
+        // Their progress is on stderr too.
+        Command::Publish(_) | Command::Keygen(_) => "warn",
     };
     telemetry::install(&args.telemetry, default_level)?;
     let stop = signal::watch().map_err(Failure::Signals)?;
@@ -48,6 +58,15 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
             resources::prepare();
             standalone::run(*config, stop).await
         }
+        Command::Gateway(config) => {
+            resources::prepare();
+            gateway::run(*config, stop).await
+        }
+        Command::Worker(config) => {
+            resources::prepare();
+            worker::run(*config, stop).await
+        }
+        Command::Keygen(config) => Ok(keygen::run(&config)?),
         Command::Publish(config) => publish::run(config, stop).await,
     }
 }

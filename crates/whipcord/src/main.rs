@@ -1,10 +1,13 @@
 //! The binary: the process shell around the roles. It binds listeners, installs telemetry and signals, and hands them over; it
 //! must not know HTTP requests, packets or files.
 
+mod announcement;
 mod args;
 mod commands;
+mod gateway;
 mod process;
 mod standalone;
+mod worker;
 
 use std::{io::Write, process::ExitCode};
 

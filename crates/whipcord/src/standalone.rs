@@ -1,16 +1,14 @@
 //! `whipcord standalone`: a gateway and a worker in one process, with the directory in memory. They speak the same gRPC as in a
 //! cluster, over two pipes.
 
-mod announcement;
 mod pipe;
 
 use std::{
-    io,
     net::SocketAddr,
     time::{Duration, SystemTime},
 };
 
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tracing::{error, info};
@@ -22,10 +20,14 @@ use whipcord_gateway::{
 use whipcord_identity::{IceKeys, SessionKeys};
 use whipcord_worker::{Gateways, Worker};
 
-use self::announcement::Announcement;
 use crate::{
+    announcement::{self, Announcement},
     commands::Failure,
-    process::admin::{self, Readiness},
+    process::{
+        admin::{self, Readiness},
+        listen::{self, listen},
+        random,
+    },
 };
 
 #[derive(Debug, clap::Args)]
@@ -52,13 +54,8 @@ pub(crate) struct Config {
 /// Why it does not start: one sentence, which names the flag to change.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
-    #[error("cannot listen on {address} for {purpose}: {error}; free it, or choose another with {flag}")]
-    Listen {
-        address: SocketAddr,
-        purpose: &'static str,
-        flag: &'static str,
-        error: io::Error,
-    },
+    #[error(transparent)]
+    Listen(#[from] listen::Error),
     #[error("{0}; free it, or choose another with --media")]
     Media(#[source] whipcord_worker::StartError),
     #[error(transparent)]
@@ -70,7 +67,7 @@ pub(crate) enum StartError {
 }
 
 /// For trying things out on one machine: a token that outlives a day of it would be forgotten about.
-const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// Inside one process it takes milliseconds.
 const REGISTRATION_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -106,9 +103,8 @@ impl Standalone {
     /// Binds everything, starts the roles, and waits until the worker is registered.
     async fn start(config: Config) -> Result<Self, StartError> {
         let (authority, token) = authority(&config.gateway.auth)?;
-        let http = listen(config.http, "encoders", "--http").await?;
-        let admin = listen(config.admin, "operators", "--admin").await?;
-        let (http_address, admin_address) = (local_address(&http), local_address(&admin));
+        let (http, http_address) = listen(config.http, "encoders", "--http").await?;
+        let (admin, admin_address) = listen(config.admin, "operators", "--admin").await?;
         let [stop_worker, stop_gateway, stop_pipes] = std::array::from_fn(|_| CancellationToken::new());
         let (readiness, is_ready) = watch::channel(Readiness::Starting);
         tokio::spawn(admin::serve(admin, is_ready, stop_pipes.clone()));
@@ -172,14 +168,14 @@ impl Standalone {
 
     fn announcement(&self, recordings: Option<std::path::PathBuf>) -> Announcement {
         let media = self.worker.media_addresses().to_vec();
-        Announcement {
+        Announcement::Standalone(announcement::Standalone {
             whip_url: announcement::whip_url(self.public_url.as_deref(), self.http, &media),
             token: self.token.clone(),
             media,
             // A folder that cannot be made absolute would not have been made.
             recordings: recordings.map(|folder| std::path::absolute(&folder).unwrap_or(folder)),
             admin_url: format!("http://{}", self.admin),
-        }
+        })
     }
 
     /// The worker ends first: encoders are told, recordings finished, the directory informed, while the gateway still answers.
@@ -200,10 +196,7 @@ impl Standalone {
 
 /// The operator's keys if there are any, else a secret of this process. The token is `None` if none of the keys can sign one.
 fn authority(config: &whipcord_gateway::auth::Config) -> Result<(Authority, Option<String>), StartError> {
-    let has_keys = !config.token_secret_file.is_empty()
-        || !config.token_public_key_file.is_empty()
-        || config.stream_keys_file.is_some();
-    let authority = if has_keys {
+    let authority = if config.has_keys() {
         Authority::from_config(config)?
     } else {
         Authority::ephemeral(random())
@@ -213,28 +206,8 @@ fn authority(config: &whipcord_gateway::auth::Config) -> Result<(Authority, Opti
     Ok((authority, token))
 }
 
-async fn listen(address: SocketAddr, purpose: &'static str, flag: &'static str) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|error| StartError::Listen {
-        address,
-        purpose,
-        flag,
-        error,
-    })
-}
-
-fn local_address(listener: &TcpListener) -> SocketAddr {
-    listener.local_addr().expect("a bound listener has an address")
-}
-
 async fn watched(server: impl Future<Output = Result<(), tonic::transport::Error>>) {
     if let Err(error) = server.await {
         error!(%error, "an in-process gRPC server ended");
     }
-}
-
-/// For keys.
-fn random() -> [u8; 32] {
-    let mut bytes = [0; 32];
-    aws_lc_rs::rand::fill(&mut bytes).expect("the system's random numbers never fail once the process runs");
-    bytes
 }

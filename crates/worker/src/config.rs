@@ -9,6 +9,7 @@ use whipcord_whip::Codec;
 
 /// Options of a worker, as flags and as environment variables.
 #[derive(clap::Args, Clone, Debug)]
+#[group(skip)]
 pub struct Config {
     /// UDP address for media; every session shares it.
     #[arg(long, value_name = "ADDR", env = "WHIPCORD_MEDIA", default_value = "0.0.0.0:8189")]

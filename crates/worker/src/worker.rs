@@ -166,6 +166,15 @@ impl Worker {
         let _ = self.registered.clone().wait_for(|registered| *registered).await;
     }
 
+    /// Takes no more sessions, serves those that live until they end or the deadline passes, and ends the rest. Returns when there
+    /// are none.
+    pub async fn drain(&self, deadline: Duration) {
+        let mut changes = self.control.sessions.changes();
+        self.control.drain(deadline);
+        // The sender is gone only with the sessions.
+        while !self.control.sessions.all().is_empty() && changes.changed().await.is_ok() {}
+    }
+
     /// Waits for the end, after the shutdown token was cancelled: sessions ended well, recordings finished, threads gone. It takes
     /// a bounded time.
     pub async fn join(self) {

@@ -7,24 +7,41 @@ use std::{
     path::PathBuf,
 };
 
-use super::TOKEN_LIFETIME;
+use crate::standalone::TOKEN_LIFETIME;
 
 /// With `--json`, this is the line. Its fields are a contract with scripts.
-#[derive(serde::Serialize)]
-pub(super) struct Announcement {
-    pub(super) whip_url: String,
+#[derive(Debug, serde::Serialize)]
+#[serde(untagged)]
+pub(crate) enum Announcement {
+    Standalone(Standalone),
+    Gateway {
+        whip_url: String,
+        grpc: SocketAddr,
+        admin_url: String,
+    },
+    Worker {
+        media: Vec<SocketAddr>,
+        recordings: Option<PathBuf>,
+        grpc: SocketAddr,
+        admin_url: String,
+    },
+}
+
+#[derive(Debug, serde::Serialize)]
+pub(crate) struct Standalone {
+    pub(crate) whip_url: String,
     /// `None` if the operator's keys cannot sign tokens.
-    pub(super) token: Option<String>,
-    pub(super) media: Vec<SocketAddr>,
-    pub(super) recordings: Option<PathBuf>,
-    pub(super) admin_url: String,
+    pub(crate) token: Option<String>,
+    pub(crate) media: Vec<SocketAddr>,
+    pub(crate) recordings: Option<PathBuf>,
+    pub(crate) admin_url: String,
 }
 
 /// A stream to start with; any name will do.
 const STREAM: &str = "live";
 
 /// Where encoders publish. An unspecified address is none that an encoder could ask, so the first media address lends its host.
-pub(super) fn whip_url(public_url: Option<&str>, http: SocketAddr, media: &[SocketAddr]) -> String {
+pub(crate) fn whip_url(public_url: Option<&str>, http: SocketAddr, media: &[SocketAddr]) -> String {
     if let Some(public_url) = public_url {
         return format!("{public_url}/whip/{STREAM}");
     }
@@ -37,7 +54,7 @@ pub(super) fn whip_url(public_url: Option<&str>, http: SocketAddr, media: &[Sock
 }
 
 impl Announcement {
-    pub(super) fn print(&self, json: bool) -> io::Result<()> {
+    pub(crate) fn print(&self, json: bool) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
         if json {
             serde_json::to_writer(&mut stdout, self)?;
@@ -50,6 +67,45 @@ impl Announcement {
 }
 
 impl fmt::Display for Announcement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Standalone(standalone) => standalone.fmt(f),
+            Self::Gateway {
+                whip_url,
+                grpc,
+                admin_url,
+            } => {
+                writeln!(f, "\nThe gateway is ready.\n")?;
+                writeln!(
+                    f,
+                    "  WHIP URL    {whip_url}    (any stream name in place of \"{STREAM}\")"
+                )?;
+                writeln!(f, "  Workers     {grpc} (gRPC)")?;
+                writeln!(f, "  Operators   {admin_url}/readyz")
+            }
+            Self::Worker {
+                media,
+                recordings,
+                grpc,
+                admin_url,
+            } => {
+                let media: Vec<String> = media.iter().map(ToString::to_string).collect();
+                writeln!(
+                    f,
+                    "\nThe worker runs, and reports to a gateway as soon as there is one.\n"
+                )?;
+                writeln!(f, "  Media       {} (UDP)", media.join(", "))?;
+                if let Some(recordings) = recordings {
+                    writeln!(f, "  Recordings  {}", recordings.display())?;
+                }
+                writeln!(f, "  Gateways    {grpc} (gRPC)")?;
+                writeln!(f, "  Operators   {admin_url}/readyz")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Standalone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let url = &self.whip_url;
         let token = self.token.as_deref().unwrap_or("TOKEN");
@@ -125,7 +181,7 @@ mod tests {
 
     #[test]
     fn it_says_where_to_publish_with_what_and_how() {
-        let announcement = Announcement {
+        let announcement = Standalone {
             whip_url: "http://192.0.2.7:8080/whip/live".to_owned(),
             token: Some("a.b.c".to_owned()),
             media: vec!["192.0.2.7:8189".parse().unwrap()],
@@ -150,7 +206,7 @@ mod tests {
             text.contains(" publish http://192.0.2.7:8080/whip/live test --token a.b.c\n"),
             "{text}"
         );
-        let without = Announcement {
+        let without = Standalone {
             token: None,
             recordings: None,
             ..announcement

@@ -1,0 +1,118 @@
+//! `whipcord gateway`: encoders' HTTP on one side, workers' gRPC on the other, and nothing kept.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tracing::info;
+use whipcord_directory::Directory;
+use whipcord_gateway::{Authority, Gateway, Workers, auth};
+
+use crate::{
+    announcement::{self, Announcement},
+    commands::Failure,
+    process::{
+        admin::{self, Readiness},
+        internal::{self, Internal, Role},
+        keys,
+        listen::{self, listen},
+    },
+};
+
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+#[command(mut_args(|arg| arg.hide_env(true)))]
+pub(crate) struct Config {
+    /// HTTP address for encoders
+    #[arg(long, value_name = "ADDR", env = "WHIPCORD_HTTP", default_value = "127.0.0.1:8080")]
+    http: SocketAddr,
+    /// gRPC address for workers' reports
+    #[arg(long, value_name = "ADDR", env = "WHIPCORD_GRPC", default_value = "127.0.0.1:7000")]
+    grpc: SocketAddr,
+    /// Keys that seal session URLs, the same for all gateways; whipcord keygen makes them
+    #[arg(long, value_name = "FILE", env = "WHIPCORD_SESSION_KEYS")]
+    session_keys: PathBuf,
+    #[command(flatten)]
+    internal: internal::Config,
+    #[command(flatten)]
+    gateway: whipcord_gateway::Config,
+    /// HTTP address for operators: /healthz and /readyz
+    #[arg(long, value_name = "ADDR", env = "WHIPCORD_ADMIN", default_value = "127.0.0.1:9090")]
+    admin: SocketAddr,
+    /// When ready, print one line of JSON on stdout instead of a text
+    #[arg(long)]
+    json: bool,
+}
+
+/// Why it does not start: one sentence, which names the flag to change.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    #[error(transparent)]
+    Listen(#[from] listen::Error),
+    #[error(transparent)]
+    Keys(#[from] keys::Error),
+    #[error(transparent)]
+    Internal(#[from] internal::Error),
+    #[error(transparent)]
+    Tokens(#[from] auth::ConfigError),
+    #[error("no token would be good: give --token-secret-file, --token-public-key-file or --stream-keys-file")]
+    NoTokens,
+}
+
+/// Runs until `stop` is cancelled; then what is in flight ends, and workers report elsewhere.
+pub(crate) async fn run(config: Config, stop: CancellationToken) -> Result<(), Failure> {
+    let end = CancellationToken::new();
+    let (gateway, reports, ready) = start(&config, stop.clone(), end.clone()).await?;
+    ready.print(config.json).map_err(Failure::Stdout)?;
+    gateway.join().await;
+    // It ended with the same token.
+    let _ = reports.await;
+    end.cancel();
+    info!("ended");
+    Ok(())
+}
+
+async fn start(
+    config: &Config,
+    stop: CancellationToken,
+    end: CancellationToken,
+) -> Result<(Gateway, tokio::task::JoinHandle<()>, Announcement), StartError> {
+    if !config.gateway.auth.has_keys() {
+        return Err(StartError::NoTokens);
+    }
+    let authority = Authority::from_config(&config.gateway.auth)?;
+    let session_keys = keys::session(&config.session_keys, end.clone())?;
+    let internal = Internal::open(&config.internal, &config.gateway.cluster_id, end.clone())?;
+    let (http, http_address) = listen(config.http, "encoders", "--http").await?;
+    let (grpc, grpc_address) = listen(config.grpc, "workers", "--grpc").await?;
+    let (admin, admin_address) = listen(config.admin, "operators", "--admin").await?;
+    let (readiness, is_ready) = watch::channel(Readiness::Starting);
+    tokio::spawn(admin::serve(admin, is_ready, end));
+    let dialled = internal.clone();
+    let workers = Workers::new(move |address| dialled.dial(Arc::from([address.to_string()]), Role::Worker));
+    let gateway = Gateway::start(
+        config.gateway.clone(),
+        authority,
+        http,
+        Directory::memory(),
+        session_keys,
+        workers,
+        stop.clone(),
+    );
+    let routes = Routes::new(gateway.directory_service());
+    let reports = tokio::spawn(internal.serve(grpc, routes, Role::Worker, stop.clone()));
+    readiness.send_replace(Readiness::Ready);
+    tokio::spawn(async move {
+        stop.cancelled().await;
+        readiness.send_replace(Readiness::Draining);
+    });
+    info!(http = %http_address, grpc = %grpc_address, admin = %admin_address, "ready");
+    let public_url = config.gateway.public_url.as_ref().map(ToString::to_string);
+    let ready = Announcement::Gateway {
+        whip_url: announcement::whip_url(public_url.as_deref(), http_address, &[]),
+        grpc: grpc_address,
+        admin_url: format!("http://{admin_address}"),
+    };
+    Ok((gateway, reports, ready))
+}

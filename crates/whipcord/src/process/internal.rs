@@ -1,0 +1,264 @@
+//! gRPC between gateways and workers: served and dialled over TLS with certificates on both sides, or in clear text if the
+//! operator says so. A role is known by the name in its certificate, `{role}.{cluster}.whipcord.internal`.
+
+mod connection;
+mod tls;
+
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tokio::{
+    net::{TcpListener, TcpStream, lookup_host},
+    sync::{Semaphore, mpsc, watch},
+    time::{sleep, timeout},
+};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::{either::Either, sync::CancellationToken};
+use tonic::{
+    service::Routes,
+    transport::{Channel, Endpoint, Server},
+};
+use tracing::{error, warn};
+
+use super::reload::{self, Reread};
+use connection::Connection;
+use tls::{Files, Tls};
+
+pub(crate) use tls::Error as TlsError;
+
+/// How gateways and workers reach each other
+#[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
+pub(crate) struct Config {
+    /// Certificate by which gateways and workers know each other, PEM
+    #[arg(long, env = "WHIPCORD_INTERNAL_CERT", value_name = "FILE")]
+    internal_cert: Option<PathBuf>,
+    /// Key of --internal-cert, PEM
+    #[arg(long, env = "WHIPCORD_INTERNAL_KEY", value_name = "FILE")]
+    internal_key: Option<PathBuf>,
+    /// Certificate of the authority that signed those of gateways and workers, PEM
+    #[arg(long, env = "WHIPCORD_INTERNAL_CA", value_name = "FILE")]
+    internal_ca: Option<PathBuf>,
+    /// Let gateways and workers speak to each other in clear text, without certificates
+    #[arg(long, env = "WHIPCORD_INSECURE_INTERNAL", conflicts_with_all = ["internal_cert", "internal_key", "internal_ca"])]
+    insecure_internal: bool,
+}
+
+/// Who is at the other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Gateway,
+    Worker,
+}
+
+/// The means for both directions. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Internal(Arc<Security>);
+
+#[derive(Debug)]
+enum Security {
+    ClearText,
+    Tls { cluster: String, tls: watch::Receiver<Tls> },
+}
+
+/// Why gateways and workers cannot speak to each other.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(
+        "gateways and workers need certificates for each other: give --internal-cert, --internal-key and --internal-ca \
+         (whipcord keygen makes them), or --insecure-internal where nobody else reaches their network"
+    )]
+    Missing,
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+/// Handshakes at once: of all workers of a cluster when a gateway comes back, a batch.
+const HANDSHAKES_MAX: usize = 256;
+/// For a connection, TLS included; inside one data centre it takes milliseconds.
+const CONNECT_MAX: Duration = Duration::from_secs(2);
+/// A connection without traffic is asked this often whether the other end is there.
+const PING: Duration = Duration::from_secs(10);
+const PONG_MAX: Duration = Duration::from_secs(5);
+/// Calls at once on one connection: far above what one gateway asks of one worker.
+const CALLS_MAX: u32 = 1024;
+/// Shortages of descriptors or memory take a moment to pass.
+const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
+/// Connections accepted and not yet taken by the server, which takes them at once.
+const ACCEPTED_MAX: usize = 16;
+
+impl Internal {
+    /// Reads the files, and again whenever they change.
+    pub(crate) fn open(config: &Config, cluster: &str, shutdown: CancellationToken) -> Result<Self, Error> {
+        let security = match (&config.internal_cert, &config.internal_key, &config.internal_ca) {
+            (Some(certificate), Some(key), Some(authority)) => {
+                let files = Files {
+                    certificate: certificate.clone(),
+                    key: key.clone(),
+                    authority: authority.clone(),
+                };
+                // A cluster id that makes no name is found out now.
+                tls::name(Role::Gateway, cluster)?;
+                Security::Tls {
+                    cluster: cluster.to_owned(),
+                    tls: follow(files, shutdown)?,
+                }
+            }
+            (None, None, None) if config.insecure_internal => {
+                warn!("gateways and workers speak in clear text (--insecure-internal)");
+                Security::ClearText
+            }
+            _ => return Err(Error::Missing),
+        };
+        Ok(Self(Arc::new(security)))
+    }
+
+    /// Serves `routes` to the role named, until `shutdown`; then calls in flight end.
+    pub(crate) async fn serve(self, listener: TcpListener, routes: Routes, to: Role, shutdown: CancellationToken) {
+        let (accepted, incoming) = mpsc::channel(ACCEPTED_MAX);
+        tokio::spawn(
+            shutdown
+                .clone()
+                .run_until_cancelled_owned(self.accept(listener, to, accepted)),
+        );
+        let server = Server::builder()
+            .http2_keepalive_interval(Some(PING))
+            .http2_keepalive_timeout(Some(PONG_MAX))
+            .max_concurrent_streams(CALLS_MAX)
+            .add_routes(routes)
+            .serve_with_incoming_shutdown(ReceiverStream::new(incoming), shutdown.cancelled_owned());
+        if let Err(error) = server.await {
+            error!(%error, "the gRPC server ended");
+        }
+    }
+
+    async fn accept(self, listener: TcpListener, from: Role, accepted: mpsc::Sender<io::Result<Connection>>) {
+        let permits = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+        loop {
+            let permit = Arc::clone(&permits)
+                .acquire_owned()
+                .await
+                .expect("the semaphore is never closed");
+            let (stream, peer) = match listener.accept().await {
+                Ok(connection) => connection,
+                Err(error) => {
+                    warn!(%error, "cannot accept an internal connection");
+                    sleep(PAUSE_AFTER_ERROR).await;
+                    continue;
+                }
+            };
+            let (internal, accepted) = (self.clone(), accepted.clone());
+            tokio::spawn(async move {
+                match timed(internal.welcome(stream, from)).await {
+                    // The server is gone only at shutdown.
+                    Ok(connection) => drop(accepted.send(Ok(connection)).await),
+                    Err(error) => warn!(%peer, %error, "refused an internal connection"),
+                }
+                drop(permit);
+            });
+        }
+    }
+
+    /// The handshake, and who it is: a certificate of our authority is not enough, it must be of the right role.
+    async fn welcome(&self, stream: TcpStream, from: Role) -> io::Result<Connection> {
+        stream.set_nodelay(true)?;
+        let Security::Tls { cluster, tls } = &*self.0 else {
+            return Ok(Connection(Either::Left(stream)));
+        };
+        let acceptor = TlsAcceptor::from(Arc::clone(&tls.borrow().server));
+        let stream = acceptor.accept(stream).await?;
+        let name = tls::name(from, cluster).map_err(io::Error::other)?;
+        let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+        let is_named = certificate.is_some_and(|certificate| {
+            webpki::EndEntityCert::try_from(certificate)
+                .is_ok_and(|certificate| certificate.verify_is_valid_for_subject_name(&name).is_ok())
+        });
+        if !is_named {
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                format!("its certificate is not of {}", name.to_str()),
+            ));
+        }
+        Ok(Connection(Either::Right(Box::new(stream))))
+    }
+
+    /// A channel to one of these addresses, `HOST:PORT` each, another one each time it connects. It connects when it is used.
+    pub(crate) fn dial(&self, addresses: Arc<[String]>, to: Role) -> Channel {
+        let internal = self.clone();
+        let connector = tower::service_fn(move |_| {
+            let (internal, addresses) = (internal.clone(), Arc::clone(&addresses));
+            async move { internal.connect(&addresses, to).await }
+        });
+        // The name is for HTTP/2's :authority only.
+        Endpoint::from_static("http://whipcord")
+            .http2_keep_alive_interval(PING)
+            .keep_alive_timeout(PONG_MAX)
+            .keep_alive_while_idle(true)
+            .connect_with_connector_lazy(connector)
+    }
+
+    async fn connect(&self, addresses: &[String], to: Role) -> io::Result<TokioIo<connection::Dialled>> {
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "no address");
+        for address in resolve(addresses).await? {
+            match timed(self.connect_to(address, to)).await {
+                Ok(stream) => return Ok(TokioIo::new(stream)),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    async fn connect_to(&self, address: SocketAddr, to: Role) -> io::Result<connection::Dialled> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let Security::Tls { cluster, tls } = &*self.0 else {
+            return Ok(Either::Left(stream));
+        };
+        let name: ServerName<'static> = tls::name(to, cluster).map_err(io::Error::other)?;
+        let connector = TlsConnector::from(Arc::clone(&tls.borrow().client));
+        Ok(Either::Right(Box::new(connector.connect(name, stream).await?)))
+    }
+}
+
+/// All that the names stand for, in an order of chance.
+async fn resolve(addresses: &[String]) -> io::Result<Vec<SocketAddr>> {
+    let mut found = Vec::new();
+    let mut failed = None;
+    for address in addresses {
+        match lookup_host(address.as_str()).await {
+            Ok(resolved) => found.extend(resolved),
+            Err(error) => failed = Some(error),
+        }
+    }
+    if let (true, Some(error)) = (found.is_empty(), failed) {
+        return Err(error);
+    }
+    for last in (1..found.len()).rev() {
+        let random = u64::from_ne_bytes(super::random());
+        found.swap(last, (random % (last as u64 + 1)) as usize);
+    }
+    Ok(found)
+}
+
+async fn timed<T>(step: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    timeout(CONNECT_MAX, step)
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+fn follow(files: Files, shutdown: CancellationToken) -> Result<watch::Receiver<Tls>, TlsError> {
+    let mut current = files.read()?;
+    let (sender, tls) = watch::channel(files.tls(&current)?);
+    reload::follow("the internal certificate", shutdown, move || {
+        let contents = files.read()?;
+        if contents == current {
+            return Ok::<_, TlsError>(Reread::Same);
+        }
+        sender.send_replace(files.tls(&contents)?);
+        current = contents;
+        Ok(Reread::Changed)
+    });
+    Ok(tls)
+}

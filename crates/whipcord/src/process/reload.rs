@@ -1,0 +1,41 @@
+//! Files that are read again while the process runs: keys and certificates are rotated without a restart.
+
+use std::{fmt::Display, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+/// An orchestrator takes a minute to bring a changed secret into a file system.
+const EVERY: Duration = Duration::from_secs(10);
+
+/// What reading them again came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reread {
+    Changed,
+    Same,
+}
+
+/// Reads `what` again and again until `shutdown`. What cannot be read leaves what was read before, and is said once.
+pub(crate) fn follow<E: Display + Send + 'static>(
+    what: &'static str,
+    shutdown: CancellationToken,
+    mut read: impl FnMut() -> Result<Reread, E> + Send + 'static,
+) {
+    tokio::spawn(async move {
+        let mut complained = false;
+        while shutdown.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
+            // Files may lie on a network.
+            let reading = tokio::task::spawn_blocking(move || (read(), read));
+            let Ok((outcome, again)) = reading.await else { return };
+            read = again;
+            match &outcome {
+                Ok(Reread::Changed) => info!(what, "read again"),
+                Err(error) if !complained => {
+                    warn!(what, %error, "cannot be read again; going on with what was read before");
+                }
+                Ok(Reread::Same) | Err(_) => {}
+            }
+            complained = outcome.is_err();
+        }
+    });
+}
