@@ -19,7 +19,7 @@ use whipcord_identity::StreamName;
 
 use crate::auth::{jwt::Jwt, static_key::StaticKeys};
 
-pub use jwt::MintError;
+pub use jwt::{MintError, claims};
 pub use pattern::Pattern;
 
 /// Where tokens' keys come from. Files, because a secret on a command line is in the process list.
@@ -65,7 +65,7 @@ pub(crate) struct Grant {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Scope {
+pub enum Scope {
     /// Publish the streams of the patterns, and see their state.
     Publish,
     /// See every stream's state, too.
@@ -113,9 +113,22 @@ impl Authority {
         }
     }
 
-    /// Makes a token that may publish these streams, signed with the last secret.
-    pub fn mint(&self, streams: &[Pattern], lifetime: Duration, now: SystemTime) -> Result<String, MintError> {
-        self.jwt.mint(streams, lifetime, now)
+    /// Makes a token that may publish these streams, and what its scope says, signed with the last secret.
+    pub fn mint(
+        &self,
+        streams: &[Pattern],
+        scope: Scope,
+        lifetime: Duration,
+        now: SystemTime,
+    ) -> Result<String, MintError> {
+        self.jwt.mint(streams, scope, lifetime, now)
+    }
+
+    /// Whether a JWT is good, else a sentence that says why not.
+    pub fn check(&self, token: &str, now: SystemTime) -> Result<(), String> {
+        let bearer = Bearer::new(token.as_bytes());
+        let verified = self.jwt.verify(token.as_bytes(), bearer, now);
+        verified.map(|_| ()).map_err(|error| error.to_string())
     }
 
     /// What the request's bearer may do.

@@ -25,6 +25,8 @@ pub(crate) enum Command {
     Worker(Box<worker::Config>),
     /// Make the keys and certificates of a cluster
     Keygen(commands::keygen::Config),
+    /// Make a token, or say what is in one
+    Token(commands::token::Config),
     /// Publish a file, or a test picture, to a WHIP endpoint
     Publish(commands::publish::Config),
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod keygen;
 pub(crate) mod publish;
+pub(crate) mod token;
 
 use std::process::ExitCode;
 
@@ -28,6 +29,8 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Keygen(#[from] keygen::Error),
     #[error(transparent)]
+    Token(#[from] token::Error),
+    #[error(transparent)]
     Publish(#[from] whipcord_client::publish::PublishError),
     #[error("cannot write to stdout: {0}")]
     Stdout(#[source] std::io::Error),
@@ -40,7 +43,7 @@ impl Failure {
             Self::Telemetry(_) | Self::Signals(_) | Self::Standalone(_) | Self::Gateway(_) | Self::Worker(_) => {
                 ExitCode::from(2)
             }
-            Self::Publish(_) | Self::Keygen(_) | Self::Stdout(_) => ExitCode::FAILURE,
+            Self::Publish(_) | Self::Keygen(_) | Self::Token(_) | Self::Stdout(_) => ExitCode::FAILURE,
         }
     }
 }
@@ -49,7 +52,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let default_level = match args.command {
         Command::Standalone(_) | Command::Gateway(_) | Command::Worker(_) => "info",
         // Their progress is on stderr too.
-        Command::Publish(_) | Command::Keygen(_) => "warn",
+        Command::Publish(_) | Command::Keygen(_) | Command::Token(_) => "warn",
     };
     telemetry::install(&args.telemetry, default_level)?;
     let stop = signal::watch().map_err(Failure::Signals)?;
@@ -67,6 +70,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
             worker::run(*config, stop).await
         }
         Command::Keygen(config) => Ok(keygen::run(&config)?),
+        Command::Token(config) => token::run(&config),
         Command::Publish(config) => publish::run(config, stop).await,
     }
 }

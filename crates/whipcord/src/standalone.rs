@@ -15,7 +15,7 @@ use tracing::{error, info};
 use whipcord_directory::Directory;
 use whipcord_gateway::{
     Authority, Gateway, Workers,
-    auth::{ConfigError, Pattern},
+    auth::{ConfigError, Pattern, Scope},
 };
 use whipcord_identity::{IceKeys, SessionKeys};
 use whipcord_worker::{Gateways, Worker};
@@ -202,7 +202,9 @@ fn authority(config: &whipcord_gateway::auth::Config) -> Result<(Authority, Opti
         Authority::ephemeral(random())
     };
     // The one reason for a refusal is that no secret is there to sign with.
-    let token = authority.mint(&[Pattern::All], TOKEN_LIFETIME, SystemTime::now()).ok();
+    let token = authority
+        .mint(&[Pattern::All], Scope::Publish, TOKEN_LIFETIME, SystemTime::now())
+        .ok();
     Ok((authority, token))
 }
 

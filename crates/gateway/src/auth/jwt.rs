@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +44,18 @@ struct Claims {
 struct Minted {
     streams: Vec<String>,
     exp: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<&'static str>,
+}
+
+/// The word of [`Scope::Admin`] in a token's scope.
+const ADMIN: &str = "admin";
+
+/// What a JWT says of itself, as JSON; nobody has checked it. `None` if it is no JWT.
+pub fn claims(token: &str) -> Option<String> {
+    let payload = token.split('.').nth(1).filter(|_| token.split('.').count() == 3)?;
+    let claims: serde_json::Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
+    serde_json::to_string_pretty(&claims).ok()
 }
 
 impl Jwt {
@@ -78,12 +91,22 @@ impl Jwt {
         claims.grant(bearer, now)
     }
 
-    pub(super) fn mint(&self, streams: &[Pattern], lifetime: Duration, now: SystemTime) -> Result<String, MintError> {
+    pub(super) fn mint(
+        &self,
+        streams: &[Pattern],
+        scope: Scope,
+        lifetime: Duration,
+        now: SystemTime,
+    ) -> Result<String, MintError> {
         let key = self.signer.as_ref().ok_or(MintError::NoSecret)?;
         let exp = since_epoch(now).saturating_add(lifetime).as_secs();
         let claims = Minted {
             streams: streams.iter().map(ToString::to_string).collect(),
             exp,
+            scope: match scope {
+                Scope::Publish => None,
+                Scope::Admin => Some(ADMIN),
+            },
         };
         Ok(jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, key)
             .expect("claims are JSON, HMAC takes any key"))
@@ -110,7 +133,7 @@ impl Claims {
             .iter()
             .map(|pattern| pattern.parse())
             .collect::<Result<_, _>>();
-        let is_admin = self.scope.split(' ').any(|word| word == "admin");
+        let is_admin = self.scope.split(' ').any(|word| word == ADMIN);
         let scope = if is_admin { Scope::Admin } else { Scope::Publish };
         let grant = Grant {
             scope,

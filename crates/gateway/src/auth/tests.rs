@@ -42,7 +42,9 @@ fn signed(claims: &serde_json::Value) -> String {
 #[test]
 fn the_header_is_read_as_http_says() {
     let authority = Authority::ephemeral(SECRET);
-    let token = authority.mint(&[Pattern::All], Duration::from_secs(60), now()).unwrap();
+    let token = authority
+        .mint(&[Pattern::All], Scope::Publish, Duration::from_secs(60), now())
+        .unwrap();
     let check = |values: &[&str]| authority.authorize(&headers(values), now()).map(|_| ());
     for scheme in ["Bearer ", "bearer ", "BEARER ", "Bearer    "] {
         assert_eq!(check(&[&format!("{scheme}{token}")]), Ok(()), "{scheme:?}");
@@ -63,7 +65,9 @@ fn the_header_is_read_as_http_says() {
 fn a_minted_token_grants_its_streams_until_it_expires() {
     let authority = Authority::ephemeral(SECRET);
     let patterns = ["live/*".parse().unwrap(), "cam".parse().unwrap()];
-    let token = authority.mint(&patterns, Duration::from_secs(60), now()).unwrap();
+    let token = authority
+        .mint(&patterns, Scope::Publish, Duration::from_secs(60), now())
+        .unwrap();
     assert_eq!(
         authorize(&authority, &token),
         Ok(vec!["live/*".to_owned(), "cam".to_owned()])
@@ -153,7 +157,10 @@ fn no_algorithm_is_taken_for_another() {
         authorize(&authority, &format!("eyJhbGciOiJub25lIn0.{payload}.")),
         Err(Error::Invalid)
     );
-    assert_eq!(authority.mint(&[], Duration::ZERO, now()), Err(MintError::NoSecret));
+    assert_eq!(
+        authority.mint(&[], Scope::Publish, Duration::ZERO, now()),
+        Err(MintError::NoSecret)
+    );
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use whipcord_gateway::auth::Scope;
+
 use crate::bed::{Bed, FRAGMENT, OFFER, SDP};
 
 const REALM: &str = r#"Bearer realm="whip""#;
@@ -30,7 +32,12 @@ async fn i3_a_bad_or_expired_token_is_401() {
     let hour_ago = SystemTime::now() - Duration::from_secs(3600);
     let expired = bed
         .authority
-        .mint(&["*".parse().unwrap()], Duration::from_secs(60), hour_ago)
+        .mint(
+            &["*".parse().unwrap()],
+            Scope::Publish,
+            Duration::from_secs(60),
+            hour_ago,
+        )
         .unwrap();
     let tampered = bed.token.replacen('.', ".e", 1);
     let table = [
@@ -112,7 +119,12 @@ async fn i7_the_session_url_is_enough_but_a_wrong_token_is_not_overlooked() {
     let hour_ago = SystemTime::now() - Duration::from_secs(3600);
     let expired = bed
         .authority
-        .mint(&["cam".parse().unwrap()], Duration::from_secs(60), hour_ago)
+        .mint(
+            &["cam".parse().unwrap()],
+            Scope::Publish,
+            Duration::from_secs(60),
+            hour_ago,
+        )
         .unwrap();
     let expired = format!("Bearer {expired}");
     let expired = [("Authorization", expired.as_str())];

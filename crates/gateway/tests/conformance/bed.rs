@@ -23,7 +23,10 @@ use tonic::{
 use tracing::Level;
 use tracing_subscriber::{Layer as _, filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 use whipcord_directory::{Directory, Hello, Lease};
-use whipcord_gateway::{Authority, Config, Gateway, Workers, auth::Pattern};
+use whipcord_gateway::{
+    Authority, Config, Gateway, Workers,
+    auth::{Pattern, Scope},
+};
 use whipcord_identity::{Incarnation, SessionKeys, WorkerNumber};
 
 use crate::worker::Worker;
@@ -343,7 +346,7 @@ static LOG: LazyLock<Mutex<Vec<u8>>> = LazyLock::new(|| {
 fn mint(authority: &Authority, patterns: &[&str]) -> String {
     let patterns: Vec<Pattern> = patterns.iter().map(|pattern| pattern.parse().unwrap()).collect();
     authority
-        .mint(&patterns, Duration::from_secs(3600), SystemTime::now())
+        .mint(&patterns, Scope::Publish, Duration::from_secs(3600), SystemTime::now())
         .unwrap()
 }
 
