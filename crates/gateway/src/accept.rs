@@ -11,13 +11,16 @@ use hyper_util::{
     server::conn::auto,
 };
 use tokio::{
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
     time::{sleep, timeout},
 };
+use tokio_rustls::TlsAcceptor;
 use tracing::{debug, info, warn};
 
 use crate::{
-    Shared,
+    Listener, Shared,
+    client::{Connection, Scheme},
     limits::{CONNECTIONS_MAX, DRAIN, HEAD_BYTES_MAX, HEAD_TIMEOUT, HTTP2_PING, HTTP2_STREAMS_MAX, UNREAD_TIMEOUT},
     router,
 };
@@ -28,22 +31,26 @@ use requests::Requests;
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
 
 /// Accepts until shutdown; then every connection ends by itself.
-pub(crate) async fn run(shared: Arc<Shared>, listener: TcpListener) {
+pub(crate) async fn run(shared: Arc<Shared>, listener: Listener) {
+    let Listener { tcp, tls } = listener;
     let places = Places::new(connections_max());
     loop {
         let accepted = async {
             // Before the accept: at the limit, new connections wait in the kernel's backlog.
             let vacancy = places.vacancy().await;
-            (vacancy, listener.accept().await)
+            (vacancy, tcp.accept().await)
         };
         let (vacancy, accepted) = tokio::select! {
             accepted = accepted => accepted,
             () = shared.shutdown.cancelled() => return,
         };
         match accepted {
-            Ok((stream, peer)) => match vacancy.take(peer.ip()) {
+            Ok((stream, peer)) => match vacancy.take(shared.counted(peer.ip())) {
                 Some(place) => {
-                    shared.tasks.spawn(serve(Arc::clone(&shared), stream, peer, place));
+                    let tls = tls.as_ref().map(|tls| Arc::clone(&tls.borrow()));
+                    shared
+                        .tasks
+                        .spawn(welcome(Arc::clone(&shared), stream, tls, peer, place));
                 }
                 None => debug!(%peer, "refused a connection: this address has as many as it may"),
             },
@@ -70,23 +77,51 @@ fn connections_max() -> usize {
     max
 }
 
-/// One connection's life.
-async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, _place: Place) {
+/// One connection's life, from its handshake on.
+async fn welcome(
+    shared: Arc<Shared>,
+    stream: TcpStream,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    peer: SocketAddr,
+    place: Place,
+) {
     if let Err(error) = prepare(&stream) {
         debug!(%error, "cannot set a connection's options");
     }
+    let peer = peer.ip();
+    let Some(tls) = tls else {
+        let scheme = Scheme::Http;
+        return serve(shared, stream, Connection { peer, scheme }, place).await;
+    };
+    match timeout(HEAD_TIMEOUT, TlsAcceptor::from(tls).accept(stream)).await {
+        Ok(Ok(stream)) => {
+            let scheme = Scheme::Https;
+            serve(shared, stream, Connection { peer, scheme }, place).await;
+        }
+        Ok(Err(error)) => debug!(%peer, %error, "a TLS handshake failed"),
+        Err(_) => debug!(%peer, "a TLS handshake was not finished"),
+    }
+}
+
+async fn serve(
+    shared: Arc<Shared>,
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    connection: Connection,
+    _place: Place,
+) {
+    let peer = connection.peer;
     let shutdown = shared.shutdown.clone();
     let requests = Requests::new();
     let begun = requests.clone();
     let service = service_fn(move |request| {
         let request_open = begun.begin();
-        let response = router::serve(Arc::clone(&shared), peer.ip(), request);
+        let response = router::serve(Arc::clone(&shared), connection, request);
         async { Ok::<_, Infallible>(request_open.answer(response.await)) }
     });
     let builder = builder();
-    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut served = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
-        result = connection.as_mut() => Ok(result),
+        result = served.as_mut() => Ok(result),
         () = shutdown.cancelled() => Err("shutdown"),
         reason = requests.overdue() => Err(reason),
     };
@@ -94,8 +129,8 @@ async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, _place:
         Ok(result) => result,
         Err(reason) => {
             // Requests in flight are answered first.
-            connection.as_mut().graceful_shutdown();
-            let Ok(result) = timeout(DRAIN, connection).await else {
+            served.as_mut().graceful_shutdown();
+            let Ok(result) = timeout(DRAIN, served).await else {
                 debug!(%peer, reason, "an HTTP connection was still open at the end of its drain: it is cut");
                 return;
             };

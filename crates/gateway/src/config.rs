@@ -1,8 +1,9 @@
 //! What a gateway can be told.
 
-use std::{fmt, num::NonZeroU32, str::FromStr};
+use std::{fmt, net::IpAddr, num::NonZeroU32, str::FromStr};
 
 use http::Uri;
+use ipnet::IpNet;
 use whipcord_whip::link::{self, IceServer};
 
 use crate::{auth, cors::Origin};
@@ -19,6 +20,14 @@ pub struct Config {
     /// Where encoders reach this gateway, as in https://ingest.example.com (default: the Host they ask)
     #[arg(long, env = "WHIPCORD_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<PublicUrl>,
+    /// Network of proxies whose Forwarded and X-Forwarded-* fields are believed, as in 10.0.0.0/8 (repeatable)
+    #[arg(
+        long = "trusted-proxy",
+        env = "WHIPCORD_TRUSTED_PROXIES",
+        value_name = "NETWORK",
+        value_delimiter = ','
+    )]
+    pub trusted_proxies: Vec<IpNet>,
     /// STUN server to name to encoders, as in stun:stun.example.com:3478 (repeatable)
     #[arg(long = "ice-server", env = "WHIPCORD_ICE_SERVERS", value_name = "URI", value_delimiter = ',', value_parser = stun)]
     pub ice_servers: Vec<IceServer>,
@@ -33,6 +42,13 @@ pub struct Config {
     /// POST, PATCH and DELETE requests per second from one address or with one token; ten times as many at once
     #[arg(long, env = "WHIPCORD_REQUEST_RATE", value_name = "N", default_value = "100")]
     pub request_rate: NonZeroU32,
+}
+
+impl Config {
+    pub(crate) fn is_trusted(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.trusted_proxies.iter().any(|network| network.contains(&address))
+    }
 }
 
 /// `scheme://authority[/prefix]`, without a slash at the end: what `/whip/...` is appended to.

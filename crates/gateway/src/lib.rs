@@ -7,8 +7,10 @@
 mod accept;
 pub mod auth;
 mod body;
+mod client;
 mod config;
 mod cors;
+mod forwarded;
 mod limits;
 mod page;
 mod placement;
@@ -23,9 +25,12 @@ mod stats;
 mod whip;
 mod workers;
 
-use std::{sync::Arc, time::SystemTime};
+use std::{net::IpAddr, sync::Arc, time::SystemTime};
 
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, watch},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use whipcord_directory::Directory;
 use whipcord_identity::SessionKeys;
@@ -36,6 +41,14 @@ pub use config::{Config, PublicUrl};
 pub use cors::Origin;
 pub use report::Reports;
 pub use workers::Workers;
+
+/// Where encoders connect.
+#[derive(Debug)]
+pub struct Listener {
+    pub tcp: TcpListener,
+    /// The certificate, replaced whenever it is renewed: connections take the one of their moment. Without it, HTTP is plain.
+    pub tls: Option<watch::Receiver<Arc<rustls::ServerConfig>>>,
+}
 
 /// A running gateway.
 #[derive(Debug)]
@@ -63,7 +76,7 @@ impl Gateway {
     pub fn start(
         config: Config,
         authority: Authority,
-        listener: TcpListener,
+        listener: Listener,
         directory: Directory,
         keys: SessionKeys,
         workers: Workers,
@@ -99,6 +112,11 @@ impl Gateway {
 }
 
 impl Shared {
+    /// The address whose connections are counted: not a proxy's, through which many come.
+    fn counted(&self, peer: IpAddr) -> Option<IpAddr> {
+        (!self.config.is_trusted(peer)).then_some(peer)
+    }
+
     fn authorize(&self, headers: &http::HeaderMap) -> Result<auth::Grant, auth::Error> {
         self.authority.authorize(headers, SystemTime::now())
     }

@@ -1,6 +1,6 @@
 //! Which request is whose.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use http::{HeaderValue, Method, Request, Version, header, request::Parts, uri::Authority};
 use hyper::body::Incoming;
@@ -8,7 +8,9 @@ use tracing::{error, info};
 use whipcord_identity::StreamName;
 
 use crate::{
-    Shared, body, cors,
+    Shared, body,
+    client::{Client, Connection},
+    cors,
     page::File,
     problem::Error,
     response::Response,
@@ -34,9 +36,10 @@ const SESSION_METHODS: &str = "OPTIONS, GET, HEAD, PATCH, DELETE";
 const READ_METHODS: &str = "OPTIONS, GET, HEAD";
 
 /// Answers one request.
-pub(crate) async fn serve(shared: Arc<Shared>, peer: IpAddr, request: Request<Incoming>) -> Response {
+pub(crate) async fn serve(shared: Arc<Shared>, connection: Connection, request: Request<Incoming>) -> Response {
     let (parts, mut incoming) = request.into_parts();
-    let mut response = match dispatch(&shared, peer, &parts, &mut incoming).await {
+    let client = Client::new(&shared, connection, &parts);
+    let mut response = match dispatch(&shared, &client, &parts, &mut incoming).await {
         Ok(response) => response,
         Err(problem) => {
             if problem.status().is_server_error() {
@@ -53,31 +56,37 @@ pub(crate) async fn serve(shared: Arc<Shared>, peer: IpAddr, request: Request<In
     response
 }
 
-async fn dispatch(shared: &Arc<Shared>, peer: IpAddr, parts: &Parts, body: &mut Incoming) -> Result<Response, Error> {
+async fn dispatch(
+    shared: &Arc<Shared>,
+    client: &Client,
+    parts: &Parts,
+    body: &mut Incoming,
+) -> Result<Response, Error> {
     check_host(parts)?;
     let target = Target::parse(parts.uri.path()).ok_or(Error::NoSuchPath)?;
-    let response = answer(shared, parts, body, target).await;
+    let response = answer(shared, client, parts, body, target).await;
     if let Err(error @ (Error::Auth(_) | Error::Forbidden(_))) = &response
         && shared.rates.may_log()
     {
-        info!(%peer, method = %parts.method, stream = target.stream(), reason = error.reason(), "refused a token: {error}");
+        info!(client = %client.address, method = %parts.method, stream = target.stream(), reason = error.reason(), "refused a token: {error}");
     }
     // Only what proves nothing is charged to its address: behind a proxy or a NAT all encoders have the same. A genuine token is
     // charged for what it asks.
     if let Err(Error::Auth(_) | Error::NoSuchSession) = response {
-        shared.rates.check_address(peer)?;
+        shared.rates.check_address(client.address)?;
     }
     response
 }
 
 async fn answer(
     shared: &Arc<Shared>,
+    client: &Client,
     parts: &Parts,
     body: &mut Incoming,
     target: Target<'_>,
 ) -> Result<Response, Error> {
     match (&parts.method, target) {
-        (&Method::POST, Target::Endpoint(stream)) => whip::post(shared, parts, body, stream).await,
+        (&Method::POST, Target::Endpoint(stream)) => whip::post(shared, client, parts, body, stream).await,
         (&Method::PATCH, Target::Session(path)) => whip::patch(shared, parts, body, path).await,
         (&Method::DELETE, Target::Session(path)) => whip::delete(shared, parts, path).await,
 

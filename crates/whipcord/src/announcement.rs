@@ -41,7 +41,7 @@ pub(crate) struct Standalone {
 const STREAM: &str = "live";
 
 /// Where encoders publish. An unspecified address is none that an encoder could ask, so the first media address lends its host.
-pub(crate) fn whip_url(public_url: Option<&str>, http: SocketAddr, media: &[SocketAddr]) -> String {
+pub(crate) fn whip_url(public_url: Option<&str>, is_tls: bool, http: SocketAddr, media: &[SocketAddr]) -> String {
     if let Some(public_url) = public_url {
         return format!("{public_url}/whip/{STREAM}");
     }
@@ -50,7 +50,8 @@ pub(crate) fn whip_url(public_url: Option<&str>, http: SocketAddr, media: &[Sock
     } else {
         http.ip()
     };
-    format!("http://{}/whip/{STREAM}", SocketAddr::new(host, http.port()))
+    let scheme = if is_tls { "https" } else { "http" };
+    format!("{scheme}://{}/whip/{STREAM}", SocketAddr::new(host, http.port()))
 }
 
 impl Announcement {
@@ -175,7 +176,7 @@ mod tests {
             ),
         ];
         for (public_url, http, expected) in cases {
-            assert_eq!(whip_url(public_url, http.parse().unwrap(), &media), expected);
+            assert_eq!(whip_url(public_url, false, http.parse().unwrap(), &media), expected);
         }
     }
 

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tracing::info;
 use whipcord_directory::Directory;
-use whipcord_gateway::{Authority, Gateway, Workers, auth};
+use whipcord_gateway::{Authority, Gateway, Listener, Workers, auth};
 
 use crate::{
     announcement::{self, Announcement},
@@ -17,6 +17,7 @@ use crate::{
         internal::{self, Internal, Role},
         keys,
         listen::{self, listen},
+        tls,
     },
 };
 
@@ -33,6 +34,8 @@ pub(crate) struct Config {
     /// Keys that seal session URLs, the same for all gateways; whipcord keygen makes them
     #[arg(long, value_name = "FILE", env = "WHIPCORD_SESSION_KEYS")]
     session_keys: PathBuf,
+    #[command(flatten)]
+    tls: tls::Config,
     #[command(flatten)]
     internal: internal::Config,
     #[command(flatten)]
@@ -54,6 +57,8 @@ pub(crate) enum StartError {
     Keys(#[from] keys::Error),
     #[error(transparent)]
     Internal(#[from] internal::Error),
+    #[error(transparent)]
+    Tls(#[from] tls::Error),
     #[error(transparent)]
     Tokens(#[from] auth::ConfigError),
     #[error("no token would be good: give --token-secret-file, --token-public-key-file or --stream-keys-file")]
@@ -84,6 +89,7 @@ async fn start(
     let authority = Authority::from_config(&config.gateway.auth)?;
     let session_keys = keys::session(&config.session_keys, end.clone())?;
     let internal = Internal::open(&config.internal, &config.gateway.cluster_id, end.clone())?;
+    let tls = config.tls.open(end.clone())?;
     let (http, http_address) = listen(config.http, "encoders", "--http").await?;
     let (grpc, grpc_address) = listen(config.grpc, "workers", "--grpc").await?;
     let (admin, admin_address) = listen(config.admin, "operators", "--admin").await?;
@@ -94,7 +100,7 @@ async fn start(
     let gateway = Gateway::start(
         config.gateway.clone(),
         authority,
-        http,
+        Listener { tcp: http, tls },
         Directory::memory(),
         session_keys,
         workers,
@@ -110,7 +116,7 @@ async fn start(
     info!(http = %http_address, grpc = %grpc_address, admin = %admin_address, "ready");
     let public_url = config.gateway.public_url.as_ref().map(ToString::to_string);
     let ready = Announcement::Gateway {
-        whip_url: announcement::whip_url(public_url.as_deref(), http_address, &[]),
+        whip_url: announcement::whip_url(public_url.as_deref(), config.tls.is_on(), http_address, &[]),
         grpc: grpc_address,
         admin_url: format!("http://{admin_address}"),
     };

@@ -8,6 +8,7 @@ mod reload;
 pub(crate) mod resources;
 pub(crate) mod signal;
 pub(crate) mod telemetry;
+pub(crate) mod tls;
 
 /// From the system's generator: for keys, and for what must not be guessed.
 pub(crate) fn random<const N: usize>() -> [u8; N] {

@@ -14,7 +14,7 @@ use tonic::transport::Server;
 use tracing::{error, info};
 use whipcord_directory::Directory;
 use whipcord_gateway::{
-    Authority, Gateway, Workers,
+    Authority, Gateway, Listener, Workers,
     auth::{ConfigError, Pattern, Scope},
 };
 use whipcord_identity::{IceKeys, SessionKeys};
@@ -26,7 +26,7 @@ use crate::{
     process::{
         admin::{self, Readiness},
         listen::{self, listen},
-        random,
+        random, tls,
     },
 };
 
@@ -39,6 +39,8 @@ pub(crate) struct Config {
     /// HTTP address for encoders
     #[arg(long, value_name = "ADDR", env = "WHIPCORD_HTTP", default_value = "127.0.0.1:8080")]
     http: SocketAddr,
+    #[command(flatten)]
+    tls: tls::Config,
     #[command(flatten)]
     worker: whipcord_worker::Config,
     #[command(flatten)]
@@ -60,6 +62,8 @@ pub(crate) enum StartError {
     Media(#[source] whipcord_worker::StartError),
     #[error(transparent)]
     Worker(whipcord_worker::StartError),
+    #[error(transparent)]
+    Tls(#[from] tls::Error),
     #[error(transparent)]
     Tokens(#[from] ConfigError),
     #[error("the worker did not register with the gateway within {} s", REGISTRATION_TIMEOUT.as_secs())]
@@ -89,6 +93,7 @@ struct Standalone {
     worker: Worker,
     token: Option<String>,
     http: SocketAddr,
+    is_tls: bool,
     public_url: Option<String>,
     admin: SocketAddr,
     readiness: watch::Sender<Readiness>,
@@ -105,7 +110,9 @@ impl Standalone {
         let (authority, token) = authority(&config.gateway.auth)?;
         let (http, http_address) = listen(config.http, "encoders", "--http").await?;
         let (admin, admin_address) = listen(config.admin, "operators", "--admin").await?;
+        let is_tls = config.tls.is_on();
         let [stop_worker, stop_gateway, stop_pipes] = std::array::from_fn(|_| CancellationToken::new());
+        let tls = config.tls.open(stop_pipes.clone())?;
         let (readiness, is_ready) = watch::channel(Readiness::Starting);
         tokio::spawn(admin::serve(admin, is_ready, stop_pipes.clone()));
 
@@ -127,7 +134,7 @@ impl Standalone {
         let gateway = Gateway::start(
             config.gateway,
             authority,
-            http,
+            Listener { tcp: http, tls },
             Directory::memory(),
             SessionKeys::generate(random()),
             Workers::new(move |_| to_worker.clone()),
@@ -156,6 +163,7 @@ impl Standalone {
             worker,
             token,
             http: http_address,
+            is_tls,
             public_url,
             admin: admin_address,
             readiness,
@@ -169,7 +177,7 @@ impl Standalone {
     fn announcement(&self, recordings: Option<std::path::PathBuf>) -> Announcement {
         let media = self.worker.media_addresses().to_vec();
         Announcement::Standalone(announcement::Standalone {
-            whip_url: announcement::whip_url(self.public_url.as_deref(), self.http, &media),
+            whip_url: announcement::whip_url(self.public_url.as_deref(), self.is_tls, self.http, &media),
             token: self.token.clone(),
             media,
             // A folder that cannot be made absolute would not have been made.

@@ -29,7 +29,7 @@ pub(super) struct Vacancy {
 /// One connection's place, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
-    address: IpAddr,
+    address: Option<IpAddr>,
     held: Arc<Held>,
     _permit: OwnedSemaphorePermit,
 }
@@ -63,11 +63,11 @@ impl Places {
 }
 
 impl Vacancy {
-    /// None if this address has as many as it may.
-    pub(super) fn take(self, address: IpAddr) -> Option<Place> {
-        let address = network(address);
+    /// None if this address has as many as it may. One that is not counted, a proxy's, may have them all.
+    pub(super) fn take(self, address: Option<IpAddr>) -> Option<Place> {
+        let address = address.map(network);
         let Self { permit, held } = self;
-        {
+        if let Some(address) = address {
             let mut by_address = held.lock();
             let count = by_address.entry(address).or_default();
             if *count >= held.per_address_max {
@@ -93,10 +93,12 @@ impl Held {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut by_address = self.held.lock();
-        if let Some(count) = by_address.get_mut(&self.address) {
+        if let Some(address) = self.address
+            && let Some(count) = by_address.get_mut(&address)
+        {
             *count -= 1;
             if *count == 0 {
-                by_address.remove(&self.address);
+                by_address.remove(&address);
             }
         }
     }
@@ -110,18 +112,18 @@ mod tests {
     async fn one_address_gets_a_quarter_and_gives_back_what_it_leaves() {
         let places = Places::new(8);
         let [busy, other] = ["192.0.2.1", "192.0.2.2"].map(|text| text.parse::<IpAddr>().unwrap());
-        let first = places.vacancy().await.take(busy).unwrap();
-        let second = places.vacancy().await.take(busy).unwrap();
+        let first = places.vacancy().await.take(Some(busy)).unwrap();
+        let second = places.vacancy().await.take(Some(busy)).unwrap();
         assert!(
             places
                 .vacancy()
                 .await
-                .take("::ffff:192.0.2.1".parse().unwrap())
+                .take(Some("::ffff:192.0.2.1".parse().unwrap()))
                 .is_none()
         );
-        let third = places.vacancy().await.take(other).unwrap();
+        let third = places.vacancy().await.take(Some(other)).unwrap();
         drop(first);
-        assert!(places.vacancy().await.take(busy).is_some());
+        assert!(places.vacancy().await.take(Some(busy)).is_some());
         drop((second, third));
         assert_eq!((places.held.lock().len(), places.free.available_permits()), (0, 8));
     }

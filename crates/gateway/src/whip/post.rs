@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue, StatusCode, header, request::Parts, uri::Authority};
+use http::{HeaderName, HeaderValue, StatusCode, header, request::Parts};
 use hyper::body::Incoming;
 use tracing::info;
 use whipcord_identity::StreamName;
@@ -14,6 +14,7 @@ use crate::{
     Config, Shared,
     auth::Grant,
     body,
+    client::Client,
     limits::OFFER_BYTES_MAX,
     problem::Error,
     response::{Response, with_body},
@@ -26,6 +27,7 @@ const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 
 pub(crate) async fn post(
     shared: &Arc<Shared>,
+    client: &Client,
     parts: &Parts,
     incoming: &mut Incoming,
     path: Option<&str>,
@@ -42,7 +44,7 @@ pub(crate) async fn post(
         .inspect_err(|error| {
             info!(%stream, status = error.status().as_u16(), reason = error.reason(), "refused a session");
         })?;
-    Ok(render(&shared.config, parts, &stream, created))
+    Ok(render(&shared.config, client, &stream, created))
 }
 
 async fn create(
@@ -86,15 +88,14 @@ fn check_offer(sdp: &[u8]) -> Result<(), Error> {
     }
 }
 
-fn render(config: &Config, parts: &Parts, stream: &StreamName, created: Created) -> Response {
+fn render(config: &Config, client: &Client, stream: &StreamName, created: Created) -> Response {
     let Created {
         sid,
         hint,
         answer,
         etag,
     } = created;
-    let origin = origin(config, parts);
-    let location = format!("{origin}/whip/{stream}/{sid}.{hint}");
+    let location = format!("{}/whip/{stream}/{sid}.{hint}", client.base);
     let mut response = with_body(StatusCode::CREATED, SDP, answer);
     let headers = response.headers_mut();
     headers.insert(header::LOCATION, visible(location));
@@ -104,21 +105,6 @@ fn render(config: &Config, parts: &Parts, stream: &StreamName, created: Created)
         headers.append(header::LINK, visible(server.header_value()));
     }
     response
-}
-
-/// The configured URL, else what the encoder asked; a client of HTTP/1.0 without a Host gets a relative Location.
-fn origin(config: &Config, parts: &Parts) -> String {
-    if let Some(url) = &config.public_url {
-        return url.to_string();
-    }
-    let host = parts
-        .headers
-        .get(header::HOST)
-        .and_then(|host| Authority::try_from(host.as_bytes()).ok());
-    match parts.uri.authority().or(host.as_ref()) {
-        Some(authority) if !authority.as_str().contains('@') => format!("http://{authority}"),
-        _ => String::new(),
-    }
 }
 
 fn visible(value: String) -> HeaderValue {

@@ -24,7 +24,7 @@ use tracing::Level;
 use tracing_subscriber::{Layer as _, filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 use whipcord_directory::{Directory, Hello, Lease};
 use whipcord_gateway::{
-    Authority, Config, Gateway, Workers,
+    Authority, Config, Gateway, Listener, Workers,
     auth::{Pattern, Scope},
 };
 use whipcord_identity::{Incarnation, SessionKeys, WorkerNumber};
@@ -137,7 +137,10 @@ impl Bed {
         let gateway = Gateway::start(
             config(flags),
             served,
-            listener,
+            Listener {
+                tcp: listener,
+                tls: None,
+            },
             directory.clone(),
             SessionKeys::generate([0x33; 32]),
             workers,

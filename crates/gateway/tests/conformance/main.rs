@@ -14,6 +14,7 @@ mod page;
 mod patch;
 mod placement;
 mod post;
+mod proxy;
 mod report;
 mod secrets;
 mod stats;

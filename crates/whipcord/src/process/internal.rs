@@ -22,11 +22,9 @@ use tonic::{
 };
 use tracing::{error, warn};
 
-use super::reload::{self, Reread};
+use super::tls as certificates;
 use connection::Connection;
 use tls::{Files, Tls};
-
-pub(crate) use tls::Error as TlsError;
 
 /// How gateways and workers reach each other
 #[derive(Clone, Debug, clap::Args)]
@@ -60,7 +58,12 @@ pub(crate) struct Internal(Arc<Security>);
 #[derive(Debug)]
 enum Security {
     ClearText,
-    Tls { cluster: String, tls: watch::Receiver<Tls> },
+    /// With the name of each role.
+    Tls {
+        gateway: ServerName<'static>,
+        worker: ServerName<'static>,
+        tls: watch::Receiver<Tls>,
+    },
 }
 
 /// Why gateways and workers cannot speak to each other.
@@ -71,8 +74,10 @@ pub(crate) enum Error {
          (whipcord keygen makes them), or --insecure-internal where nobody else reaches their network"
     )]
     Missing,
+    #[error("the cluster id {0:?} cannot be part of a certificate's name: use letters, digits and hyphens")]
+    Cluster(String),
     #[error(transparent)]
-    Tls(#[from] TlsError),
+    Certificates(#[from] certificates::Error),
 }
 
 /// Handshakes at once: of all workers of a cluster when a gateway comes back, a batch.
@@ -99,11 +104,11 @@ impl Internal {
                     key: key.clone(),
                     authority: authority.clone(),
                 };
-                // A cluster id that makes no name is found out now.
-                tls::name(Role::Gateway, cluster)?;
+                let name = |role| tls::name(role, cluster).ok_or_else(|| Error::Cluster(cluster.to_owned()));
                 Security::Tls {
-                    cluster: cluster.to_owned(),
-                    tls: follow(files, shutdown)?,
+                    gateway: name(Role::Gateway)?,
+                    worker: name(Role::Worker)?,
+                    tls: certificates::follow("the internal certificate", shutdown, move || files.load())?,
                 }
             }
             (None, None, None) if config.insecure_internal => {
@@ -164,16 +169,15 @@ impl Internal {
     /// The handshake, and who it is: a certificate of our authority is not enough, it must be of the right role.
     async fn welcome(&self, stream: TcpStream, from: Role) -> io::Result<Connection> {
         stream.set_nodelay(true)?;
-        let Security::Tls { cluster, tls } = &*self.0 else {
+        let Some((name, tls)) = self.0.with(from) else {
             return Ok(Connection(Either::Left(stream)));
         };
-        let acceptor = TlsAcceptor::from(Arc::clone(&tls.borrow().server));
+        let acceptor = TlsAcceptor::from(tls.server);
         let stream = acceptor.accept(stream).await?;
-        let name = tls::name(from, cluster).map_err(io::Error::other)?;
         let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
         let is_named = certificate.is_some_and(|certificate| {
             webpki::EndEntityCert::try_from(certificate)
-                .is_ok_and(|certificate| certificate.verify_is_valid_for_subject_name(&name).is_ok())
+                .is_ok_and(|certificate| certificate.verify_is_valid_for_subject_name(name).is_ok())
         });
         if !is_named {
             return Err(io::Error::new(
@@ -213,12 +217,25 @@ impl Internal {
     async fn connect_to(&self, address: SocketAddr, to: Role) -> io::Result<connection::Dialled> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        let Security::Tls { cluster, tls } = &*self.0 else {
+        let Some((name, tls)) = self.0.with(to) else {
             return Ok(Either::Left(stream));
         };
-        let name: ServerName<'static> = tls::name(to, cluster).map_err(io::Error::other)?;
-        let connector = TlsConnector::from(Arc::clone(&tls.borrow().client));
-        Ok(Either::Right(Box::new(connector.connect(name, stream).await?)))
+        let connector = TlsConnector::from(tls.client);
+        Ok(Either::Right(Box::new(connector.connect(name.clone(), stream).await?)))
+    }
+}
+
+impl Security {
+    /// The other end's name, and TLS as of now. `None` in clear text.
+    fn with(&self, other: Role) -> Option<(&ServerName<'static>, Tls)> {
+        let Self::Tls { gateway, worker, tls } = self else {
+            return None;
+        };
+        let name = match other {
+            Role::Gateway => gateway,
+            Role::Worker => worker,
+        };
+        Some((name, tls.borrow().clone()))
     }
 }
 
@@ -246,19 +263,4 @@ async fn timed<T>(step: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     timeout(CONNECT_MAX, step)
         .await
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-}
-
-fn follow(files: Files, shutdown: CancellationToken) -> Result<watch::Receiver<Tls>, TlsError> {
-    let mut current = files.read()?;
-    let (sender, tls) = watch::channel(files.tls(&current)?);
-    reload::follow("the internal certificate", shutdown, move || {
-        let contents = files.read()?;
-        if contents == current {
-            return Ok::<_, TlsError>(Reread::Same);
-        }
-        sender.send_replace(files.tls(&contents)?);
-        current = contents;
-        Ok(Reread::Changed)
-    });
-    Ok(tls)
 }
