@@ -10,12 +10,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub mod cluster;
 pub mod encoder;
 pub mod http;
 pub mod matrix;
 pub mod network;
 pub mod page;
 pub mod pattern;
+mod process;
 pub mod recording;
 pub mod whipcord;
 

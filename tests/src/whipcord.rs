@@ -3,33 +3,22 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::{BufRead, BufReader, Read},
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
-    sync::{Arc, Mutex, PoisonError},
-    thread,
-    time::Duration,
+    process::{Command, ExitStatus},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 use tempfile::TempDir;
 
-use crate::{binaries, eventually, http};
-
-/// A start takes well under a second; a loaded machine gets this long.
-const READY: Duration = Duration::from_secs(20);
-/// SIGTERM ends sessions and finishes recordings within this.
-const DRAINED: Duration = Duration::from_secs(20);
+use crate::{binaries, http, process::Process};
 
 /// A running `whipcord standalone`, killed when dropped. A failing test prints its log.
 #[derive(Debug)]
 pub struct Whipcord {
-    child: Child,
+    process: Process,
     place: Place,
     ready: Ready,
-    log: Log,
     _recordings: TempDir,
 }
 
@@ -72,10 +61,6 @@ pub struct Track {
     pub frames_per_second: Option<f64>,
     pub active: bool,
 }
-
-/// What was written to stderr so far.
-#[derive(Debug, Clone, Default)]
-struct Log(Arc<Mutex<String>>);
 
 impl Whipcord {
     /// Starts `whipcord standalone` on free ports of 127.0.0.1, with recordings in a new folder, and waits until it is
@@ -121,29 +106,18 @@ impl Whipcord {
             .arg(recordings.path())
             .arg("--json")
             .args(arguments);
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
-        let log = Log::default();
-        log.follow(child.stderr.take().expect("stderr is piped"));
-        let line = first_line(child.stdout.take().expect("stdout is piped"));
-        let ready = serde_json::from_str(&line)
-            .unwrap_or_else(|error| panic!("whipcord wrote {line:?} when ready: {error}\n{}", log.text()));
+        let (process, ready) = Process::start(&mut command);
         Self {
-            child,
+            process,
             place,
             ready,
-            log,
             _recordings: recordings,
         }
     }
 
     /// A command that runs where this process can be reached.
     pub(crate) fn neighbour(&self, program: &Path) -> Command {
-        self.place.enter(self.child.id(), program)
+        self.place.enter(self.process.id(), program)
     }
 
     /// The URL to publish a stream to.
@@ -176,11 +150,7 @@ impl Whipcord {
 
     /// The sessions in `GET /whip-stats` by id.
     pub fn sessions(&self) -> BTreeMap<String, Session> {
-        let authorization = format!("Bearer {}", self.token());
-        let url = format!("{}/whip-stats", self.origin());
-        let response = http::request("GET", &url, &[("Authorization", &authorization)], "");
-        assert_eq!(response.status, 200, "GET /whip-stats: {response:?}");
-        serde_json::from_str(&response.body).unwrap_or_else(|error| panic!("/whip-stats: {error}: {}", response.body))
+        sessions(&self.origin(), self.token())
     }
 
     /// The session of a stream, once there is one and it is connected.
@@ -191,14 +161,7 @@ impl Whipcord {
 
     /// The recordings of a stream so far, by name.
     pub fn recordings(&self, stream: &str) -> Vec<PathBuf> {
-        let Ok(folder) = fs::read_dir(self.ready.recordings.join(stream)) else {
-            return Vec::new();
-        };
-        let mut files: Vec<PathBuf> = folder
-            .map(|entry| entry.expect("the folder can be read").path())
-            .collect();
-        files.sort();
-        files
+        recordings(&self.ready.recordings, stream)
     }
 
     /// The one recording of a stream.
@@ -214,22 +177,17 @@ impl Whipcord {
     /// # Panics
     /// When it has not ended in time.
     pub fn terminate(&mut self) -> ExitStatus {
-        kill_process(Pid::from_child(&self.child), Signal::TERM)
-            .expect("a child that was not waited for can be signalled");
-        eventually("whipcord ended after SIGTERM", DRAINED, || {
-            self.child.try_wait().expect("a child can be waited for")
-        })
+        self.process.terminate()
     }
 
     /// SIGKILL.
     pub fn kill(&mut self) {
-        self.child.kill().expect("a child can be killed");
-        self.child.wait().expect("a child can be waited for");
+        self.process.kill();
     }
 
     /// What it logged so far.
     pub fn log(&self) -> String {
-        self.log.text()
+        self.process.log()
     }
 }
 
@@ -267,51 +225,29 @@ impl Place {
     }
 }
 
-impl Drop for Whipcord {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if thread::panicking() {
-            self.log.print();
-        }
-    }
+/// The sessions in `GET /whip-stats` by id.
+pub(crate) fn sessions(origin: &str, token: &str) -> BTreeMap<String, Session> {
+    let authorization = format!("Bearer {token}");
+    let response = http::request(
+        "GET",
+        &format!("{origin}/whip-stats"),
+        &[("Authorization", &authorization)],
+        "",
+    );
+    assert_eq!(response.status, 200, "GET /whip-stats: {response:?}");
+    serde_json::from_str(&response.body).unwrap_or_else(|error| panic!("/whip-stats: {error}: {}", response.body))
 }
 
-impl Log {
-    fn follow(&self, stderr: impl Read + Send + 'static) {
-        let log = self.clone();
-        thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                log.0
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push_str(&(line + "\n"));
-            }
-        });
-    }
-
-    fn text(&self) -> String {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    #[expect(clippy::print_stderr, reason = "the test runner shows it with the test that failed")]
-    fn print(&self) {
-        eprintln!("--- log of whipcord ---\n{}--- end of log ---", self.text());
-    }
-}
-
-/// The first line, or nothing when it does not come. The rest is read and thrown away, so that a process that writes
-/// more does not block.
-fn first_line(stdout: impl Read + Send + 'static) -> String {
-    let (sender, line) = std::sync::mpsc::channel();
-    thread::spawn(move || {
-        let mut stdout = BufReader::new(stdout);
-        let mut line = String::new();
-        let _ = stdout.read_line(&mut line);
-        let _ = sender.send(line);
-        let _ = stdout.read_to_end(&mut Vec::new());
-    });
-    line.recv_timeout(READY).unwrap_or_default()
+/// The recordings of a stream in a folder so far, by name.
+pub(crate) fn recordings(folder: &Path, stream: &str) -> Vec<PathBuf> {
+    let Ok(folder) = fs::read_dir(folder.join(stream)) else {
+        return Vec::new();
+    };
+    let mut files: Vec<PathBuf> = folder
+        .map(|entry| entry.expect("the folder can be read").path())
+        .collect();
+    files.sort();
+    files
 }
 
 /// The built binary. Cargo builds binaries for the tests of their own package only, so this one has to be there; cargo

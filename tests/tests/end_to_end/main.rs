@@ -4,6 +4,7 @@
 
 mod bad_network;
 mod bench_reads;
+mod cluster;
 mod process;
 mod publish;
 mod secrets;

@@ -1,0 +1,251 @@
+//! A cluster of real processes: gateways and workers, each at an address of its own.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    process::{Command, ExitStatus},
+    sync::atomic::{AtomicU8, Ordering},
+    time::Duration,
+};
+
+use rustix::process::Signal;
+use serde::Deserialize;
+use tempfile::TempDir;
+
+use crate::{
+    eventually, http, output,
+    process::Process,
+    whipcord::{self, Session, binary},
+};
+
+/// A worker is known to a gateway within a second; a loaded machine gets this long.
+const KNOWN: Duration = Duration::from_secs(20);
+
+/// Gateways at `127.A.B.1` and on, workers at `127.A.B.101` and on: A and B are this cluster's own, so that every process keeps its
+/// address when it is started again, and gateways to come have theirs already.
+#[derive(Debug)]
+pub struct Cluster {
+    network: [u8; 2],
+    folder: TempDir,
+    token: String,
+    gateways: Vec<Option<Process>>,
+    workers: Vec<Option<Process>>,
+}
+
+/// Gateways that workers are told of.
+const GATEWAYS_MAX: usize = 4;
+
+const HTTP: u16 = 8080;
+const GRPC: u16 = 7000;
+const MEDIA: u16 = 8189;
+const ADMIN: u16 = 9090;
+
+/// The line of either role, as far as tests look at it.
+#[derive(Debug, Deserialize)]
+struct Ready {
+    #[serde(rename = "grpc")]
+    _grpc: SocketAddr,
+}
+
+impl Cluster {
+    /// Keys and certificates, and no process yet.
+    pub fn new() -> Self {
+        static NEXT: AtomicU8 = AtomicU8::new(1);
+        // Clusters of one test process follow each other; processes differ.
+        let third = NEXT.fetch_add(1, Ordering::Relaxed);
+        let network = [(std::process::id() % 250) as u8 + 2, third];
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        output(Command::new(binary()).arg("keygen").arg(folder.path()));
+        let token = output(
+            Command::new(binary())
+                .args(["token", "make", "--admin", "--stream", "*", "--token-secret-file"])
+                .arg(folder.path().join("token.secret")),
+        );
+        Self {
+            network,
+            token: String::from_utf8(token.0).expect("a token is text").trim().to_owned(),
+            folder,
+            gateways: Vec::new(),
+            workers: Vec::new(),
+        }
+    }
+
+    /// So many of each, the workers known to a gateway.
+    pub fn start(gateways: usize, workers: usize) -> Self {
+        let mut cluster = Self::new();
+        for n in 0..gateways {
+            cluster.start_gateway(n, &[]);
+        }
+        for n in 0..workers {
+            cluster.start_worker(n, &[]);
+        }
+        (0..workers).for_each(|n| cluster.wait_until_known(n));
+        cluster
+    }
+
+    /// Starts the nth gateway, for the first time or again.
+    pub fn start_gateway(&mut self, n: usize, arguments: &[&str]) {
+        assert!(n < GATEWAYS_MAX, "workers know {GATEWAYS_MAX} gateways");
+        let address = self.gateway_address(n);
+        let mut command = self.command("gateway", address, "gateway");
+        command
+            .args(["--http", &format!("{address}:{HTTP}")])
+            .arg("--session-keys")
+            .arg(self.folder.path().join("session.keys"))
+            .arg("--token-secret-file")
+            .arg(self.folder.path().join("token.secret"))
+            .args(arguments);
+        place(&mut self.gateways, n, &mut command);
+    }
+
+    /// Starts the nth worker, for the first time or again.
+    pub fn start_worker(&mut self, n: usize, arguments: &[&str]) {
+        let address = self.worker_address(n);
+        let mut command = self.command("worker", address, "worker");
+        for gateway in 0..GATEWAYS_MAX {
+            command.args(["--gateway", &format!("{}:{GRPC}", self.gateway_address(gateway))]);
+        }
+        command
+            .args([
+                "--media",
+                &format!("{address}:{MEDIA}"),
+                "--worker-id",
+                &format!("worker-{n}"),
+            ])
+            .arg("--ice-keys")
+            .arg(self.folder.path().join("ice.keys"))
+            .arg("--recordings")
+            .arg(self.recordings_folder(n))
+            .args(arguments);
+        place(&mut self.workers, n, &mut command);
+    }
+
+    fn command(&self, role: &str, address: IpAddr, certificate: &str) -> Command {
+        let mut command = Command::new(binary());
+        let file = |name: String| self.folder.path().join(name);
+        command
+            .args([role, "--json", "--grpc", &format!("{address}:{GRPC}")])
+            .args(["--admin", &format!("{address}:{ADMIN}")])
+            .arg("--internal-cert")
+            .arg(file(format!("{certificate}.pem")))
+            .arg("--internal-key")
+            .arg(file(format!("{certificate}.key")))
+            .arg("--internal-ca")
+            .arg(file("ca.pem".to_owned()));
+        command
+    }
+
+    /// Waits until some gateway knows the nth worker.
+    pub fn wait_until_known(&self, n: usize) {
+        let url = format!("http://{}:{ADMIN}/readyz", self.worker_address(n));
+        eventually("the worker is known", KNOWN, || {
+            (http::request("GET", &url, &[], "").status == 200).then_some(())
+        });
+    }
+
+    fn gateway_address(&self, n: usize) -> IpAddr {
+        self.address(1 + n as u8)
+    }
+
+    fn worker_address(&self, n: usize) -> IpAddr {
+        self.address(101 + n as u8)
+    }
+
+    fn address(&self, last: u8) -> IpAddr {
+        let [a, b] = self.network;
+        Ipv4Addr::new(127, a, b, last).into()
+    }
+
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// `http://host:port` of the nth gateway.
+    pub fn origin(&self, n: usize) -> String {
+        format!("http://{}:{HTTP}", self.gateway_address(n))
+    }
+
+    /// The URL to publish a stream to by the nth gateway.
+    pub fn whip_url(&self, n: usize, stream: &str) -> String {
+        format!("{}/whip/{stream}", self.origin(n))
+    }
+
+    /// The sessions in `GET /whip-stats` of the nth gateway, by id.
+    pub fn sessions(&self, n: usize) -> std::collections::BTreeMap<String, Session> {
+        whipcord::sessions(&self.origin(n), &self.token)
+    }
+
+    fn recordings_folder(&self, n: usize) -> PathBuf {
+        self.folder.path().join(format!("recordings-{n}"))
+    }
+
+    /// All recordings of a stream, whichever worker made them.
+    pub fn recordings(&self, stream: &str) -> Vec<PathBuf> {
+        let mut files: Vec<PathBuf> = (0..self.workers.len())
+            .flat_map(|n| whipcord::recordings(&self.recordings_folder(n), stream))
+            .collect();
+        files.sort();
+        files
+    }
+
+    pub fn kill_gateway(&mut self, n: usize) {
+        running(&mut self.gateways, n).kill();
+    }
+
+    pub fn kill_worker(&mut self, n: usize) {
+        running(&mut self.workers, n).kill();
+    }
+
+    /// SIGTERM, and waits for the end.
+    pub fn terminate_gateway(&mut self, n: usize) -> ExitStatus {
+        running(&mut self.gateways, n).terminate()
+    }
+
+    /// SIGTERM, and waits for the end.
+    pub fn terminate_worker(&mut self, n: usize) -> ExitStatus {
+        running(&mut self.workers, n).terminate()
+    }
+
+    /// How the nth worker ended, if it has.
+    pub fn worker_ended(&mut self, n: usize) -> Option<ExitStatus> {
+        running(&mut self.workers, n).ended()
+    }
+
+    pub fn signal_worker(&mut self, n: usize, signal: Signal) {
+        running(&mut self.workers, n).signal(signal);
+    }
+
+    pub fn gateway_log(&mut self, n: usize) -> String {
+        running(&mut self.gateways, n).log()
+    }
+
+    pub fn worker_log(&mut self, n: usize) -> String {
+        running(&mut self.workers, n).log()
+    }
+
+    /// Keys, certificates and recordings.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+impl Default for Cluster {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn place(processes: &mut Vec<Option<Process>>, n: usize, command: &mut Command) {
+    if processes.len() <= n {
+        processes.resize_with(n + 1, || None);
+    }
+    // The one before is gone first: it has the address.
+    processes[n] = None;
+    let (process, Ready { .. }) = Process::start(command);
+    processes[n] = Some(process);
+}
+
+#[track_caller]
+fn running(processes: &mut [Option<Process>], n: usize) -> &mut Process {
+    processes[n].as_mut().expect("it was started")
+}
