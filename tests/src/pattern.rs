@@ -100,7 +100,7 @@ pub(crate) fn flashes(picture: &[u8]) -> bool {
 }
 
 /// The mean of the square of `side` pixels from (`left`, `top`).
-fn mean(picture: &[u8], left: usize, top: usize, side: usize) -> usize {
+pub(crate) fn mean(picture: &[u8], left: usize, top: usize, side: usize) -> usize {
     let rows = picture.chunks(160).skip(top).take(side);
     rows.flat_map(|row| &row[left..left + side])
         .map(|&pixel| usize::from(pixel))

@@ -41,30 +41,42 @@ impl Recording {
     /// # Panics
     /// When FFmpeg cannot decode the file at all.
     pub fn read(file: &Path) -> Self {
-        let (pixels, mut complaints) = decode(file, PIXELS);
-        let times = picture_times(file);
-        let pictures = pixels.chunks(160 * 90);
-        assert_eq!(
-            pictures.len(),
-            times.len(),
-            "{}: ffmpeg and ffprobe count pictures differently",
-            file.display()
-        );
-        let picture = |(at, pixels): (f64, &[u8])| {
-            let (number, flash) = (pattern::number(pixels), pattern::flashes(pixels));
-            Picture { at, number, flash }
-        };
-        let pictures = times.into_iter().zip(pictures).map(picture).collect();
+        let silent = Self::read_silent(file);
         let (sound, more) = decode(file, SAMPLES);
-        complaints.push_str(&more);
+        let complaints = silent.complaints + &more;
         let samples: Vec<f32> = sound
             .chunks_exact(4)
             .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
             .collect();
         Self {
-            pictures,
+            pictures: silent.pictures,
             beeps: beeps(&samples),
             sound_end: samples.len() as f64 / 48_000.0,
+            complaints,
+        }
+    }
+
+    /// The same of a file without sound.
+    ///
+    /// # Panics
+    /// As [`Recording::read`].
+    pub fn read_silent(file: &Path) -> Self {
+        let (pixels, complaints) = grey_pictures(file);
+        let times = picture_times(file);
+        assert_eq!(
+            pixels.len(),
+            times.len(),
+            "{}: ffmpeg and ffprobe count pictures differently",
+            file.display()
+        );
+        let picture = |(at, pixels): (f64, &Vec<u8>)| {
+            let (number, flash) = (pattern::number(pixels), pattern::flashes(pixels));
+            Picture { at, number, flash }
+        };
+        Self {
+            pictures: times.into_iter().zip(&pixels).map(picture).collect(),
+            beeps: Vec::new(),
+            sound_end: 0.0,
             complaints,
         }
     }
@@ -112,6 +124,12 @@ impl Recording {
         };
         begins.filter_map(nearest).collect()
     }
+}
+
+/// Each picture in grey, of 160 x 90 pixels, and what the decoder complained of.
+pub(crate) fn grey_pictures(file: &Path) -> (Vec<Vec<u8>>, String) {
+    let (pixels, complaints) = decode(file, PIXELS);
+    (pixels.chunks(160 * 90).map(<[u8]>::to_vec).collect(), complaints)
 }
 
 fn decode(file: &Path, options: &str) -> (Vec<u8>, String) {

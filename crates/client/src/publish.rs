@@ -1,4 +1,4 @@
-//! `whipcord publish`: a WHIP client (RFC 9725) that sends a file, or a test pattern, in real time.
+//! `whipcord publish`: a WHIP client (RFC 9725) that sends a file, or a test pattern, in real time or some times as fast.
 //!
 //! [`run`] is the whole way: open the source, offer, connect, send, end the session.
 
@@ -18,13 +18,14 @@ use tokio_util::sync::CancellationToken;
 use self::{
     connection::Connection,
     progress::Progress,
-    source::Source,
+    source::{Manner, Source},
     whip::{Endpoint, Session},
 };
 pub use self::{
     connection::ConnectionError,
     source::{
-        Codec, FileError, H264Error, H265Error, Input, IvfError, MatroskaError, Mp4Error, OggError, SelectionError,
+        Codec, FileError, FrameRate, FrameRateError, H264Error, H265Error, Input, IvfError, MatroskaError, Mp4Error,
+        OggError, SelectionError,
     },
     summary::Summary,
     whip::{HttpError, Refusal, Token, TokenError, UncheckedToken},
@@ -36,7 +37,7 @@ pub struct Config {
     /// WHIP endpoint, such as http://127.0.0.1:8080/whip/studio.
     pub url: String,
     /// What to send: an MP4, MOV, WebM, Matroska, Ogg Opus, IVF or Annex B file, or `test` for a generated picture and
-    /// beep. Video: H.264 without B-frames, or VP8. Audio: Opus, mono or stereo; other audio is left out.
+    /// beep. Video: H.264 or H.265 without B-frames, or VP8. Audio: Opus, mono or stereo; other audio is left out.
     #[arg(value_name = "FILE|test")]
     pub input: Input,
     /// Bearer token; better in the environment than on a command line that others can list.
@@ -48,10 +49,28 @@ pub struct Config {
     /// Stop after this much media: 10s, 500ms, 2m, 1h. Without it, at the end of the file, or at Ctrl-C.
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub duration: Option<Duration>,
+    /// Send the file again and again, as one stream without end. The test picture has no end by itself.
+    #[arg(long = "loop")]
+    pub repeat: bool,
+    /// Send the test picture in three sizes: rid q with 320x180, h with 640x360, f with 1280x720.
+    #[arg(long)]
+    pub simulcast: bool,
+    /// Send at the media's own pace, as `ffmpeg -re` does. This is the default.
+    #[arg(long, conflicts_with = "speed")]
+    pub realtime: bool,
+    /// Send so many times as fast, 1 to 16: a long recording is made in a short time. Its length stays the media's own.
+    #[arg(long, value_name = "TIMES", default_value_t = 1, hide_default_value = true, value_parser = clap::value_parser!(u32).range(SPEEDS))]
+    pub speed: u32,
+    /// Pictures a second of an Annex B file, which has no times: 25, 29.97, 30000/1001. Without it, what the file says.
+    #[arg(long, value_name = "RATE")]
+    pub fps: Option<FrameRate>,
     /// Refused without being quoted, as `clap` would: the second word of `--token Bearer TOKEN` arrives here.
     #[arg(hide = true)]
     pub surplus: Vec<OsString>,
 }
+
+/// 16 times 6 Mbit/s is what a keyframe's bursts are limited to. More would be lost on the way, not sent faster.
+const SPEEDS: std::ops::RangeInclusive<i64> = 1..=16;
 
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
@@ -90,12 +109,17 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<Summary, Pub
         return Err(PublishError::Surplus);
     }
     let endpoint = Endpoint::new(&config.url, token)?;
-    let source = Source::open(&config.input)?;
+    let manner = Manner {
+        rate: config.fps,
+        repeat: config.repeat,
+        simulcast: config.simulcast,
+    };
+    let source = Source::open(&config.input, manner)?;
     let progress = Progress::new(config.duration);
     for note in source.notes() {
         progress.line(note);
     }
-    let mut connection = Connection::new(&source.tracks(), endpoint.address()).await?;
+    let mut connection = Connection::new(&source.tracks(), source.layers(), endpoint.address()).await?;
     let offer = connection.offer().await?;
     let started = Instant::now();
     let session = tokio::select! {
@@ -111,6 +135,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<Summary, Pub
         progress,
         stop,
         duration: config.duration,
+        speed: config.speed,
     };
     let connected = publication.connect(&session, started).await;
     let start = Instant::now();
@@ -151,6 +176,7 @@ struct Publication {
     progress: Progress,
     stop: CancellationToken,
     duration: Option<Duration>,
+    speed: u32,
 }
 
 impl Publication {
@@ -181,7 +207,7 @@ impl Publication {
                 biased;
                 () = self.stop.cancelled() => break,
                 lost = self.connection.lost() => return Err(lost.into()),
-                () = tokio::time::sleep_until(start + frame.time) => {}
+                () = tokio::time::sleep_until(start + frame.time / self.speed) => {}
             }
             if self.connection.is_interrupted() != interrupted {
                 interrupted = !interrupted;

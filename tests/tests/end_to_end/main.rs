@@ -8,3 +8,4 @@ mod cluster;
 mod process;
 mod publish;
 mod secrets;
+mod sources;

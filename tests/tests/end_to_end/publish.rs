@@ -144,7 +144,7 @@ fn a_refused_token_is_not_quoted() {
 }
 
 /// A session is live within this, on a loaded machine.
-const CONNECTED: Duration = Duration::from_secs(20);
+pub(crate) const CONNECTED: Duration = Duration::from_secs(20);
 
 fn spawn(whipcord: &Whipcord, duration: &str) -> Child {
     let mut command = command(whipcord, "studio", whipcord.token(), &["--duration", duration, "test"]);
@@ -163,7 +163,7 @@ fn live(whipcord: &Whipcord, duration: &str) -> Child {
 }
 
 /// Exit code, summary and stderr of a publisher that ends by itself.
-fn finish(child: Child) -> (Option<i32>, Value, String) {
+pub(crate) fn finish(child: Child) -> (Option<i32>, Value, String) {
     let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
     let stderr = String::from_utf8(stderr).unwrap();
     let summary = serde_json::from_slice(&stdout).unwrap_or_else(|error| panic!("no summary: {error}; {stderr}"));
@@ -177,7 +177,12 @@ fn assert_counted_until_then(summary: &Value) {
     assert!(frames.abs_diff(milliseconds * 30 / 1000) <= 15, "{summary}");
 }
 
-fn publish(whipcord: &Whipcord, stream: &str, token: &str, arguments: &[&str]) -> (Option<i32>, String, String) {
+pub(crate) fn publish(
+    whipcord: &Whipcord,
+    stream: &str,
+    token: &str,
+    arguments: &[&str],
+) -> (Option<i32>, String, String) {
     let Output { status, stdout, stderr } = command(whipcord, stream, token, arguments).output().unwrap();
     (
         status.code(),
@@ -186,7 +191,7 @@ fn publish(whipcord: &Whipcord, stream: &str, token: &str, arguments: &[&str]) -
     )
 }
 
-fn command(whipcord: &Whipcord, stream: &str, token: &str, arguments: &[&str]) -> Command {
+pub(crate) fn command(whipcord: &Whipcord, stream: &str, token: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(binary());
     command
         .args(["publish", &whipcord.whip_url(stream), "--token", token, "--json"])

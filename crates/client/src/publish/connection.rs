@@ -1,5 +1,8 @@
 //! The media half of the client: the `webrtc` crate's peer connection, with one sender per track.
 
+mod codec;
+mod sender;
+
 use std::{
     future::pending,
     net::{IpAddr, SocketAddr},
@@ -9,34 +12,31 @@ use std::{
 
 use rtc::{
     ice::mdns::MulticastDnsMode,
-    media_stream::MediaStreamTrack,
     peer_connection::{
-        configuration::{
-            interceptor_registry::{configure_nack, configure_rtcp_reports, configure_twcc_sender_only},
-            media_engine::{MIME_TYPE_H264, MIME_TYPE_HEVC, MIME_TYPE_OPUS, MIME_TYPE_VP8},
+        configuration::interceptor_registry::{
+            configure_nack, configure_rtcp_reports, configure_simulcast_extension_headers, configure_twcc_sender_only,
         },
         transport::RTCDtlsTransportState,
-    },
-    rtp_transceiver::rtp_sender::{
-        RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters, RtpCodecKind,
     },
 };
 use tokio::sync::watch;
 use webrtc::{
     error::Error,
-    media_stream::track_local::{TrackLocal, static_rtp::TrackLocalStaticRTP},
+    media_stream::track_local::TrackLocal,
     peer_connection::{
         MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCIceGatheringState,
         RTCPeerConnectionState, RTCSessionDescription, Registry, SettingEngineBuilder, StatsSelector,
         transport::DtlsTransport,
     },
-    rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit, RtpSender},
 };
 
+use self::{
+    codec::{codec_parameters, kind},
+    sender::Sender,
+};
 use super::{
     feedback::{Feedback, Listener},
-    packetise::{Packetiser, random},
-    source::{Codec, Frame, Track},
+    source::{Frame, Layer, Track},
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -82,15 +82,6 @@ pub(super) struct Connection {
     sent: Sent,
 }
 
-/// One track: offered, and, once the answer has taken it, sending.
-struct Sender {
-    codec: Codec,
-    ssrc: u32,
-    track: Arc<TrackLocalStaticRTP>,
-    rtp_sender: Arc<dyn RtpSender>,
-    packetiser: Option<Packetiser>,
-}
-
 /// Host candidates only: gathering asks nobody and is done at once.
 const GATHERING_TIMEOUT: Duration = Duration::from_secs(5);
 /// ICE and DTLS together; the same patience as the server's.
@@ -106,11 +97,20 @@ const DTLS_POLL_INTERVAL: Duration = Duration::from_millis(100);
 impl Connection {
     /// `server`: host and port of the HTTP endpoint; the local address that leads there is one of the candidates, even
     /// if it is loopback.
-    pub(super) async fn new(tracks: &[Track], server: (String, u16)) -> Result<Self, ConnectionError> {
+    ///
+    /// `layers`: of the video, if it comes in several.
+    pub(super) async fn new(
+        tracks: &[Track],
+        layers: &[Layer],
+        server: (String, u16),
+    ) -> Result<Self, ConnectionError> {
         let feedback = Arc::new(Feedback::default());
         let mut engine = MediaEngine::default();
         for track in tracks {
             engine.register_codec(codec_parameters(track), kind(track.codec()))?;
+        }
+        if !layers.is_empty() {
+            configure_simulcast_extension_headers(&mut engine)?;
         }
         let registry = Registry::new().with(Listener::SLOT, Listener::new(Arc::clone(&feedback)));
         let registry = configure_rtcp_reports(configure_nack(registry, &mut engine));
@@ -144,47 +144,11 @@ impl Connection {
             sent: Sent::default(),
         };
         for track in tracks {
-            connection.add(track).await?;
+            let layers = if track.codec().is_video() { layers } else { &[] };
+            let sender = Sender::add(connection.peer.as_ref(), track, layers).await?;
+            connection.senders.push(sender);
         }
         Ok(connection)
-    }
-
-    async fn add(&mut self, track: &Track) -> Result<(), ConnectionError> {
-        let (codec, ssrc) = (track.codec(), random());
-        let encoding = RTCRtpEncodingParameters {
-            rtp_coding_parameters: RTCRtpCodingParameters {
-                ssrc: Some(ssrc),
-                ..RTCRtpCodingParameters::default()
-            },
-            codec: codec_parameters(track).rtp_codec,
-            ..RTCRtpEncodingParameters::default()
-        };
-        let kind = kind(codec);
-        let media = MediaStreamTrack::new(
-            "whipcord".into(),
-            kind.to_string(),
-            kind.to_string(),
-            kind,
-            vec![encoding.clone()],
-        );
-        let track = Arc::new(TrackLocalStaticRTP::new(media));
-        // RFC 9725 §4.2: a WHIP client only sends.
-        let init = RTCRtpTransceiverInit {
-            direction: RTCRtpTransceiverDirection::Sendonly,
-            streams: vec!["whipcord".into()],
-            send_encodings: vec![encoding],
-        };
-        let local: Arc<dyn TrackLocal> = Arc::<TrackLocalStaticRTP>::clone(&track);
-        let transceiver = self.peer.add_transceiver_from_track(local, Some(init)).await?;
-        let rtp_sender = transceiver.sender().await?.ok_or(Error::ErrRTPSenderNotExisted)?;
-        self.senders.push(Sender {
-            codec,
-            ssrc,
-            track,
-            rtp_sender,
-            packetiser: None,
-        });
-        Ok(())
     }
 
     /// The offer with all its candidates: nothing is trickled.
@@ -203,19 +167,16 @@ impl Connection {
     }
 
     pub(super) async fn accept(&mut self, answer: &str) -> Result<(), ConnectionError> {
-        let answer = RTCSessionDescription::answer(answer.to_owned()).map_err(ConnectionError::Answer)?;
+        let description = RTCSessionDescription::answer(answer.to_owned()).map_err(ConnectionError::Answer)?;
         self.peer
-            .set_remote_description(answer)
+            .set_remote_description(description)
             .await
             .map_err(ConnectionError::Answer)?;
         for sender in &mut self.senders {
-            self.dtls = sender.rtp_sender.transport().await?;
-            let parameters = sender.rtp_sender.get_parameters().await?;
-            let codec = parameters.rtp_parameters.codecs.first();
-            sender.packetiser = codec.map(|codec| Packetiser::new(sender.codec, sender.ssrc, codec.payload_type));
+            self.dtls = sender.accept(answer).await?;
         }
-        if self.senders.iter().all(|sender| sender.packetiser.is_none()) {
-            let offered: Vec<String> = self.senders.iter().map(|sender| sender.codec.to_string()).collect();
+        if !self.senders.iter().any(Sender::is_taken) {
+            let offered: Vec<String> = self.senders.iter().map(|sender| sender.codec().to_string()).collect();
             return Err(ConnectionError::Rejected(offered.join(", ")));
         }
         Ok(())
@@ -248,18 +209,14 @@ impl Connection {
         *self.state.borrow() == RTCPeerConnectionState::Disconnected
     }
 
-    /// Frames of a track that the server did not take are dropped.
+    /// Frames of a track, or a layer, that the server did not take are dropped.
     pub(super) async fn send(&mut self, frame: &Frame) -> Result<(), ConnectionError> {
-        let sender = self.senders.iter_mut().find(|sender| sender.codec == frame.codec);
-        let Some(Sender {
-            track,
-            packetiser: Some(packetiser),
-            ..
-        }) = sender
-        else {
+        let sender = self.senders.iter_mut().find(|sender| sender.codec() == frame.codec);
+        let Some(packets) = sender.and_then(|sender| sender.packets(frame).transpose()) else {
             return Ok(());
         };
-        for (i, packet) in packetiser.packets(frame)?.into_iter().enumerate() {
+        let (track, packets) = packets?;
+        for (i, packet) in packets.into_iter().enumerate() {
             if i > 0 && i.is_multiple_of(BURST_PACKETS) {
                 tokio::time::sleep(BURST_PAUSE).await;
             }
@@ -339,49 +296,6 @@ async fn closed(dtls: Option<&dyn DtlsTransport>) {
 
 fn is_over(state: RTCPeerConnectionState) -> bool {
     matches!(state, RTCPeerConnectionState::Failed | RTCPeerConnectionState::Closed)
-}
-
-fn kind(codec: Codec) -> RtpCodecKind {
-    if codec.is_video() {
-        RtpCodecKind::Video
-    } else {
-        RtpCodecKind::Audio
-    }
-}
-
-/// Payload types and parameters as browsers offer them.
-fn codec_parameters(track: &Track) -> RTCRtpCodecParameters {
-    let (mime_type, channels, sdp_fmtp_line, payload_type) = match track {
-        Track::H264 {
-            profile_level_id: [profile, constraints, level],
-        } => (
-            MIME_TYPE_H264,
-            0,
-            format!(
-                "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id={profile:02x}{constraints:02x}{level:02x}"
-            ),
-            102,
-        ),
-        Track::H265 { profile, tier, level } => (
-            MIME_TYPE_HEVC,
-            0,
-            format!("level-id={level};profile-id={profile};tier-flag={tier};tx-mode=SRST"),
-            104,
-        ),
-        Track::Vp8 => (MIME_TYPE_VP8, 0, String::new(), 96),
-        Track::Opus => (MIME_TYPE_OPUS, 2, "minptime=10;stereo=1;useinbandfec=1".to_owned(), 111),
-    };
-    let rtp_codec = RTCRtpCodec {
-        mime_type: mime_type.to_owned(),
-        clock_rate: track.codec().clock_rate(),
-        channels,
-        sdp_fmtp_line,
-        rtcp_feedback: Vec::new(),
-    };
-    RTCRtpCodecParameters {
-        rtp_codec,
-        payload_type,
-    }
 }
 
 /// Every interface of both families, and loopback if the server is reached by it: a wildcard leaves that out.

@@ -24,14 +24,16 @@ pub(super) struct Packetiser {
     next_sequence: u16,
     /// RTP time of the source's start.
     timestamp: u32,
+    /// Ids and values that each packet carries.
+    extensions: Vec<(u8, Bytes)>,
 }
 
-/// Leaves room for 12 bytes of RTP header, header extensions, and 16 of SRTP within the 1200 that WebRTC takes to pass
-/// everywhere.
+/// Leaves room for 12 bytes of RTP header, 16 of extensions (a head of 4, a sequence number of 3, a section's and a layer's
+/// name of 2 to 4 each), and 16 of SRTP within the 1200 that WebRTC takes to pass everywhere.
 const PAYLOAD_BYTES_MAX: usize = 1140;
 
 impl Packetiser {
-    pub(super) fn new(codec: Codec, ssrc: u32, payload_type: u8) -> Self {
+    pub(super) fn new(codec: Codec, ssrc: u32, payload_type: u8, extensions: Vec<(u8, Bytes)>) -> Self {
         let payloader: Box<dyn Payloader> = match codec {
             Codec::H264 => Box::new(H264Payloader::default()),
             Codec::H265 => Box::new(HevcPayloader),
@@ -51,6 +53,7 @@ impl Packetiser {
             ssrc,
             next_sequence,
             timestamp,
+            extensions,
         }
     }
 
@@ -59,19 +62,19 @@ impl Packetiser {
         let ticks = frame.time.as_nanos() * u128::from(self.codec.clock_rate()) / 1_000_000_000;
         let timestamp = self.timestamp.wrapping_add(ticks as u32);
         let last = payloads.len().saturating_sub(1);
-        Ok(payloads
+        payloads
             .into_iter()
             .enumerate()
             .map(|(i, payload)| self.packet(payload, timestamp, i == last))
-            .collect())
+            .collect()
     }
 
-    fn packet(&mut self, payload: Bytes, timestamp: u32, last: bool) -> Packet {
+    fn packet(&mut self, payload: Bytes, timestamp: u32, last: bool) -> Result<Packet, Error> {
         let sequence_number = self.next_sequence;
         self.next_sequence = sequence_number.wrapping_add(1);
         // In video the marker ends a picture; in Opus it starts a talkspurt after DTX, which is not told here (RFC 7587 §4.1).
         let marker = last && self.codec.is_video();
-        let header = Header {
+        let mut header = Header {
             version: 2,
             marker,
             payload_type: self.payload_type,
@@ -80,7 +83,10 @@ impl Packetiser {
             ssrc: self.ssrc,
             ..Header::default()
         };
-        Packet { header, payload }
+        for (id, value) in &self.extensions {
+            header.set_extension(*id, value.clone())?;
+        }
+        Ok(Packet { header, payload })
     }
 }
 

@@ -6,13 +6,18 @@ mod h265;
 mod nal;
 mod ogg;
 mod pattern;
+mod rate;
+mod repeat;
 
 use std::{fmt, path::PathBuf, time::Duration};
 
 use bytes::Bytes;
 
-pub use self::file::{FileError, H264Error, H265Error, IvfError, MatroskaError, Mp4Error, OggError, SelectionError};
-use self::{file::MediaFile, pattern::Pattern};
+use self::{file::MediaFile, pattern::Pattern, repeat::Repeat};
+pub use self::{
+    file::{FileError, H264Error, H265Error, IvfError, MatroskaError, Mp4Error, OggError, SelectionError},
+    rate::{FrameRate, FrameRateError},
+};
 
 /// What to publish, as the command line names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +35,17 @@ impl From<std::ffi::OsString> for Input {
             Self::File(name.into())
         }
     }
+}
+
+/// How to read the input.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Manner {
+    /// Of a file that has no times.
+    pub(super) rate: Option<FrameRate>,
+    /// Again and again.
+    pub(super) repeat: bool,
+    /// In several sizes.
+    pub(super) simulcast: bool,
 }
 
 /// The codecs that can be sent.
@@ -98,10 +114,34 @@ impl Track {
     }
 }
 
+/// One of several sizes in which a picture is sent (RFC 8853), called as browsers' examples do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Layer {
+    Quarter,
+    Half,
+    Full,
+}
+
+impl Layer {
+    /// From the smallest to the largest.
+    pub(super) const ALL: [Self; 3] = [Self::Quarter, Self::Half, Self::Full];
+
+    /// RFC 8851.
+    pub(super) fn rid(self) -> &'static str {
+        match self {
+            Self::Quarter => "q",
+            Self::Half => "h",
+            Self::Full => "f",
+        }
+    }
+}
+
 /// One coded picture (H.264 and H.265: an Annex B access unit, parameter sets before each keyframe) or one Opus packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Frame {
     pub(super) codec: Codec,
+    /// Of a picture in several sizes.
+    pub(super) layer: Option<Layer>,
     /// When it is due, from the start of the source. Frames of one track never go back in time.
     pub(super) time: Duration,
     pub(super) keyframe: bool,
@@ -111,21 +151,39 @@ pub(super) struct Frame {
 pub(super) enum Source {
     Pattern(Pattern),
     File(Box<MediaFile>),
+    Repeat(Box<Repeat>),
 }
 
 impl Source {
     /// Reads as much of a file as it takes to know that it can be sent.
-    pub(super) fn open(input: &Input) -> Result<Self, FileError> {
-        match input {
-            Input::Test => Ok(Self::Pattern(Pattern::new())),
-            Input::File(path) => MediaFile::open(path).map(|file| Self::File(Box::new(file))),
-        }
+    pub(super) fn open(input: &Input, manner: Manner) -> Result<Self, FileError> {
+        let path = match input {
+            Input::Test if manner.rate.is_some() => return Err(FileError::PatternRate),
+            // It has no end anyway.
+            Input::Test => return Ok(Self::Pattern(Pattern::new(manner.simulcast))),
+            Input::File(_) if manner.simulcast => return Err(FileError::OneSize),
+            Input::File(path) => path,
+        };
+        Ok(if manner.repeat {
+            Self::Repeat(Box::new(Repeat::open(path.clone(), manner.rate)?))
+        } else {
+            Self::File(Box::new(MediaFile::open(path, manner.rate)?))
+        })
     }
 
     pub(super) fn tracks(&self) -> Vec<Track> {
         match self {
             Self::Pattern(_) => Pattern::tracks(),
             Self::File(file) => file.tracks().to_vec(),
+            Self::Repeat(repeat) => repeat.tracks().to_vec(),
+        }
+    }
+
+    /// In which sizes the video comes; empty for one alone.
+    pub(super) fn layers(&self) -> &'static [Layer] {
+        match self {
+            Self::Pattern(pattern) => pattern.layers(),
+            Self::File(_) | Self::Repeat(_) => &[],
         }
     }
 
@@ -134,6 +192,7 @@ impl Source {
         match self {
             Self::Pattern(_) => &[],
             Self::File(file) => file.notes(),
+            Self::Repeat(repeat) => repeat.notes(),
         }
     }
 
@@ -142,6 +201,7 @@ impl Source {
         match self {
             Self::Pattern(pattern) => Ok(Some(pattern.next())),
             Self::File(file) => file.next(),
+            Self::Repeat(repeat) => repeat.next().map(Some),
         }
     }
 
@@ -149,7 +209,7 @@ impl Source {
     pub(super) fn request_keyframe(&mut self) {
         match self {
             Self::Pattern(pattern) => pattern.request_keyframe(),
-            Self::File(_) => {}
+            Self::File(_) | Self::Repeat(_) => {}
         }
     }
 }

@@ -146,6 +146,11 @@ fn config(url: String, duration: Option<&str>) -> Config {
         token: Some("open-sesame".to_owned().into()),
         token_file: None,
         duration: duration.map(|text| parse_duration(text).unwrap()),
+        repeat: false,
+        simulcast: false,
+        realtime: false,
+        speed: 1,
+        fps: None,
         surplus: Vec::new(),
     }
 }
@@ -192,6 +197,44 @@ async fn the_test_pattern_arrives_in_real_time_and_the_session_is_ended() {
     }
     let json = serde_json::to_string(&summary).unwrap();
     assert!(!json.contains("secret") && !json.contains("sesame"), "{json}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn media_is_sent_some_times_as_fast() {
+    let (server, url) = Server::start().await;
+    let config = Config {
+        speed: 4,
+        ..config(url, Some("4s"))
+    };
+    let summary = run(config, CancellationToken::new()).await.unwrap();
+    assert_eq!((summary.frames_sent, summary.audio_frames_sent), (120, 200));
+    assert!((950..2000).contains(&summary.duration_ms), "{} ms", summary.duration_ms);
+    assert_eq!(server.received.deleted.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn simulcast_is_offered_without_ssrcs_and_only_what_is_taken_is_sent() {
+    let (server, url) = Server::start().await;
+    let config = Config {
+        simulcast: true,
+        ..config(url, Some("500ms"))
+    };
+    let summary = run(config, CancellationToken::new()).await.unwrap();
+    let offer = server.received.offer.lock().unwrap().clone();
+    let video = &offer[offer.find("m=video").unwrap()..];
+    let video = &video[..video[2..].find("m=").map_or(video.len(), |end| end + 2)];
+    for line in [
+        "a=rid:q send",
+        "a=rid:h send",
+        "a=rid:f send",
+        "a=simulcast:send q;h;f",
+        "sdes:mid",
+        "sdes:rtp-stream-id",
+    ] {
+        assert!(video.contains(line), "{line} is missing in\n{video}");
+    }
+    assert!(!video.contains("a=ssrc"), "{video}");
+    assert_eq!(summary.frames_sent, 3 * 15);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,7 +19,7 @@ use bytes::Bytes;
 
 use self::{annexb::AnnexB, ivf::Ivf, matroska::Matroska, mp4::Mp4};
 pub use self::{ivf::IvfError, matroska::MatroskaError, mp4::Mp4Error, selection::SelectionError};
-use super::{Codec, Frame, Track, ogg};
+use super::{Codec, Frame, Track, ogg, rate::FrameRate};
 pub use super::{h264::H264Error, h265::H265Error, ogg::OggError};
 
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +28,7 @@ pub enum FileError {
     Open { path: PathBuf, error: io::Error },
     #[error("cannot read the file: {0}")]
     Read(#[from] io::Error),
-    #[error("{} is no media file that can be sent: MP4, MOV, WebM, Matroska, Ogg Opus, IVF or Annex B H.264", .0.display())]
+    #[error("{} is no media file that can be sent: MP4, MOV, WebM, Matroska, Ogg Opus, IVF, or Annex B H.264 or H.265", .0.display())]
     UnknownFormat(PathBuf),
     #[error(transparent)]
     Selection(#[from] SelectionError),
@@ -46,6 +46,12 @@ pub enum FileError {
     Ogg(#[from] OggError),
     #[error("the file holds no frames")]
     Empty,
+    #[error("--simulcast is for `test`: a file has its pictures in one size")]
+    OneSize,
+    #[error("--fps is for Annex B files: the test picture has 30 a second")]
+    PatternRate,
+    #[error("the file was replaced by one of another kind while it was sent again and again")]
+    Replaced,
     #[error("the video does not start with a keyframe, nor has one soon after: nobody could decode it")]
     NoKeyframe,
 }
@@ -76,32 +82,47 @@ pub(crate) struct MediaFile {
     examined: VecDeque<Sample>,
     /// Where the file's clock stands at its first frame, in nanoseconds.
     start: i64,
-    newest_video: Duration,
-    newest_audio: Duration,
+    video: Clock,
+    audio: Clock,
+}
+
+/// Where one track stands.
+#[derive(Debug, Clone, Copy, Default)]
+struct Clock {
+    /// Of the newest frame; none before the first.
+    newest: Option<Duration>,
+    /// From the frame before to that one.
+    step: Option<Duration>,
 }
 
 /// How many frames are examined before anything is sent: about five seconds of 30 pictures and 50 audio packets each,
 /// and of a keyframe interval as long. What is found later ends the session with the same sentence.
 const EXAMINED_FRAMES: usize = 400;
+/// A track of one frame does not say how long that lasts: a picture of 25 a second.
+const LONE_FRAME: Duration = Duration::from_millis(40);
 /// A picture of 16 MiB would take a second at 128 Mbit/s; a size above it is damage.
 const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 impl MediaFile {
-    pub(super) fn open(path: &Path) -> Result<Self, FileError> {
+    /// `rate`: of a file that has no times.
+    pub(super) fn open(path: &Path, rate: Option<FrameRate>) -> Result<Self, FileError> {
         let file = File::open(path).map_err(|error| FileError::Open {
             path: path.to_owned(),
             error,
         })?;
         let mut notes = Vec::new();
-        let demuxer = Demuxer::open(file, path, &mut notes)?;
+        let demuxer = Demuxer::open(file, path, rate, &mut notes)?;
+        if rate.is_some() && !matches!(demuxer, Demuxer::AnnexB(_)) {
+            notes.push("--fps is left aside: the file has times of its own".to_owned());
+        }
         let mut media = Self {
             demuxer,
             tracks: Vec::new(),
             notes,
             examined: VecDeque::new(),
             start: 0,
-            newest_video: Duration::ZERO,
-            newest_audio: Duration::ZERO,
+            video: Clock::default(),
+            audio: Clock::default(),
         };
         media.examine()?;
         Ok(media)
@@ -162,27 +183,44 @@ impl MediaFile {
     fn place(&mut self, sample: Sample) -> Result<Frame, FileError> {
         let time = Duration::from_nanos(sample.time.saturating_sub(self.start).max(0) as u64);
         let time = if sample.codec.is_video() {
-            if time < self.newest_video {
+            if self.video.newest.is_some_and(|newest| time < newest) {
                 return Err(H264Error::BFrames.into());
             }
-            self.newest_video = time;
-            time
+            self.video.advance(time)
         } else {
             // Rounding in a container must not make RTP time go back.
-            self.newest_audio = time.max(self.newest_audio);
-            self.newest_audio
+            self.audio.advance(time.max(self.audio.newest.unwrap_or_default()))
         };
         Ok(Frame {
             codec: sample.codec,
+            layer: None,
             time,
             keyframe: sample.keyframe,
             data: sample.data,
         })
     }
+
+    /// When all that was read has been shown and heard: the last frame of each track lasts as long as the one before.
+    pub(super) fn end(&self) -> Duration {
+        self.video.end().max(self.audio.end())
+    }
+}
+
+impl Clock {
+    fn advance(&mut self, time: Duration) -> Duration {
+        self.step = self.newest.map(|newest| time - newest);
+        self.newest = Some(time);
+        time
+    }
+
+    fn end(&self) -> Duration {
+        let last = |newest| newest + self.step.filter(|step| !step.is_zero()).unwrap_or(LONE_FRAME);
+        self.newest.map_or(Duration::ZERO, last)
+    }
 }
 
 impl Demuxer {
-    fn open(mut file: File, path: &Path, notes: &mut Vec<String>) -> Result<Self, FileError> {
+    fn open(mut file: File, path: &Path, rate: Option<FrameRate>, notes: &mut Vec<String>) -> Result<Self, FileError> {
         let mut magic = Vec::new();
         file.by_ref().take(12).read_to_end(&mut magic)?;
         file.rewind()?;
@@ -193,7 +231,7 @@ impl Demuxer {
             }
             [b'O', b'g', b'g', b'S', ..] => Ok(Self::Ogg(ogg::Reader::new(file)?)),
             [b'D', b'K', b'I', b'F', ..] => Ivf::open(file).map(Self::Ivf),
-            [0, 0, 1, ..] | [0, 0, 0, 1, ..] if !is_mp4(&magic) => Ok(Self::AnnexB(AnnexB::open(file, notes)?)),
+            [0, 0, 1, ..] | [0, 0, 0, 1, ..] if !is_mp4(&magic) => Ok(Self::AnnexB(AnnexB::open(file, rate, notes)?)),
             _ if is_mp4(&magic) => Mp4::open(file, notes).map(Self::Mp4),
             _ => Err(FileError::UnknownFormat(path.to_owned())),
         }
@@ -221,7 +259,7 @@ impl Demuxer {
             Codec::H264 | Codec::H265 => match self {
                 Self::Mp4(mp4) => mp4.video_track(),
                 Self::Matroska(matroska) => matroska.video_track(),
-                Self::AnnexB(annexb) => Ok(annexb.track()?),
+                Self::AnnexB(annexb) => annexb.track(),
                 Self::Ogg(_) | Self::Ivf(_) => Err(FileError::Empty),
             },
         }

@@ -2,10 +2,12 @@
 //! them with B-frames.
 
 use bytes::{Bytes, BytesMut};
+use h264_reader::{nal::sps::SeqParameterSet, rbsp::BitReader};
 
 use super::{
     Track,
     nal::{AccessUnit, counted, put, units},
+    rate::FrameRate,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -146,6 +148,14 @@ fn is_b_slice(unit: &[u8]) -> bool {
 /// first_mb_in_slice of a slice: 0 starts a picture.
 pub(super) fn starts_picture(unit: &[u8]) -> bool {
     ExpGolomb::new(&unit[1..]).next() == Some(0)
+}
+
+/// From the VUI of an SPS: a picture lasts two ticks (clause E.2.1).
+pub(super) fn frame_rate(sps: &[u8]) -> Option<FrameRate> {
+    let rbsp = h264_reader::rbsp::decode_nal(sps).ok()?;
+    let sps = SeqParameterSet::from_bits(BitReader::new(rbsp.as_ref())).ok()?;
+    let timing = sps.vui_parameters?.timing_info?;
+    FrameRate::new(timing.time_scale, timing.num_units_in_tick.checked_mul(2)?)
 }
 
 /// Reads ue(v) fields off the first eight bytes of a NAL unit's payload. Fields below 2^15 start with too few zeros for an

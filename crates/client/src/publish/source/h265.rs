@@ -1,12 +1,15 @@
 //! H.265 as files hold it, made fit for sending: access units in Annex B form that carry their parameter sets, none of
 //! them reordered.
 
-use bytes::{Bytes, BytesMut};
-use h264_reader::rbsp::{BitRead, BitReader, BitReaderError, decode_nal};
+mod sps;
 
+use bytes::{Bytes, BytesMut};
+
+use self::sps::{Sps, rbsp};
 use super::{
     Track,
     nal::{AccessUnit, counted, put, units},
+    rate::FrameRate,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -17,8 +20,6 @@ pub enum H265Error {
     Reordered,
     #[error("the video's parameter sets (VPS, SPS, PPS) are missing or damaged: nobody could decode it")]
     ParameterSets,
-    #[error("Annex B H.265 has no times: convert with ffmpeg -i FILE -c copy -tag:v hvc1 FILE.mp4")]
-    NoTimes,
     #[error("the decoder configuration (hvcC) is damaged")]
     Configuration,
     #[error("a video sample is damaged: its NAL units do not fill it")]
@@ -32,6 +33,7 @@ pub(super) mod kind {
     pub(in super::super) const PPS: u8 = 34;
     pub(in super::super) const DELIMITER: u8 = 35;
     pub(in super::super) const FILLER: u8 = 38;
+    pub(in super::super) const PREFIX_SEI: u8 = 39;
 
     pub(in super::super) fn of(nal: &[u8]) -> Option<u8> {
         nal.first().map(|header| header >> 1 & 0x3f)
@@ -90,6 +92,7 @@ impl ParameterSets {
                 }
                 Some(kind @ 0..kind::VPS) => {
                     picture = true;
+                    // IRAP: BLA, IDR and CRA, with two kept for more of them.
                     keyframe |= (16..=23).contains(&kind);
                 }
                 Some(_) => {}
@@ -121,7 +124,7 @@ impl ParameterSets {
             Some(kind::VPS) => self.vps = set,
             Some(kind::SPS) => {
                 // Slices of type B alone do not reorder: hardware encoders use them for what refers backwards only.
-                if reordered_pictures(unit).ok_or(H265Error::ParameterSets)? > 0 {
+                if Sps::parse(unit).ok_or(H265Error::ParameterSets)?.reordered > 0 {
                     return Err(H265Error::Reordered);
                 }
                 self.sps = set;
@@ -139,60 +142,12 @@ pub(super) fn begins_stream(unit: &[u8]) -> bool {
     matches!(unit, [0x40 | 0x46, 0x01, ..])
 }
 
-/// A parameter set without its header and emulation prevention bytes. h264-reader takes off the one byte of an H.264
-/// header, and here the second of two.
-fn rbsp(unit: &[u8]) -> Option<Vec<u8>> {
-    let unit = unit.get(1..).filter(|unit| unit.len() >= 2)?;
-    Some(decode_nal(unit).ok()?.into_owned())
+/// Whether this slice segment is the first of its picture: the bit behind the header of two bytes.
+pub(super) fn starts_picture(unit: &[u8]) -> bool {
+    unit.get(2).is_some_and(|byte| byte & 0x80 != 0)
 }
 
-/// sps_max_num_reorder_pics of all layers together (clause 7.3.2.2.1).
-fn reordered_pictures(sps: &[u8]) -> Option<u32> {
-    let rbsp = rbsp(sps)?;
-    read_reordered_pictures(&mut BitReader::new(rbsp.as_slice())).ok()
-}
-
-fn read_reordered_pictures(bits: &mut impl BitRead) -> Result<u32, BitReaderError> {
-    bits.skip(4, "sps_video_parameter_set_id")?;
-    let sub_layers: u32 = bits.read::<3, _>("sps_max_sub_layers_minus1")?;
-    bits.skip(1 + 12 * 8, "general profile, tier and level")?;
-    let mut lengths = 0;
-    for _ in 0..sub_layers {
-        lengths += if bits.read_bit("sub_layer_profile_present_flag")? {
-            88
-        } else {
-            0
-        };
-        lengths += if bits.read_bit("sub_layer_level_present_flag")? {
-            8
-        } else {
-            0
-        };
-    }
-    if sub_layers > 0 {
-        lengths += 2 * (8 - sub_layers);
-    }
-    bits.skip(lengths, "levels of the sub-layers")?;
-    bits.read_ue("sps_seq_parameter_set_id")?;
-    if bits.read_ue("chroma_format_idc")? == 3 {
-        bits.skip(1, "separate_colour_plane_flag")?;
-    }
-    bits.read_ue("pic_width_in_luma_samples")?;
-    bits.read_ue("pic_height_in_luma_samples")?;
-    if bits.read_bit("conformance_window_flag")? {
-        for _ in 0..4 {
-            bits.read_ue("conf_win_offset")?;
-        }
-    }
-    for _ in 0..3 {
-        bits.read_ue("bit depths, length of the picture order count")?;
-    }
-    let each = bits.read_bit("sps_sub_layer_ordering_info_present_flag")?;
-    let mut reordered = 0;
-    for _ in 0..=if each { sub_layers } else { 0 } {
-        bits.read_ue("sps_max_dec_pic_buffering_minus1")?;
-        reordered = reordered.max(bits.read_ue("sps_max_num_reorder_pics")?);
-        bits.read_ue("sps_max_latency_increase_plus1")?;
-    }
-    Ok(reordered)
+/// From the VUI of an SPS.
+pub(super) fn frame_rate(sps: &[u8]) -> Option<FrameRate> {
+    Sps::parse(sps)?.rate
 }

@@ -7,14 +7,15 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 fn frames(name: &str) -> (Source, Vec<Frame>) {
-    let mut source = Source::open(&Input::File(fixture(name))).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let mut source =
+        Source::open(&Input::File(fixture(name)), Manner::default()).unwrap_or_else(|error| panic!("{name}: {error}"));
     let frames = std::iter::from_fn(|| source.next().unwrap()).collect();
     (source, frames)
 }
 
 /// The error that opening gives, or else the one that reading to the end does.
 fn refusal(path: &Path) -> String {
-    match Source::open(&Input::File(path.to_owned())) {
+    match Source::open(&Input::File(path.to_owned()), Manner::default()) {
         Err(error) => error.to_string(),
         Ok(mut source) => loop {
             match source.next() {
@@ -28,7 +29,7 @@ fn refusal(path: &Path) -> String {
 
 #[test]
 fn every_frame_of_a_good_file_comes_in_time() {
-    let cases: [(&str, &[Codec]); 10] = [
+    let cases: [(&str, &[Codec]); 11] = [
         ("h264-opus.mp4", &[Codec::H264, Codec::Opus]),
         ("h264-opus-fragmented.mp4", &[Codec::H264, Codec::Opus]),
         ("h264-aac.mov", &[Codec::H264]),
@@ -36,6 +37,7 @@ fn every_frame_of_a_good_file_comes_in_time() {
         ("h265-opus.mp4", &[Codec::H265, Codec::Opus]),
         ("h265-opus.mkv", &[Codec::H265, Codec::Opus]),
         ("plain.h264", &[Codec::H264]),
+        ("plain.h265", &[Codec::H265]),
         ("vp8-opus.webm", &[Codec::Vp8, Codec::Opus]),
         ("vp8.ivf", &[Codec::Vp8]),
         ("tone.opus", &[Codec::Opus]),
@@ -111,7 +113,7 @@ fn h264_comes_as_annex_b_with_parameter_sets_before_each_idr_picture() {
 
 #[test]
 fn h265_comes_as_annex_b_with_parameter_sets_before_each_keyframe() {
-    for name in ["h265-opus.mp4", "h265-opus.mkv"] {
+    for name in ["h265-opus.mp4", "h265-opus.mkv", "plain.h265"] {
         let (source, frames) = frames(name);
         let expected = Track::H265 {
             profile: 1,
@@ -160,10 +162,6 @@ fn what_cannot_be_sent_is_refused_with_a_sentence_that_says_what_to_do() {
             "hevc.mp4",
             "the video's pictures are not in the order in which they are shown, which WebRTC cannot carry: convert with ffmpeg -c:v libx265",
         ),
-        (
-            "plain.h265",
-            "Annex B H.265 has no times: convert with ffmpeg -i FILE -c copy",
-        ),
         ("encrypted.mp4", "the video track is encrypted: decrypt the file first"),
         (
             "flac.ogg",
@@ -171,7 +169,7 @@ fn what_cannot_be_sent_is_refused_with_a_sentence_that_says_what_to_do() {
         ),
         (
             "make.sh",
-            "is no media file that can be sent: MP4, MOV, WebM, Matroska, Ogg Opus, IVF or Annex B H.264",
+            "is no media file that can be sent: MP4, MOV, WebM, Matroska, Ogg Opus, IVF, or Annex B H.264 or H.265",
         ),
         ("absent.mp4", "cannot open"),
     ];
@@ -179,6 +177,117 @@ fn what_cannot_be_sent_is_refused_with_a_sentence_that_says_what_to_do() {
         let refusal = refusal(&fixture(name));
         assert!(refusal.contains(sentence), "{name}: {refusal}");
     }
+}
+
+#[test]
+fn a_given_frame_rate_is_for_a_file_without_times() {
+    let rate = |text: &str| Manner {
+        rate: Some(text.parse().unwrap()),
+        ..Manner::default()
+    };
+    for name in ["plain.h264", "plain.h265"] {
+        let mut source = Source::open(&Input::File(fixture(name)), rate("25")).unwrap();
+        let times: Vec<Duration> = std::iter::from_fn(|| source.next().unwrap())
+            .map(|frame| frame.time)
+            .collect();
+        let expected: Vec<Duration> = (0..20).map(|i| Duration::from_millis(40) * i).collect();
+        assert_eq!(times, expected, "{name}");
+        assert!(source.notes().is_empty(), "{name}");
+    }
+    let source = Source::open(&Input::File(fixture("h265-opus.mp4")), rate("25")).unwrap();
+    assert_eq!(source.notes(), ["--fps is left aside: the file has times of its own"]);
+}
+
+#[test]
+fn a_file_comes_again_and_again_without_a_jump() {
+    for name in [
+        "h264-opus.mp4",
+        "h265-opus.mkv",
+        "plain.h265",
+        "vp8-opus.webm",
+        "vp8.ivf",
+        "tone.opus",
+    ] {
+        let (mut once, round) = frames(name);
+        assert_eq!(once.next().unwrap(), None);
+        let manner = Manner {
+            repeat: true,
+            ..Manner::default()
+        };
+        let mut source = Source::open(&Input::File(fixture(name)), manner).unwrap();
+        assert_eq!(source.tracks(), once.tracks(), "{name}");
+        let endless: Vec<Frame> = std::iter::from_fn(|| source.next().unwrap())
+            .take(3 * round.len())
+            .collect();
+        assert!(
+            endless.iter().map(|frame| &frame.data).eq(round
+                .iter()
+                .cycle()
+                .take(endless.len())
+                .map(|frame| &frame.data))
+        );
+        for codec in once.tracks().iter().map(Track::codec) {
+            let times: Vec<Duration> = endless.iter().filter(|f| f.codec == codec).map(|f| f.time).collect();
+            let steps = times
+                .windows(2)
+                .map(|pair| pair[1].checked_sub(pair[0]).expect("time goes on"));
+            // Two seconds are 20 pictures of 100 ms and some 101 packets of 20 ms: a round ends where the longer one does.
+            let (shortest, longest) = if codec.is_video() { (99, 132) } else { (0, 48) };
+            for (i, step) in steps.enumerate() {
+                let step = step.as_millis();
+                assert!((shortest..=longest).contains(&step), "{name}: {codec} {i}: {step} ms");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_file_of_one_frame_is_repeated_in_time() {
+    let whole = std::fs::read(fixture("vp8.ivf")).unwrap();
+    let size = u32::from_le_bytes(whole[32..36].try_into().unwrap()) as usize;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &whole[..44 + size]).unwrap();
+    let manner = Manner {
+        repeat: true,
+        ..Manner::default()
+    };
+    let mut source = Source::open(&Input::File(file.path().to_owned()), manner).unwrap();
+    let times: Vec<u128> = (0..4)
+        .map(|_| source.next().unwrap().unwrap().time.as_millis())
+        .collect();
+    assert_eq!(times, [0, 40, 80, 120]);
+}
+
+#[test]
+fn a_file_that_was_replaced_ends_the_loop() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::copy(fixture("vp8.ivf"), file.path()).unwrap();
+    let manner = Manner {
+        repeat: true,
+        ..Manner::default()
+    };
+    let mut source = Source::open(&Input::File(file.path().to_owned()), manner).unwrap();
+    let unlinked = file.path().with_extension("old");
+    std::fs::rename(file.path(), &unlinked).unwrap();
+    std::fs::copy(fixture("plain.h265"), file.path()).unwrap();
+    let sent = (0..).map(|_| source.next()).take_while(Result::is_ok).count();
+    std::fs::remove_file(unlinked).unwrap();
+    assert_eq!(sent, 20);
+}
+
+#[test]
+fn a_file_has_one_size() {
+    let manner = Manner {
+        simulcast: true,
+        ..Manner::default()
+    };
+    let refusal = Source::open(&Input::File(fixture("vp8.ivf")), manner)
+        .map(|_| ())
+        .unwrap_err();
+    assert_eq!(
+        refusal.to_string(),
+        "--simulcast is for `test`: a file has its pictures in one size"
+    );
 }
 
 #[test]
@@ -219,7 +328,7 @@ fn a_growing_recording_is_sent_as_far_as_it_goes() {
     let cut = tempfile::NamedTempFile::new().unwrap();
     for length in (whole.len() / 2..whole.len()).step_by(97) {
         std::fs::write(cut.path(), &whole[..length]).unwrap();
-        let mut source = Source::open(&Input::File(cut.path().to_owned())).unwrap();
+        let mut source = Source::open(&Input::File(cut.path().to_owned()), Manner::default()).unwrap();
         while source.next().unwrap().is_some() {}
     }
 }
@@ -233,7 +342,7 @@ fn pictures_out_of_order_are_refused_whatever_their_codec() {
     ivf[36] = 9;
     assert_eq!(ivf[44 + size + 4], 1, "the second frame's time");
     std::fs::write(file.path(), ivf).unwrap();
-    let refusal = Source::open(&Input::File(file.path().to_owned()))
+    let refusal = Source::open(&Input::File(file.path().to_owned()), Manner::default())
         .map(|_| ())
         .unwrap_err();
     assert!(refusal.to_string().starts_with("the video has B-frames"), "{refusal}");
@@ -251,7 +360,8 @@ mod damage {
         #[test]
         fn never_panics(
             name in prop::sample::select(vec![
-                "h264-opus.mp4", "h264-opus-fragmented.mp4", "h264-opus.mkv", "h265-opus.mp4", "h265-opus.mkv", "plain.h264", "vp8-opus.webm", "vp8.ivf", "tone.opus",
+                "h264-opus.mp4", "h264-opus-fragmented.mp4", "h264-opus.mkv", "h265-opus.mp4", "h265-opus.mkv", "plain.h264", "plain.h265", "vp8-opus.webm",
+                "vp8.ivf", "tone.opus",
             ]),
             flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..20),
             cut in any::<prop::sample::Index>(),
@@ -265,7 +375,7 @@ mod damage {
             bytes.truncate(cut.index(bytes.len()).max(64));
             let file = tempfile::NamedTempFile::new().unwrap();
             std::fs::write(file.path(), bytes).unwrap();
-            if let Ok(mut source) = Source::open(&Input::File(file.path().to_owned())) {
+            if let Ok(mut source) = Source::open(&Input::File(file.path().to_owned()), Manner::default()) {
                 while let Ok(Some(_)) = source.next() {}
             }
         }

@@ -1,115 +1,107 @@
-//! Annex B H.264 (ITU-T H.264 Annex B): NAL units between start codes, and no times; the SPS may tell a frame rate.
+//! Annex B H.264 and H.265 (Annex B of ITU-T H.264 and of H.265): NAL units between start codes, and no times; the SPS may
+//! tell a frame rate.
+
+mod nals;
 
 use std::{
     fs::File,
-    io::{self, BufReader, Read},
+    io::{self, BufReader},
 };
 
-use h264_reader::{nal::sps::SeqParameterSet, rbsp::BitReader};
-
+use self::nals::Nals;
 use super::{
-    super::{
-        Codec, Track,
-        h264::{H264Error, ParameterSets, kind, starts_picture},
-        h265::{self, H265Error},
-    },
-    FRAME_BYTES_MAX, FileError, Sample, nanoseconds,
+    super::{Codec, Track, h264, h265, nal::AccessUnit, rate::FrameRate},
+    FRAME_BYTES_MAX, FileError, Sample,
 };
 
 pub(super) struct AnnexB {
     nals: Nals<BufReader<File>>,
+    /// Read while the file was opened.
+    first: Option<Vec<Vec<u8>>>,
     /// The first NAL unit of the next access unit.
     ahead: Option<Vec<u8>>,
-    sets: ParameterSets,
+    sets: Sets,
     rate: FrameRate,
     pictures: u64,
 }
 
-/// `pictures / seconds` pictures a second.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct FrameRate {
-    pictures: u32,
-    seconds: u32,
+/// The codec that the first NAL unit tells, and its parameter sets.
+enum Sets {
+    H264(h264::ParameterSets),
+    H265(h265::ParameterSets),
 }
 
-const DEFAULT_RATE: FrameRate = FrameRate {
-    pictures: 30,
-    seconds: 1,
-};
-/// Beyond any camera; an SPS that says more is wrong.
-const RATE_MAX: u32 = 300;
-
 impl AnnexB {
-    pub(super) fn open(file: BufReader<File>, notes: &mut Vec<String>) -> Result<Self, FileError> {
+    /// `rate` is better than what the file says of it.
+    pub(super) fn open(
+        file: BufReader<File>,
+        rate: Option<FrameRate>,
+        notes: &mut Vec<String>,
+    ) -> Result<Self, FileError> {
         let mut nals = Nals::new(file);
-        let mut ahead = nals.next()?;
-        if ahead.as_deref().is_some_and(h265::begins_stream) {
-            return Err(H265Error::NoTimes.into());
-        }
-        while ahead
-            .as_deref()
-            .is_some_and(|unit| kind::of(unit) == Some(kind::DELIMITER))
-        {
-            ahead = nals.next()?;
-        }
+        let ahead = nals.next()?;
         let mut annexb = Self {
             nals,
+            first: None,
+            sets: Sets::told_by(ahead.as_deref()),
             ahead,
-            sets: ParameterSets::default(),
-            rate: DEFAULT_RATE,
+            rate: FrameRate::DEFAULT,
             pictures: 0,
         };
-        let sps = annexb.ahead.as_deref().filter(|unit| kind::of(unit) == Some(kind::SPS));
-        match sps.and_then(frame_rate) {
+        annexb.first = annexb.access_unit()?;
+        let units = annexb.first.iter().flatten();
+        match rate.or_else(|| annexb.sets.frame_rate(units)) {
             Some(rate) => annexb.rate = rate,
             None => notes.push(format!(
-                "the file does not tell its frame rate; sent at {} a second",
-                DEFAULT_RATE.pictures
+                "the file does not tell its frame rate: sent at {} a second; say it with --fps",
+                annexb.rate
             )),
         }
         Ok(annexb)
     }
 
-    pub(super) fn track(&self) -> Result<Track, H264Error> {
-        self.sets.track()
+    pub(super) fn track(&self) -> Result<Track, FileError> {
+        Ok(match &self.sets {
+            Sets::H264(sets) => sets.track()?,
+            Sets::H265(sets) => sets.track()?,
+        })
     }
 
     pub(super) fn next(&mut self) -> Result<Option<Sample>, FileError> {
-        while let Some(units) = self.access_unit()? {
-            let Some(unit) = self.sets.access_unit(units.iter().map(Vec::as_slice))? else {
-                continue;
+        loop {
+            let units = match self.first.take() {
+                Some(units) => units,
+                None => match self.access_unit()? {
+                    Some(units) => units,
+                    None => return Ok(None),
+                },
             };
-            let time = nanoseconds(self.pictures, self.rate.seconds, self.rate.pictures);
+            let Some(unit) = self.sets.make(&units)? else { continue };
+            let time = self.rate.time_of(self.pictures);
             self.pictures += 1;
             return Ok(Some(Sample {
-                codec: Codec::H264,
-                time,
+                codec: self.sets.codec(),
+                time: i64::try_from(time.as_nanos()).unwrap_or(i64::MAX / 2),
                 keyframe: unit.keyframe,
                 data: unit.data,
             }));
         }
-        Ok(None)
     }
 
-    /// NAL units up to the first of the next access unit (clause 7.4.1.2.3).
+    /// NAL units up to the first of the next access unit.
     fn access_unit(&mut self) -> Result<Option<Vec<Vec<u8>>>, FileError> {
         let Some(first) = self.ahead.take() else {
             return Ok(None);
         };
-        let mut picture = is_picture(&first);
+        let mut picture = self.sets.is_picture(&first);
         let mut size = first.len();
         let mut units = vec![first];
         while let Some(unit) = self.nals.next()? {
-            let starts = match kind::of(&unit) {
-                Some(kind::SLICE | kind::IDR) => starts_picture(&unit),
-                Some(kind::SEI | kind::SPS | kind::PPS | kind::DELIMITER) => true,
-                _ => false,
-            };
-            if picture && starts {
+            if picture && self.sets.starts(&unit) {
                 self.ahead = Some(unit);
                 break;
             }
-            picture |= is_picture(&unit);
+            picture |= self.sets.is_picture(&unit);
             size += unit.len();
             if size > FRAME_BYTES_MAX {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, "a picture without end").into());
@@ -120,80 +112,58 @@ impl AnnexB {
     }
 }
 
-fn is_picture(unit: &[u8]) -> bool {
-    matches!(kind::of(unit), Some(kind::SLICE | kind::IDR))
-}
-
-/// From the VUI of an SPS: a picture lasts two ticks (clause E.2.1).
-fn frame_rate(sps: &[u8]) -> Option<FrameRate> {
-    let rbsp = h264_reader::rbsp::decode_nal(sps).ok()?;
-    let sps = SeqParameterSet::from_bits(BitReader::new(rbsp.as_ref())).ok()?;
-    let timing = sps.vui_parameters?.timing_info?;
-    let seconds = timing.num_units_in_tick.checked_mul(2)?;
-    let plausible = seconds > 0 && timing.time_scale > 0 && timing.time_scale / seconds <= RATE_MAX;
-    plausible.then_some(FrameRate {
-        pictures: timing.time_scale,
-        seconds,
-    })
-}
-
-/// Splits a byte stream at its start codes.
-struct Nals<R> {
-    input: R,
-    buffer: Vec<u8>,
-    /// Where the next NAL unit starts in `buffer`, behind its start code.
-    start: usize,
-}
-
-const CHUNK: usize = 64 * 1024;
-
-impl<R: Read> Nals<R> {
-    fn new(input: R) -> Self {
-        Self {
-            input,
-            buffer: Vec::new(),
-            start: 0,
+impl Sets {
+    fn told_by(first: Option<&[u8]>) -> Self {
+        if first.is_some_and(h265::begins_stream) {
+            Self::H265(h265::ParameterSets::default())
+        } else {
+            Self::H264(h264::ParameterSets::default())
         }
     }
 
-    fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
-        loop {
-            let mut searched = self.start;
-            let end = loop {
-                if let Some(at) = find_start_code(&self.buffer[searched..]) {
-                    break searched + at;
-                }
-                // A start code may straddle the chunks.
-                searched = self.buffer.len().saturating_sub(2).max(self.start);
-                if self.buffer.len() - self.start > FRAME_BYTES_MAX {
-                    return Err(io::Error::new(io::ErrorKind::InvalidData, "a NAL unit without end"));
-                }
-                let read = self.input.by_ref().take(CHUNK as u64).read_to_end(&mut self.buffer)?;
-                if read == 0 {
-                    break self.buffer.len();
-                }
-            };
-            let unit = trim_zeros(&self.buffer[self.start..end]).to_vec();
-            if end == self.buffer.len() {
-                self.buffer.clear();
-                self.start = 0;
-                return Ok(Some(unit).filter(|unit| !unit.is_empty()));
-            }
-            self.buffer.drain(..end + 3);
-            self.start = 0;
-            if !unit.is_empty() {
-                return Ok(Some(unit));
-            }
+    fn codec(&self) -> Codec {
+        match self {
+            Self::H264(_) => Codec::H264,
+            Self::H265(_) => Codec::H265,
         }
     }
-}
 
-fn find_start_code(bytes: &[u8]) -> Option<usize> {
-    bytes.windows(3).position(|window| window == [0, 0, 1])
-}
+    fn make(&mut self, units: &[Vec<u8>]) -> Result<Option<AccessUnit>, FileError> {
+        let units = units.iter().map(Vec::as_slice);
+        Ok(match self {
+            Self::H264(sets) => sets.access_unit(units)?,
+            Self::H265(sets) => sets.access_unit(units)?,
+        })
+    }
 
-/// trailing_zero_8bits, and the first zero of a start code of four bytes: a NAL unit never ends in a zero (clause 7.4.1).
-fn trim_zeros(unit: &[u8]) -> &[u8] {
-    let length = unit.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
-    &unit[..length]
+    fn frame_rate<'a>(&self, mut units: impl Iterator<Item = &'a Vec<u8>>) -> Option<FrameRate> {
+        match self {
+            Self::H264(_) => h264::frame_rate(units.find(|unit| h264::kind::of(unit) == Some(h264::kind::SPS))?),
+            Self::H265(_) => h265::frame_rate(units.find(|unit| h265::kind::of(unit) == Some(h265::kind::SPS))?),
+        }
+    }
+
+    fn is_picture(&self, unit: &[u8]) -> bool {
+        match self {
+            Self::H264(_) => matches!(h264::kind::of(unit), Some(h264::kind::SLICE | h264::kind::IDR)),
+            Self::H265(_) => matches!(h265::kind::of(unit), Some(0..h265::kind::VPS)),
+        }
+    }
+
+    /// Whether this unit, behind a picture, is the first of the next access unit (clause 7.4.1.2.3 of H.264, 7.4.2.4.4 of
+    /// H.265).
+    fn starts(&self, unit: &[u8]) -> bool {
+        match self {
+            Self::H264(_) => match h264::kind::of(unit) {
+                Some(h264::kind::SLICE | h264::kind::IDR) => h264::starts_picture(unit),
+                Some(h264::kind::SEI | h264::kind::SPS | h264::kind::PPS | h264::kind::DELIMITER) => true,
+                _ => false,
+            },
+            Self::H265(_) => match h265::kind::of(unit) {
+                Some(0..h265::kind::VPS) => h265::starts_picture(unit),
+                Some(h265::kind::VPS..=h265::kind::DELIMITER | h265::kind::PREFIX_SEI | 41..=44 | 48..=55) => true,
+                _ => false,
+            },
+        }
+    }
 }

@@ -46,7 +46,8 @@ pub(super) struct Encoder {
     idr_pic_id: u32,
 }
 
-/// Profile 66 with constraint_set0..2: Constrained Baseline. Level 3.1 carries 108,000 macroblocks/s; 640x368 at 30/s is 27,600.
+/// Profile 66 with constraint_set0..2: Constrained Baseline. Level 3.1 carries 108,000 macroblocks/s in pictures
+/// of 3600: just 1280x720 at 30/s.
 pub(super) const PROFILE_LEVEL_ID: [u8; 3] = [0x42, 0xe0, 0x1f];
 
 /// At QP 28, LevelScale is 256 and a lone luma DC level L becomes (256 L + 2) >> 2 = 64 L, then (64 L + 32) >> 6 = L

@@ -30,25 +30,70 @@ fn nals(data: &[u8]) -> Vec<&[u8]> {
         .collect()
 }
 
+fn hash(pictures: &[Frame]) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64; // FNV-1a
+    for &byte in pictures.iter().flat_map(|picture| &picture.data) {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    }
+    hash
+}
+
 /// FFmpeg 5.1 decodes these 150 pictures without a warning, and every sample of every flat macroblock is what `draw` asked for.
 #[test]
 fn the_first_five_seconds_are_the_ones_that_a_decoder_has_shown() {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64; // FNV-1a
-    for picture in pictures(&mut Pattern::new(), 150) {
-        for &byte in &picture.data {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
-    }
     assert_eq!(
-        hash, GOLDEN,
+        hash(&pictures(&mut Pattern::new(false), 150)),
+        GOLDEN,
         "the stream changed: have a decoder show it, then write its hash down here"
     );
 }
 const GOLDEN: u64 = 18_366_952_264_160_477_961;
 
 #[test]
+fn three_sizes_come_together() {
+    let mut pattern = Pattern::new(true);
+    let frames = pictures(&mut pattern, 3 * 70);
+    let sizes = [(320, 180), (640, 360), (1280, 720)];
+    for (number, sizes_of_picture) in frames.chunks(3).enumerate() {
+        for ((frame, layer), size) in sizes_of_picture.iter().zip(Layer::ALL).zip(sizes) {
+            assert_eq!(frame.layer, Some(layer));
+            assert_eq!(frame.time, sizes_of_picture[0].time);
+            assert_eq!(frame.keyframe, [0, 60].contains(&number), "picture {number}");
+            if frame.keyframe {
+                assert_eq!(dimensions(frame), size);
+            }
+        }
+    }
+    let of = |layer| -> Vec<Frame> {
+        let layer = frames.iter().filter(|frame| frame.layer == Some(layer));
+        layer.cloned().collect()
+    };
+    let alone = pictures(&mut Pattern::new(false), 70);
+    let data = |frames: &[Frame]| -> Vec<Bytes> { frames.iter().map(|frame| frame.data.clone()).collect() };
+    assert_eq!(
+        data(&of(Layer::Half)),
+        data(&alone),
+        "the middle size is the one that comes alone"
+    );
+    // As FFmpeg 5.1 has shown them: see above.
+    assert_eq!(
+        [Layer::Quarter, Layer::Full].map(|layer| hash(&of(layer))),
+        GOLDEN_LAYERS
+    );
+    let bytes = Layer::ALL.map(|layer| of(layer).iter().map(|frame| frame.data.len()).sum::<usize>());
+    assert!(2 * bytes[0] < bytes[1] && 3 * bytes[1] < 2 * bytes[2], "{bytes:?}");
+}
+const GOLDEN_LAYERS: [u64; 2] = [8_021_224_369_388_441_059, 10_881_195_421_462_568_024];
+
+fn dimensions(keyframe: &Frame) -> (u32, u32) {
+    let rbsp = decode_nal(nals(&keyframe.data)[0]).unwrap();
+    let sps = SeqParameterSet::from_bits(BitReader::new(rbsp.as_ref())).unwrap();
+    sps.pixel_dimensions().unwrap()
+}
+
+#[test]
 fn keyframes_come_every_two_seconds_and_when_asked_for() {
-    let mut pattern = Pattern::new();
+    let mut pattern = Pattern::new(false);
     let mut keyframes = Vec::new();
     for number in 0..150 {
         if number == 70 {
@@ -70,7 +115,7 @@ fn keyframes_come_every_two_seconds_and_when_asked_for() {
 
 #[test]
 fn the_parameter_sets_tell_size_and_frame_rate() {
-    let picture = pictures(&mut Pattern::new(), 1).remove(0);
+    let picture = pictures(&mut Pattern::new(false), 1).remove(0);
     let rbsp = decode_nal(nals(&picture.data)[0]).unwrap();
     let sps = SeqParameterSet::from_bits(BitReader::new(rbsp.as_ref())).unwrap();
     assert_eq!(sps.pixel_dimensions().unwrap(), (640, 360));
@@ -81,7 +126,7 @@ fn the_parameter_sets_tell_size_and_frame_rate() {
 #[test]
 fn the_stream_passes_as_one_that_can_be_published() {
     let mut sets = ParameterSets::default();
-    for picture in pictures(&mut Pattern::new(), 70) {
+    for picture in pictures(&mut Pattern::new(false), 70) {
         let unit = sets.access_unit(nals(&picture.data).into_iter()).unwrap().unwrap();
         assert_eq!((unit.keyframe, &unit.data), (picture.keyframe, &picture.data));
     }
@@ -95,7 +140,7 @@ fn the_stream_passes_as_one_that_can_be_published() {
 
 #[test]
 fn no_emulated_start_code_is_inside_a_nal_unit() {
-    for picture in pictures(&mut Pattern::new(), 150) {
+    for picture in pictures(&mut Pattern::new(false), 150) {
         for unit in nals(&picture.data) {
             assert!(!unit.windows(3).any(|window| window[..2] == [0, 0] && window[2] < 3));
             assert_ne!(unit.last(), Some(&0));
@@ -105,7 +150,7 @@ fn no_emulated_start_code_is_inside_a_nal_unit() {
 
 #[test]
 fn sound_and_picture_share_a_clock_and_the_beep_comes_with_the_flash() {
-    let mut pattern = Pattern::new();
+    let mut pattern = Pattern::new(false);
     let frames: Vec<Frame> = std::iter::repeat_with(|| pattern.next()).take(400).collect();
     assert!(frames.is_sorted_by_key(|frame| frame.time));
     let packets: Vec<&Frame> = frames.iter().filter(|frame| frame.codec == Codec::Opus).collect();
