@@ -19,6 +19,7 @@ pub mod network;
 pub mod page;
 pub mod pattern;
 mod process;
+pub mod player;
 pub mod recording;
 pub mod whipcord;
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Publishes SECONDS of a drawn picture and a beep with headless Chromium: chromium.py VARIANT URL TOKEN SECONDS [FILE]
 
-VARIANT is a codec, h264, vp8, vp9 or av1, or one of these, with VP8: simulcast has three layers, and stops the largest at half time; restart
-restarts ICE after 3 s.
+VARIANT is a codec, h264, vp8, vp9 or av1, or one of these: simulcast, with VP8, and simulcast-h264 have three layers, and stop the largest at
+half time; restart, with VP8, restarts ICE after 3 s.
 
 Opens chromium.html in a new profile, and prints the one line of JSON that the page posts back. FILE is not used.
 """
@@ -23,23 +23,25 @@ FLAGS = """
 """.split()
 
 
-def main(name, codec, url, token, seconds, *_):
+def visit(served, seconds):
+    """The summary of a page that is served, for which it has so many seconds."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    with (
-        page.served(name, codec=codec, url=url, token=token, seconds=seconds) as (address, summary),
-        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile,
-    ):
+    with served as (address, summary), tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         browser = subprocess.Popen(
             ["chromium", *FLAGS, f"--user-data-dir={profile}", address],
             stdout=subprocess.DEVNULL,
         )
         try:
-            summary = summary(float(seconds) + 60)
+            summary = summary(seconds)
         finally:
             browser.terminate()
             browser.wait()
     print(json.dumps(summary))
     sys.exit("error" in summary)
+
+
+def main(name, codec, url, token, seconds, *_):
+    visit(page.served(name, codec=codec, url=url, token=token, seconds=seconds), float(seconds) + 60)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ mod endings;
 mod handshakes;
 mod impaired;
 mod page;
+mod played;
 mod recorded;
 mod restart;
 mod simulcast;
