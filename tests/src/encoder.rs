@@ -31,6 +31,8 @@ pub enum Encoder {
     ChromiumAv1,
     /// Three VP8 layers, the largest of which stops at half time.
     ChromiumSimulcast,
+    /// The same in H.264.
+    ChromiumSimulcastH264,
     /// VP8, with an ICE restart after 3 s.
     ChromiumRestart,
     FirefoxVp8,
@@ -94,6 +96,7 @@ impl Encoder {
             Self::ChromiumVp9 => ("chromium.py", "vp9"),
             Self::ChromiumAv1 => ("chromium.py", "av1"),
             Self::ChromiumSimulcast => ("chromium.py", "simulcast"),
+            Self::ChromiumSimulcastH264 => ("chromium.py", "simulcast-h264"),
             Self::ChromiumRestart => ("chromium.py", "restart"),
             Self::FirefoxVp8 => ("firefox.py", "vp8"),
             Self::AiortcH264 => ("aiortc.py", "h264"),
@@ -123,6 +126,7 @@ impl Encoder {
             | Self::ChromiumVp9
             | Self::ChromiumAv1
             | Self::ChromiumSimulcast
+            | Self::ChromiumSimulcastH264
             | Self::ChromiumRestart
             | Self::ExampleBrowser => "/usr/bin/chromium".into(),
             Self::FirefoxVp8 => "/usr/bin/firefox-esr".into(),

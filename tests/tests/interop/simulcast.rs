@@ -9,6 +9,8 @@ use whipcord_tests::{
     whipcord::{Track, Whipcord},
 };
 
+use crate::played::is_played;
+
 /// Half of it with all layers. Chromium takes some seconds until it trusts the path with all three.
 const SECONDS: u32 = 40;
 /// Connecting, and until a second's figures of all layers are there.
@@ -20,8 +22,21 @@ const STANDS: f64 = 3.0;
 
 #[test]
 fn chromium_simulcast() {
+    published(Encoder::ChromiumSimulcast, r#"video/webm; codecs="vp8, opus""#);
+}
+
+#[test]
+fn chromium_simulcast_h264() {
+    published(
+        Encoder::ChromiumSimulcastH264,
+        r#"video/mp4; codecs="avc3.42e01f, opus""#,
+    );
+}
+
+/// `kind`: what the recording is to a browser.
+fn published(encoder: Encoder, kind: &str) {
     let mut whipcord = Whipcord::standalone();
-    let publishing = Encoder::ChromiumSimulcast.publish(&whipcord, "live", SECONDS);
+    let publishing = encoder.publish(&whipcord, "live", SECONDS);
     let expected = [("q", 320, 180), ("h", 640, 360), ("f", 1280, 720)];
     let all = eventually("all layers are active", ALL_LAYERS, || {
         layers(&whipcord).filter(|layers| layers.len() == 3 && layers.iter().all(is_flowing))
@@ -41,6 +56,8 @@ fn chromium_simulcast() {
     let sent = publishing.sent();
     assert_eq!(whipcord.terminate().code(), Some(0));
     is_recorded(&whipcord, sent.last.unwrap());
+    // The size of its pictures changes within.
+    is_played(&whipcord.recording("live"), kind);
 }
 
 /// The largest layer, and from its end on the next one.
