@@ -204,3 +204,6 @@ fn short_term_sets(bits: &mut impl BitRead) -> Result<bool, BitReaderError> {
 fn unsigned(bits: &mut impl BitRead, count: u32, name: &'static str) -> Result<(), BitReaderError> {
     (0..count).try_for_each(|_| bits.read_ue(name).map(|_| ()))
 }
+
+#[cfg(test)]
+mod tests;
