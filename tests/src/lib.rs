@@ -18,8 +18,8 @@ pub mod matrix;
 pub mod network;
 pub mod page;
 pub mod pattern;
-mod process;
 pub mod player;
+mod process;
 pub mod recording;
 pub mod whipcord;
 

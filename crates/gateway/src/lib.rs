@@ -5,6 +5,7 @@
 //! function of `sessions`, and renders.
 
 mod accept;
+mod admin;
 pub mod auth;
 mod body;
 mod client;
@@ -101,6 +102,11 @@ impl Gateway {
     /// What workers report to, for the gRPC server of whoever holds the listener.
     pub fn directory_service(&self) -> DirectoryServiceServer<Reports> {
         DirectoryServiceServer::new(Reports::new(Arc::clone(&self.0)))
+    }
+
+    /// The operators' API below `/api`, for the listener that they reach.
+    pub fn admin(&self) -> axum::Router {
+        admin::router(Arc::clone(&self.0))
     }
 
     /// Waits until all tasks have ended, after `shutdown` was cancelled.

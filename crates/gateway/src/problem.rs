@@ -31,6 +31,14 @@ pub(crate) enum Error {
     Method { allow: &'static str },
     #[error("{0}")]
     Stream(#[from] stream::Error),
+    #[error("the token's scope has no `admin`")]
+    NotAdmin,
+    #[error("no such worker reports")]
+    NoSuchWorker,
+    #[error("the body is not what is expected: {0}")]
+    Json(String),
+    #[error("the answer took too long; try again")]
+    Slow,
     #[error("the query parameters cannot be kept with the session; send fewer, without control characters")]
     Query,
 
@@ -122,6 +130,10 @@ impl Error {
             Self::Auth(auth::Error::Early) => (StatusCode::UNAUTHORIZED, "early_token"),
             Self::Auth(auth::Error::Expired(_)) => (StatusCode::UNAUTHORIZED, "expired_token"),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden_stream"),
+            Self::NotAdmin => (StatusCode::FORBIDDEN, "not_admin"),
+            Self::NoSuchWorker => (StatusCode::NOT_FOUND, "no_such_worker"),
+            Self::Json(_) => (StatusCode::BAD_REQUEST, "json"),
+            Self::Slow => (StatusCode::GATEWAY_TIMEOUT, "slow"),
             Self::Host => (StatusCode::BAD_REQUEST, "host"),
             Self::NoSuchPath => (StatusCode::NOT_FOUND, "no_such_path"),
             Self::NoSuchSession => (StatusCode::NOT_FOUND, "no_such_session"),
@@ -145,7 +157,7 @@ impl Error {
 
     fn add_headers(&self, headers: &mut HeaderMap) {
         match self {
-            Self::Auth(_) | Self::Forbidden(_) => {
+            Self::Auth(_) | Self::Forbidden(_) | Self::NotAdmin => {
                 headers.insert(header::WWW_AUTHENTICATE, self.challenge());
             }
             Self::Method { allow } => {
@@ -170,7 +182,7 @@ impl Error {
         HeaderValue::from_static(match self {
             Self::Auth(auth::Error::Missing) => r#"Bearer realm="whip""#,
             Self::Auth(auth::Error::Malformed) => r#"Bearer realm="whip", error="invalid_request""#,
-            Self::Forbidden(_) => r#"Bearer realm="whip", error="insufficient_scope""#,
+            Self::Forbidden(_) | Self::NotAdmin => r#"Bearer realm="whip", error="insufficient_scope""#,
             _ => r#"Bearer realm="whip", error="invalid_token""#,
         })
     }

@@ -2,10 +2,11 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use futures_util::{StreamExt as _, stream};
 use tokio::time::Instant;
 use tracing::{info, warn};
 use whipcord_directory::{CommitError, Session, Worker};
-use whipcord_identity::{Epoch, Hint, Owner, SessionId, StreamName, WorkerAddress};
+use whipcord_identity::{Epoch, Hint, Owner, SessionId, StreamName, WorkerAddress, WorkerId};
 use whipcord_proto::worker::{self as proto, CreateSessionRequest, CreateSessionResponse, DeleteReason};
 use whipcord_whip::etag::EntityTag;
 
@@ -17,6 +18,9 @@ use crate::{
     random,
     workers::CallError,
 };
+
+/// Workers asked for one session at the same moment.
+const ASKED_AT_ONCE: usize = 32;
 
 /// A session to be made.
 #[derive(Clone, Debug)]
@@ -251,12 +255,12 @@ impl Shared {
         }
     }
 
-    /// Ends a session for its encoder.
-    pub(crate) async fn end(&self, located: &Located) -> Result<(), Error> {
+    /// Ends a session.
+    pub(crate) async fn end(&self, located: &Located, reason: DeleteReason) -> Result<(), Error> {
         let Located {
             sid, owner, address, ..
         } = located;
-        match self.workers.delete(address, *sid, owner, DeleteReason::Client).await {
+        match self.workers.delete(address, *sid, owner, reason).await {
             Ok(()) => {
                 self.directory.release(*sid).await;
                 Ok(())
@@ -308,15 +312,64 @@ impl Shared {
         });
     }
 
-    /// The live state of all sessions, of the workers that answer.
-    pub(crate) async fn list(&self) -> Vec<proto::Session> {
+    /// A session by its id alone: every worker is asked, because the directory knows sessions by their streams.
+    pub(crate) async fn find(&self, sid: SessionId) -> Result<(Worker, proto::Session), Error> {
+        let workers = self.directory.workers().await;
+        let asked = stream::iter(workers).map(async |worker| {
+            let session = self.workers.get(&worker.hello.address, sid).await.ok()?;
+            Some((worker, session))
+        });
+        let mut answers = std::pin::pin!(asked.buffer_unordered(ASKED_AT_ONCE));
+        while let Some(answer) = answers.next().await {
+            if let Some(found) = answer {
+                return Ok(found);
+            }
+        }
+        Err(Error::NoSuchSession)
+    }
+
+    /// Ends a session because an operator wants it.
+    pub(crate) async fn end_for_operator(&self, sid: SessionId) -> Result<(), Error> {
+        let (worker, session) = self.find(sid).await?;
+        let located = Located {
+            sid,
+            owner: Owner {
+                worker: worker.hello.worker,
+                incarnation: worker.hello.incarnation,
+                epoch: Epoch(session.epoch),
+            },
+            address: worker.hello.address,
+            source: Source::Directory,
+        };
+        self.end(&located, DeleteReason::Operator).await
+    }
+
+    /// Tells every incarnation of a worker to drain. Returns how many sessions live there.
+    pub(crate) async fn drain(&self, worker: &WorkerId, deadline_seconds: u32) -> Result<u32, Error> {
+        let mut workers = self.directory.workers().await;
+        workers.retain(|listed| listed.hello.worker == *worker);
+        if workers.is_empty() {
+            return Err(Error::NoSuchWorker);
+        }
+        let mut sessions = 0;
+        for listed in workers {
+            let drained = self.workers.drain(&listed.hello.address, deadline_seconds).await;
+            sessions += drained.map_err(Error::WorkerAway)?;
+        }
+        info!(%worker, deadline_seconds, sessions, "an operator drains a worker");
+        Ok(sessions)
+    }
+
+    /// The live state of all sessions, of the workers that answer, with the worker of each.
+    pub(crate) async fn list(&self) -> Vec<(WorkerId, proto::Session)> {
         let mut all = Vec::new();
         for worker in self.directory.workers().await {
             let mut page_token = String::new();
             while all.len() < STATS_SESSIONS_MAX {
                 match self.workers.list(&worker.hello.address, page_token, PAGE_MAX).await {
                     Ok(page) => {
-                        all.extend(page.sessions);
+                        let of_worker = page.sessions.into_iter();
+                        all.extend(of_worker.map(|session| (worker.hello.worker.clone(), session)));
                         page_token = page.next_page_token;
                     }
                     Err(error) => {

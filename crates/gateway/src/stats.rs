@@ -10,6 +10,7 @@ use std::{
 
 use http::{HeaderValue, StatusCode, header, request::Parts};
 use serde::Serialize;
+use utoipa::ToSchema;
 use whipcord_identity::{SessionId, StreamName};
 use whipcord_proto::{
     convert,
@@ -34,7 +35,7 @@ pub(crate) async fn get(shared: &Shared, parts: &Parts) -> Result<Response, Erro
         .list()
         .await
         .into_iter()
-        .filter_map(|session| Stats::new(session).ok());
+        .filter_map(|(_, session)| Stats::new(session).ok());
     let visible: BTreeMap<String, Stats> = sessions
         .filter(|(_, stream, _)| grant.may_see(stream))
         .map(|(sid, _, stats)| (sid.to_string(), stats))
@@ -48,14 +49,15 @@ pub(crate) async fn get(shared: &Shared, parts: &Parts) -> Result<Response, Erro
     Ok(response)
 }
 
-#[derive(Debug, Serialize)]
-struct Stats {
+/// A session's figures, as its worker gave them.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Stats {
     /// Seconds since the Unix epoch.
     created_at: f64,
     connection_state: &'static str,
     has_video: bool,
     has_audio: bool,
-    stream: String,
+    pub(crate) stream: String,
     end_reason: Option<String>,
     /// The encoder's address.
     remote: Option<String>,
@@ -72,7 +74,7 @@ struct Stats {
     metadata: HashMap<String, String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Track {
     mid: String,
     kind: String,
@@ -87,12 +89,16 @@ struct Track {
     bitrate_bps: u64,
     /// Of video.
     frames_per_second: Option<f64>,
+    /// Variation of its packets' times of travel (RFC 3550 §6.4.1).
+    jitter_ms: f64,
+    /// Since the last keyframe; of the recorded video.
+    keyframe_age_seconds: Option<f64>,
     /// Media came within the last 2 s.
     active: bool,
 }
 
 impl Stats {
-    fn new(session: proto::Session) -> Result<(SessionId, StreamName, Self), convert::Error> {
+    pub(crate) fn new(session: proto::Session) -> Result<(SessionId, StreamName, Self), convert::Error> {
         let sid = convert::session_id(&session.session_id)?;
         let stream = convert::stream(&session.stream)?;
         let has = |kind| session.tracks.iter().any(|track| track.kind == kind);
@@ -134,6 +140,8 @@ impl From<proto::Track> for Track {
             height: Some(track.height).filter(|height| *height > 0),
             bitrate_bps: track.bitrate_bps,
             frames_per_second: is_video.then_some(track.frames_per_second),
+            jitter_ms: track.jitter_ms,
+            keyframe_age_seconds: track.keyframe_age_ms.map(|age| age as f64 / 1000.0),
             active: track.active,
         }
     }

@@ -14,9 +14,9 @@ use whipcord_identity::{Owner, SessionId, WorkerAddress};
 use whipcord_proto::{
     convert,
     worker::{
-        CreateSessionRequest, CreateSessionResponse, DeleteReason, DeleteSessionRequest, GetSessionRequest,
-        ListSessionsRequest, ListSessionsResponse, PatchSessionRequest, PatchSessionResponse, Refusal, Session,
-        worker_service_client::WorkerServiceClient,
+        CreateSessionRequest, CreateSessionResponse, DeleteReason, DeleteSessionRequest, DrainRequest,
+        GetSessionRequest, ListSessionsRequest, ListSessionsResponse, PatchSessionRequest, PatchSessionResponse,
+        Refusal, Session, worker_service_client::WorkerServiceClient,
     },
 };
 
@@ -124,6 +124,14 @@ impl Workers {
             )
             .await?;
         response.session.ok_or(CallError::NotFound)
+    }
+
+    /// How many sessions lived on it when the drain began.
+    pub(crate) async fn drain(&self, address: &WorkerAddress, deadline_seconds: u32) -> Result<u32, CallError> {
+        let mut client = self.client(address);
+        let call = client.drain(bounded(DrainRequest { deadline_seconds }, CALL_TIMEOUT));
+        let response = self.within(address, CALL_TIMEOUT, call).await?;
+        Ok(response.sessions)
     }
 
     pub(crate) async fn list(

@@ -66,15 +66,23 @@ impl Codec {
         }
     }
 
+    /// Ticks per second of its RTP timestamps (RFC 7587 §4.1, RFC 6184 §5.1 and its like).
+    pub fn clock_rate(self) -> u32 {
+        match self.kind() {
+            Kind::Audio => 48_000,
+            Kind::Video => 90_000,
+        }
+    }
+
     /// By an `a=rtpmap` value; encoding names are case-insensitive (RFC 4855 §3). Opus is always written 48000/2,
     /// mono too (RFC 7587 §7).
     pub(crate) fn from_rtpmap(encoding: &str, clock_rate: u32, channels: u8) -> Option<Self> {
         let codec: Self = encoding.parse().ok()?;
         let expected = match codec.kind() {
-            Kind::Audio => (48_000, 2),
-            Kind::Video => (90_000, channels),
+            Kind::Audio => 2,
+            Kind::Video => channels,
         };
-        ((clock_rate, channels) == expected).then_some(codec)
+        ((clock_rate, channels) == (codec.clock_rate(), expected)).then_some(codec)
     }
 }
 

@@ -40,7 +40,7 @@ pub(crate) struct Config {
     internal: internal::Config,
     #[command(flatten)]
     gateway: whipcord_gateway::Config,
-    /// HTTP address for operators: /healthz and /readyz
+    /// HTTP address for operators: /healthz, /readyz, /api
     #[arg(long, value_name = "ADDR", env = "WHIPCORD_ADMIN", default_value = "127.0.0.1:9090")]
     admin: SocketAddr,
     /// When ready, print one line of JSON on stdout instead of a text
@@ -94,7 +94,6 @@ async fn start(
     let (grpc, grpc_address) = listen(config.grpc, "workers", "--grpc").await?;
     let (admin, admin_address) = listen(config.admin, "operators", "--admin").await?;
     let (readiness, is_ready) = watch::channel(Readiness::Starting);
-    tokio::spawn(admin::serve(admin, is_ready, end));
     let dialled = internal.clone();
     let workers = Workers::new(move |address| dialled.dial(Arc::from([address.to_string()]), Role::Worker));
     let gateway = Gateway::start(
@@ -106,6 +105,7 @@ async fn start(
         workers,
         stop.clone(),
     );
+    tokio::spawn(admin::serve(admin, is_ready, gateway.admin(), end));
     let routes = Routes::new(gateway.directory_service());
     let reports = tokio::spawn(internal.serve(grpc, routes, Role::Worker, stop.clone()));
     readiness.send_replace(Readiness::Ready);

@@ -45,7 +45,7 @@ pub(crate) struct Config {
     worker: whipcord_worker::Config,
     #[command(flatten)]
     gateway: whipcord_gateway::Config,
-    /// HTTP address for operators: /healthz and /readyz
+    /// HTTP address for operators: /healthz, /readyz, /api
     #[arg(long, value_name = "ADDR", env = "WHIPCORD_ADMIN", default_value = "127.0.0.1:9090")]
     admin: SocketAddr,
     /// When ready, print one line of JSON on stdout instead of a text
@@ -114,7 +114,6 @@ impl Standalone {
         let [stop_worker, stop_gateway, stop_pipes] = std::array::from_fn(|_| CancellationToken::new());
         let tls = config.tls.open(stop_pipes.clone())?;
         let (readiness, is_ready) = watch::channel(Readiness::Starting);
-        tokio::spawn(admin::serve(admin, is_ready, stop_pipes.clone()));
 
         let (to_gateway, from_worker) = pipe::open();
         let (to_worker, from_gateway) = pipe::open();
@@ -140,6 +139,7 @@ impl Standalone {
             Workers::new(move |_| to_worker.clone()),
             stop_gateway.clone(),
         );
+        tokio::spawn(admin::serve(admin, is_ready, gateway.admin(), stop_pipes.clone()));
         let directory_service = Server::builder().serve_with_incoming_shutdown(
             gateway.directory_service(),
             from_worker,
@@ -211,7 +211,7 @@ fn authority(config: &whipcord_gateway::auth::Config) -> Result<(Authority, Opti
     };
     // The one reason for a refusal is that no secret is there to sign with.
     let token = authority
-        .mint(&[Pattern::All], Scope::Publish, TOKEN_LIFETIME, SystemTime::now())
+        .mint(&[Pattern::All], Scope::Admin, TOKEN_LIFETIME, SystemTime::now())
         .ok();
     Ok((authority, token))
 }

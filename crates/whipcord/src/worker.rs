@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use axum::Router;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -142,7 +143,7 @@ async fn start(config: &Config, drained: CancellationToken, end: CancellationTok
             .expect("a socket address is a worker's"),
     };
     let (readiness, is_ready) = watch::channel(Readiness::Starting);
-    tokio::spawn(admin::serve(admin, is_ready, end.clone()));
+    tokio::spawn(admin::serve(admin, is_ready, Router::new(), end.clone()));
     let identity = Identity {
         cluster_id: config.cluster_id.clone(),
         worker: worker_id,

@@ -123,7 +123,11 @@ impl Control {
         sender: watch::Sender<Option<Created>>,
     ) -> Result<(), Error> {
         let Creation {
-            sid, stream, metadata, ..
+            sid,
+            stream,
+            epoch,
+            metadata,
+            ..
         } = creation;
         let started = Instant::now();
         let recording = self.recorder.as_ref().and_then(|recorder| {
@@ -136,6 +140,7 @@ impl Control {
         let info = Arc::new(Info {
             sid,
             stream,
+            epoch,
             created_at_ms: unix_ms(),
             metadata,
             mids: offer.sections.iter().map(|section| section.mid.clone()).collect(),

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use whipcord_identity::{SessionId, StreamName};
+use whipcord_identity::{Epoch, SessionId, StreamName};
 use whipcord_peer::Stats;
 use whipcord_proto::worker::{ConnectionState, Session, Track};
 use whipcord_whip::Kind;
@@ -18,6 +18,7 @@ use crate::{
 pub(crate) struct Info {
     pub(crate) sid: SessionId,
     pub(crate) stream: StreamName,
+    pub(crate) epoch: Epoch,
     /// Milliseconds since the Unix epoch.
     pub(crate) created_at_ms: u64,
     pub(crate) metadata: HashMap<String, String>,
@@ -88,6 +89,7 @@ impl Snapshot {
             recording: info.recording_path().unwrap_or_default().to_owned(),
             bitrate_bps: self.flows.iter().map(|flow| flow.bitrate_bps).sum(),
             recording_packets_lost: self.recording_packets_lost,
+            epoch: info.epoch.0,
             recording_frames_dropped: info.recording.as_deref().map_or(0, Progress::frames_dropped),
         }
     }
@@ -112,6 +114,12 @@ impl Snapshot {
             height,
             bitrate_bps: flow.map_or(0, |flow| flow.bitrate_bps),
             frames_per_second: pictures.map_or(0.0, |flow| flow.frames_per_second),
+            jitter_ms: counted.map_or(0.0, |counted| {
+                f64::from(counted.jitter) * 1000.0 / f64::from(track.codec.clock_rate())
+            }),
+            keyframe_age_ms: recorded
+                .and_then(Progress::keyframe_age)
+                .map(|age| age.as_millis() as u64),
             active: flow.is_some_and(|flow| flow.active),
         }
     }

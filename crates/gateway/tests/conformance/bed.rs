@@ -125,7 +125,7 @@ impl Bed {
     async fn serving(flags: &[&str], served: Authority) -> Self {
         LazyLock::force(&LOG);
         let authority = Authority::ephemeral(SECRET);
-        let token = mint(&authority, &["*"]);
+        let token = mint(&authority, &["*"], Scope::Publish);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (directory, shutdown) = (Directory::memory(), CancellationToken::new());
@@ -176,7 +176,11 @@ impl Bed {
     }
 
     pub(crate) fn mint(&self, patterns: &[&str]) -> String {
-        mint(&self.authority, patterns)
+        mint(&self.authority, patterns, Scope::Publish)
+    }
+
+    pub(crate) fn mint_with(&self, patterns: &[&str], scope: Scope) -> String {
+        mint(&self.authority, patterns, scope)
     }
 
     pub(crate) async fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
@@ -346,10 +350,10 @@ static LOG: LazyLock<Mutex<Vec<u8>>> = LazyLock::new(|| {
     Mutex::default()
 });
 
-fn mint(authority: &Authority, patterns: &[&str]) -> String {
+fn mint(authority: &Authority, patterns: &[&str], scope: Scope) -> String {
     let patterns: Vec<Pattern> = patterns.iter().map(|pattern| pattern.parse().unwrap()).collect();
     authority
-        .mint(&patterns, Scope::Publish, Duration::from_secs(3600), SystemTime::now())
+        .mint(&patterns, scope, Duration::from_secs(3600), SystemTime::now())
         .unwrap()
 }
 

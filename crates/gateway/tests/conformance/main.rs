@@ -6,6 +6,7 @@
 mod bed;
 mod worker;
 
+mod admin;
 mod auth;
 mod delete;
 mod limits;

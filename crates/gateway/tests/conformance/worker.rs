@@ -31,6 +31,8 @@ pub(crate) struct State {
     pub(crate) created: Vec<CreateSessionRequest>,
     pub(crate) patched: Vec<PatchSessionRequest>,
     pub(crate) deleted: Vec<DeleteSessionRequest>,
+    /// Deadlines of drains.
+    pub(crate) drained: Vec<u32>,
     /// What the next calls of any kind do instead.
     script: VecDeque<Step>,
     serial: u32,
@@ -209,8 +211,11 @@ impl WorkerService for Worker {
         }))
     }
 
-    async fn drain(&self, _: Request<DrainRequest>) -> Result<Response<DrainResponse>, Status> {
-        Err(Status::unimplemented(""))
+    async fn drain(&self, request: Request<DrainRequest>) -> Result<Response<DrainResponse>, Status> {
+        let mut state = self.state();
+        state.drained.push(request.into_inner().deadline_seconds);
+        let sessions = state.sessions.len() as u32;
+        Ok(Response::new(DrainResponse { sessions }))
     }
 }
 

@@ -1,15 +1,20 @@
-//! The admin listener: `/healthz` (the process lives) and `/readyz` (new sessions are welcome). For operators, not for encoders.
+//! The admin listener: `/healthz` (the process lives), `/readyz` (new sessions are welcome), and a role's API below `/api`. For
+//! operators, not for encoders.
 
-use std::{convert::Infallible, future::ready, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use http::{
-    HeaderValue, Method, Request, Response, StatusCode,
-    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE},
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header::CACHE_CONTROL},
+    response::IntoResponse,
+    routing::get,
 };
-use http_body_util::Full;
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, watch},
@@ -33,7 +38,13 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
 
 /// Serves until `shutdown`; what is in flight then is dropped.
-pub(crate) async fn serve(listener: TcpListener, readiness: watch::Receiver<Readiness>, shutdown: CancellationToken) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    readiness: watch::Receiver<Readiness>,
+    api: Router,
+    shutdown: CancellationToken,
+) {
+    let router = router(readiness).merge(api);
     let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let permit = Arc::clone(&permits)
@@ -46,7 +57,7 @@ pub(crate) async fn serve(listener: TcpListener, readiness: watch::Receiver<Read
         };
         match accepted {
             Ok((stream, _)) => {
-                let connection = serve_connection(stream, readiness.clone(), permit);
+                let connection = serve_connection(stream, router.clone(), permit);
                 tokio::spawn(shutdown.clone().run_until_cancelled_owned(connection));
             }
             Err(error) => {
@@ -57,48 +68,50 @@ pub(crate) async fn serve(listener: TcpListener, readiness: watch::Receiver<Read
     }
 }
 
-async fn serve_connection(stream: TcpStream, readiness: watch::Receiver<Readiness>, _permit: OwnedSemaphorePermit) {
-    let service = service_fn(|request: Request<Incoming>| {
-        let response = respond(request.method(), request.uri().path(), *readiness.borrow());
-        ready(Ok::<_, Infallible>(response))
-    });
+async fn serve_connection(stream: TcpStream, router: Router, _permit: OwnedSemaphorePermit) {
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
     // A probe that hangs up early is no event.
-    let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+    let _ = builder
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .await;
 }
 
-fn respond(method: &Method, path: &str, readiness: Readiness) -> Response<Full<Bytes>> {
-    let (status, text) = match (path, readiness) {
-        ("/healthz", _) => (StatusCode::OK, "alive\n"),
-        ("/readyz", Readiness::Ready) => (StatusCode::OK, "ready\n"),
-        ("/readyz", Readiness::Starting) => (StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
-        ("/readyz", Readiness::Draining) => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
-        _ => (StatusCode::NOT_FOUND, "there are /healthz and /readyz\n"),
+fn router(readiness: watch::Receiver<Readiness>) -> Router {
+    Router::new()
+        .route("/healthz", get(async || (NOT_STORED, "alive\n")))
+        .route("/readyz", get(ready))
+        .fallback(async || {
+            (
+                StatusCode::NOT_FOUND,
+                NOT_STORED,
+                "there are /healthz and /readyz, and a gateway's /api\n",
+            )
+        })
+        .with_state(readiness)
+}
+
+const NOT_STORED: [(http::HeaderName, &str); 1] = [(CACHE_CONTROL, "no-store")];
+
+async fn ready(State(readiness): State<watch::Receiver<Readiness>>) -> impl IntoResponse {
+    let (status, text) = match *readiness.borrow() {
+        Readiness::Ready => (StatusCode::OK, "ready\n"),
+        Readiness::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
+        Readiness::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
     };
-    let readable = matches!(*method, Method::GET | Method::HEAD);
-    let (status, text) = if readable {
-        (status, text)
-    } else {
-        (StatusCode::METHOD_NOT_ALLOWED, "")
-    };
-    let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if !readable {
-        headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-    }
-    response
+    (status, NOT_STORED, text)
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
+    use http::{Method, Request};
+    use tower::ServiceExt as _;
+
     use super::*;
 
-    #[test]
-    fn readiness_and_health_are_two_things() {
+    #[tokio::test]
+    async fn readiness_and_health_are_two_things() {
         let cases = [
             (Method::GET, "/healthz", Readiness::Starting, 200),
             (Method::GET, "/healthz", Readiness::Draining, 200),
@@ -110,11 +123,14 @@ mod tests {
             (Method::POST, "/readyz", Readiness::Ready, 405),
         ];
         for (method, path, readiness, status) in cases {
-            assert_eq!(
-                respond(&method, path, readiness).status(),
-                status,
-                "{method} {path} {readiness:?}"
-            );
+            let (_, receiver) = watch::channel(readiness);
+            let request = Request::builder()
+                .method(&method)
+                .uri(path)
+                .body(Body::empty())
+                .unwrap();
+            let response = router(receiver).oneshot(request).await.unwrap();
+            assert_eq!(response.status(), status, "{method} {path} {readiness:?}");
         }
     }
 }

@@ -21,6 +21,7 @@ pub(crate) fn live(number: u8) -> Live {
     let info = Info {
         sid: sid(number),
         stream: "cam".parse().unwrap(),
+        epoch: Epoch(1),
         created_at_ms: 0,
         metadata: HashMap::new(),
         mids: Vec::new(),

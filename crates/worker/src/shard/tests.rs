@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 
 use tokio::sync::oneshot;
-use whipcord_identity::SessionId;
+use whipcord_identity::{Epoch, SessionId};
 use whipcord_peer::EndReason;
 use whipcord_udp::Options;
 use whipcord_whip::{Credentials, Offer, Preferences, negotiate};
@@ -43,6 +43,7 @@ impl Bench {
         let info = Info {
             sid: SessionId::new([number; 16]),
             stream: "cam".parse().unwrap(),
+            epoch: Epoch(1),
             created_at_ms: 0,
             metadata: HashMap::new(),
             mids: Vec::new(),

@@ -1,6 +1,9 @@
 //! How far a recording is: written by its writer, read by whoever asks.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::{Duration, Instant},
+};
 
 use whipcord_media::Stats;
 use whipcord_peer::event::TrackId;
@@ -11,6 +14,9 @@ pub(crate) struct Progress {
     path: String,
     bytes: AtomicU64,
     keyframes: AtomicU64,
+    /// When the last one came, in milliseconds since `since`.
+    keyframe_at: AtomicU64,
+    since: Instant,
     frames_dropped: AtomicU64,
     /// By track id: width in the upper half, height in the lower.
     pictures: Box<[AtomicU64]>,
@@ -26,6 +32,8 @@ impl Progress {
             path,
             bytes: zero(),
             keyframes: zero(),
+            keyframe_at: zero(),
+            since: Instant::now(),
             frames_dropped: zero(),
             pictures: (0..tracks).map(|_| zero()).collect(),
             video: zero(),
@@ -44,6 +52,12 @@ impl Progress {
 
     pub(crate) fn keyframes(&self) -> u64 {
         self.keyframes.load(Relaxed)
+    }
+
+    /// Since the last keyframe; None before the first.
+    pub(crate) fn keyframe_age(&self) -> Option<Duration> {
+        let at = Duration::from_millis(self.keyframe_at.load(Relaxed));
+        (self.keyframes() > 0).then(|| self.since.elapsed().saturating_sub(at))
     }
 
     /// Frames that arrived damaged, or cannot be decoded without one that did: they are not in the file.
@@ -71,7 +85,9 @@ impl Progress {
     }
 
     pub(super) fn set(&self, stats: Stats) {
-        self.keyframes.store(stats.keyframes, Relaxed);
+        if self.keyframes.swap(stats.keyframes, Relaxed) != stats.keyframes {
+            self.keyframe_at.store(self.since.elapsed().as_millis() as u64, Relaxed);
+        }
         self.frames_dropped.store(stats.frames_dropped, Relaxed);
     }
 

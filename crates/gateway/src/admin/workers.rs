@@ -1,0 +1,93 @@
+//! `/api/workers`.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Path, State, rejection::JsonRejection},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use whipcord_directory::{Health, Worker as Listed};
+use whipcord_identity::WorkerId;
+
+use crate::{Shared, problem::Error};
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Workers {
+    workers: Vec<Worker>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct Worker {
+    worker: String,
+    /// One start of its process.
+    incarnation: String,
+    /// Where gateways reach it.
+    address: String,
+    health: &'static str,
+    /// Live and being made.
+    sessions: usize,
+    sessions_max: u32,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct Drain {
+    /// How long live sessions may go on; 0 ends them at once.
+    deadline_seconds: u32,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Draining {
+    /// That live now.
+    sessions: u32,
+}
+
+/// The workers that report, by name.
+#[utoipa::path(get, path = "/api/workers", responses((status = 200, body = Workers)))]
+pub(super) async fn list(State(shared): State<Arc<Shared>>) -> Json<Workers> {
+    let mut workers: Vec<Worker> = shared.directory.workers().await.into_iter().map(Worker::from).collect();
+    workers.sort_by(|one, other| (&one.worker, &one.incarnation).cmp(&(&other.worker, &other.incarnation)));
+    Json(Workers { workers })
+}
+
+/// No new sessions on a worker; those that live go on until they end or the deadline passes.
+#[utoipa::path(
+    post,
+    path = "/api/workers/{worker}/drain",
+    params(("worker" = String, Path, description = "The worker's name")),
+    request_body = Drain,
+    responses((status = 200, body = Draining), (status = 404, description = "No such worker reports"))
+)]
+pub(super) async fn drain(
+    State(shared): State<Arc<Shared>>,
+    Path(worker): Path<String>,
+    body: Result<Json<Drain>, JsonRejection>,
+) -> Result<Json<Draining>, Error> {
+    let Json(Drain { deadline_seconds }) = body.map_err(|rejection| Error::Json(rejection.body_text()))?;
+    let worker: WorkerId = worker.parse().map_err(|_| Error::NoSuchWorker)?;
+    let sessions = shared.drain(&worker, deadline_seconds).await?;
+    Ok(Json(Draining { sessions }))
+}
+
+impl From<Listed> for Worker {
+    fn from(
+        Listed {
+            hello,
+            health,
+            sessions,
+        }: Listed,
+    ) -> Self {
+        Self {
+            worker: hello.worker.to_string(),
+            incarnation: hello.incarnation.to_string(),
+            address: hello.address.to_string(),
+            health: match health {
+                Health::Alive => "alive",
+                Health::Suspect => "suspect",
+            },
+            sessions,
+            sessions_max: hello.sessions_max,
+        }
+    }
+}

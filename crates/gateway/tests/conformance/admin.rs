@@ -1,0 +1,150 @@
+//! The operators' API, called as its listener calls it.
+
+use axum::body::Body;
+use http::{Method, Request, StatusCode, header};
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+use whipcord_gateway::auth::Scope;
+use whipcord_proto::worker::DeleteReason;
+
+use crate::bed::Bed;
+
+/// Status and JSON of the answer; `null` where there is no body.
+async fn call(bed: &Bed, token: Option<&str>, method: Method, path: &str, body: Value) -> (StatusCode, Value) {
+    let mut request = Request::builder().method(method).uri(path);
+    if let Some(token) = token {
+        request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+    }
+    let body = if body == Value::Null {
+        Body::empty()
+    } else {
+        request = request.header(header::CONTENT_TYPE, "application/json");
+        Body::from(body.to_string())
+    };
+    let response = bed.gateway.admin().oneshot(request.body(body).unwrap()).await.unwrap();
+    let status = response.status();
+    let bytes = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+    (status, serde_json::from_slice(&bytes).unwrap_or_default())
+}
+
+async fn get(bed: &Bed, path: &str) -> Value {
+    let token = bed.mint_with(&["*"], Scope::Admin);
+    let (status, body) = call(bed, Some(&token), Method::GET, path, Value::Null).await;
+    assert_eq!(status, 200, "{path}: {body}");
+    body
+}
+
+#[tokio::test]
+async fn only_an_admins_token_is_let_in() {
+    let bed = Bed::start().await;
+    for path in ["/api/workers", "/api/sessions", "/api/streams", "/api/openapi.json"] {
+        for (token, status, reason) in [
+            (None, 401, "no_token"),
+            (Some("guess"), 401, "invalid_token"),
+            (Some(bed.token.as_str()), 403, "not_admin"),
+        ] {
+            let (found, problem) = call(&bed, token, Method::GET, path, Value::Null).await;
+            assert_eq!((found.as_u16(), &problem["reason"]), (status, &json!(reason)), "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn workers_sessions_and_streams_are_listed() {
+    let bed = Bed::start().await;
+    let (one, two) = (bed.publish("live/1").await, bed.publish("live/2").await);
+    let workers = get(&bed, "/api/workers").await;
+    assert_eq!(
+        workers,
+        json!({"workers": [{
+            "worker": "worker-0", "incarnation": "0000000000000000", "address": "pipe", "health": "alive",
+            "sessions": 2, "sessions_max": 100,
+        }]})
+    );
+    let sessions = get(&bed, "/api/sessions").await;
+    let names: Vec<_> = sessions["sessions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|session| (session["stream"].as_str().unwrap(), session["worker"].as_str().unwrap()))
+        .collect();
+    assert_eq!(names, [("live/1", "worker-0"), ("live/2", "worker-0")]);
+    assert_eq!(sessions["sessions"][0]["connection_state"], "connected");
+    let filtered = get(&bed, "/api/sessions?stream=live/2").await;
+    assert_eq!(filtered["sessions"][0]["sid"], two.sid());
+    assert_eq!(get(&bed, "/api/sessions?worker=other").await, json!({"sessions": []}));
+    assert_eq!(
+        get(&bed, "/api/streams").await,
+        json!({"streams": {"live/1": [one.sid()], "live/2": [two.sid()]}})
+    );
+    assert_eq!(
+        get(&bed, &format!("/api/sessions/{}", one.sid())).await["stream"],
+        "live/1"
+    );
+    let admin = bed.mint_with(&[], Scope::Admin);
+    for (path, reason) in [
+        ("/api/sessions/AAAAAAAAAAAAAAAAAAAAAA", "no_such_session"),
+        ("/api/sessions/x", "no_such_session"),
+        ("/api/sessions?streams=a", "query"),
+    ] {
+        let (_, problem) = call(&bed, Some(&admin), Method::GET, path, Value::Null).await;
+        assert_eq!(problem["reason"], reason, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_is_ended_and_a_worker_drained() {
+    let bed = Bed::start().await;
+    let published = bed.publish("cam").await;
+    let admin = bed.mint_with(&[], Scope::Admin);
+    let path = format!("/api/sessions/{}", published.sid());
+    let (status, _) = call(&bed, Some(&admin), Method::DELETE, &path, Value::Null).await;
+    assert_eq!(
+        (status.as_u16(), bed.worker.deleted()),
+        (204, vec![DeleteReason::Operator])
+    );
+    let drain = async |worker: &str, body: Value| {
+        let path = format!("/api/workers/{worker}/drain");
+        let (status, body) = call(&bed, Some(&admin), Method::POST, &path, body).await;
+        (status.as_u16(), body["reason"].as_str().map(str::to_owned))
+    };
+    assert_eq!(drain("worker-0", json!({"deadline_seconds": 60})).await, (200, None));
+    assert_eq!(bed.worker.state().drained, [60]);
+    assert_eq!(
+        drain("worker-9", json!({"deadline_seconds": 60})).await,
+        (404, Some("no_such_worker".to_owned()))
+    );
+    assert_eq!(
+        drain("worker-0", json!({"deadline": 60})).await,
+        (400, Some("json".to_owned()))
+    );
+}
+
+/// What the document describes is there, and asks for a token.
+#[tokio::test]
+async fn the_document_describes_what_is_there() {
+    let bed = Bed::start().await;
+    let document = get(&bed, "/api/openapi.json").await;
+    let mut routes = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for method in item.as_object().unwrap().keys() {
+            routes.push((method.to_uppercase(), path.clone()));
+        }
+    }
+    assert_eq!(routes.len(), 6, "{routes:?}");
+    for (method, path) in routes {
+        let method: Method = method.parse().unwrap();
+        let path = path
+            .replace("{sid}", "AAAAAAAAAAAAAAAAAAAAAA")
+            .replace("{worker}", "worker-9");
+        let (status, problem) = call(&bed, None, method.clone(), &path, Value::Null).await;
+        assert_eq!(
+            (status.as_u16(), &problem["reason"]),
+            (401, &json!("no_token")),
+            "{method} {path}"
+        );
+    }
+    assert_eq!(document["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
+    let track = &document["components"]["schemas"]["Track"]["properties"];
+    assert!(track["keyframe_age_seconds"].is_object(), "{document}");
+}
