@@ -14,6 +14,8 @@ mod fragment;
 mod if_match;
 #[path = "../../../tests/fuzz/src/offer.rs"]
 mod offer;
+#[path = "../../../tests/fuzz/src/range.rs"]
+mod range;
 
 #[test]
 fn offers_are_refused_or_answered_within_them() {
@@ -28,4 +30,9 @@ fn fragments_are_refused_or_read() {
 #[test]
 fn preconditions_have_a_verdict() {
     corpus::replay("if_match", if_match::run);
+}
+
+#[test]
+fn ranges_lie_within_their_file() {
+    corpus::replay("range", range::run);
 }

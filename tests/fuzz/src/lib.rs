@@ -10,6 +10,7 @@ pub mod if_match;
 mod input;
 pub mod mux;
 pub mod offer;
+pub mod range;
 pub mod recording;
 pub mod rtcp;
 pub mod rtp;

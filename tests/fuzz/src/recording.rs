@@ -63,7 +63,7 @@ struct Session {
 impl Session {
     fn new(tracks: &[TrackSpec]) -> Self {
         let recording = Recording::new(tracks).expect("tracks that can be recorded");
-        let file = match recording.extension() {
+        let file = match recording.container().extension() {
             "mp4" => File::Mp4 { ends: [0; 2] },
             _ => File::Webm { begun: false },
         };

@@ -7,6 +7,7 @@ mod fragments;
 mod link;
 mod media;
 mod mutations;
+mod range;
 mod recorded;
 mod refusals;
 mod transport;
