@@ -6,11 +6,12 @@ use std::str::FromStr;
 use http::{HeaderMap, HeaderValue, Uri, header};
 
 /// `Authorization` is never covered by `*`, so the names are listed.
-const ALLOW_HEADERS: HeaderValue = HeaderValue::from_static("Authorization, Content-Type, If-Match");
+const ALLOW_HEADERS: HeaderValue = HeaderValue::from_static("Authorization, Content-Type, If-Match, Range");
 /// With PATCH and DELETE on the endpoint too: MediaMTX's client asks there whether it may trickle.
 const ALLOW_METHODS: HeaderValue = HeaderValue::from_static("OPTIONS, GET, HEAD, POST, PATCH, DELETE");
-const EXPOSE_HEADERS: HeaderValue =
-    HeaderValue::from_static("Location, ETag, Link, Accept-Patch, Retry-After, WWW-Authenticate");
+const EXPOSE_HEADERS: HeaderValue = HeaderValue::from_static(
+    "Location, ETag, Link, Accept-Patch, Retry-After, WWW-Authenticate, Content-Location, Content-Range",
+);
 /// A day; browsers cap it lower.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("86400");
 

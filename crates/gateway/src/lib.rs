@@ -18,6 +18,7 @@ mod placement;
 mod problem;
 mod random;
 mod rates;
+mod recordings;
 mod report;
 mod response;
 mod router;
@@ -67,6 +68,8 @@ struct Shared {
     page: page::Page,
     /// For answers of `/whip-stats`.
     stats_permits: Arc<Semaphore>,
+    /// For recordings on their way.
+    download_permits: Arc<Semaphore>,
     /// Connections, report streams, and what a request began and must end without it.
     tasks: TaskTracker,
     shutdown: CancellationToken,
@@ -87,6 +90,7 @@ impl Gateway {
             rates: rates::Rates::new(config.request_rate),
             page: page::Page::new(config.public_url.as_ref()),
             stats_permits: Arc::new(Semaphore::new(limits::STATS_AT_ONCE)),
+            download_permits: Arc::new(Semaphore::new(limits::DOWNLOADS_AT_ONCE)),
             config,
             authority,
             directory,

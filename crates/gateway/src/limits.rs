@@ -11,7 +11,8 @@ pub(crate) const CONNECTIONS_MAX: usize = 4096;
 /// A connection without a request for this long is closed. An encoder's next request, after its POST and a trickled candidate or
 /// two, is its DELETE: it opens another connection for that. A proxy's pool finds out and opens another, too.
 pub(crate) const CONNECTION_IDLE: Duration = Duration::from_secs(60);
-/// A request is answered, and its answer taken, within this: its body's 10 s, the worker's 7 s, [`UNREAD_TIMEOUT`], and some.
+/// A request is answered, and its answer taken, within this: its body's 10 s, the worker's 7 s, [`UNREAD_TIMEOUT`], and some. A recording
+/// takes as long as it takes, and each 32 KiB of it no longer than this.
 pub(crate) const REQUEST_MAX: Duration = Duration::from_secs(60);
 /// An answer of which nothing is read for this long ends its connection.
 pub(crate) const UNREAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -45,6 +46,8 @@ pub(crate) const CREATE_ATTEMPTS_MAX: usize = 3;
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// Answers of `/whip-stats` made or being read at once: with 1000 sessions and the most metadata, 16 MiB each.
 pub(crate) const STATS_AT_ONCE: usize = 8;
+/// Recordings handed out at once: some 300 KiB each, and a part of the connection to their worker ([`crate::workers`]).
+pub(crate) const DOWNLOADS_AT_ONCE: usize = 32;
 /// Sessions in one answer of `/whip-stats`: some 500 bytes each.
 pub(crate) const STATS_SESSIONS_MAX: usize = 50_000;
 

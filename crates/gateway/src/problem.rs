@@ -27,6 +27,12 @@ pub(crate) enum Error {
     NoSuchPath,
     #[error("there is no such session, or it has ended; publish again with a POST to /whip/<stream>")]
     NoSuchSession,
+    #[error("there is no such recording here; it may have no picture yet, or its link be of another server")]
+    NoSuchRecording,
+    #[error("the recording has {size} bytes now, and nothing of the range asked for")]
+    Range { size: u64 },
+    #[error("as many recordings are being read as may be; try again")]
+    TooManyDownloads,
     #[error("this method is not for this URL; it takes {allow}")]
     Method { allow: &'static str },
     #[error("{0}")]
@@ -137,6 +143,9 @@ impl Error {
             Self::Host => (StatusCode::BAD_REQUEST, "host"),
             Self::NoSuchPath => (StatusCode::NOT_FOUND, "no_such_path"),
             Self::NoSuchSession => (StatusCode::NOT_FOUND, "no_such_session"),
+            Self::NoSuchRecording => (StatusCode::NOT_FOUND, "no_such_recording"),
+            Self::Range { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, "range"),
+            Self::TooManyDownloads => (StatusCode::SERVICE_UNAVAILABLE, "too_many_downloads"),
             Self::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method"),
             Self::Stream(_) => (StatusCode::BAD_REQUEST, "stream_name"),
             Self::Query => (StatusCode::BAD_REQUEST, "query"),
@@ -170,7 +179,12 @@ impl Error {
             Self::TooManyRequests { retry_after } => {
                 headers.insert(header::RETRY_AFTER, seconds(*retry_after));
             }
-            Self::NoWorker | Self::WorkerAway(_) | Self::Superseded => {
+            // RFC 9110 §15.5.17.
+            Self::Range { size } => {
+                let size = HeaderValue::try_from(format!("bytes */{size}")).expect("a number is visible ASCII");
+                headers.insert(header::CONTENT_RANGE, size);
+            }
+            Self::NoWorker | Self::WorkerAway(_) | Self::Superseded | Self::TooManyDownloads => {
                 headers.insert(header::RETRY_AFTER, seconds(crate::limits::RETRY_AFTER));
             }
             _ => {}

@@ -13,7 +13,8 @@ use crate::{
     cors,
     page::File,
     problem::Error,
-    response::Response,
+    recordings,
+    response::{Content, Response},
     stats,
     whip::{self, SessionPath},
 };
@@ -25,6 +26,8 @@ enum Target<'a> {
     Endpoint(Option<&'a str>),
     /// `/whip/{stream}/{sid}` or `/whip/{stream}/{sid}.{hint}`.
     Session(SessionPath<'a>),
+    /// `/recordings/{stream}/{sid}` or `/recordings/{stream}/{sid}.{hint}`.
+    Recording(SessionPath<'a>),
     /// `/whip-stats`.
     Stats,
     /// `/`, or what the page there loads.
@@ -72,7 +75,7 @@ async fn dispatch(
     }
     // Only what proves nothing is charged to its address: behind a proxy or a NAT all encoders have the same. A genuine token is
     // charged for what it asks.
-    if let Err(Error::Auth(_) | Error::NoSuchSession) = response {
+    if let Err(Error::Auth(_) | Error::NoSuchSession | Error::NoSuchRecording) = response {
         shared.rates.check_address(client.address)?;
     }
     response
@@ -92,17 +95,20 @@ async fn answer(
 
         (&Method::GET | &Method::HEAD, Target::Endpoint(_)) => Ok(whip::get_endpoint()),
         (&Method::GET | &Method::HEAD, Target::Session(path)) => whip::get_session(shared, parts, path).await,
+        (&Method::GET | &Method::HEAD, Target::Recording(path)) => recordings::get(shared, parts, path).await,
         (&Method::GET | &Method::HEAD, Target::Stats) => stats::get(shared, parts).await,
         (&Method::GET | &Method::HEAD, Target::Page(file)) => Ok(shared.page.get(file, &parts.headers)),
 
         (&Method::OPTIONS, Target::Endpoint(_)) => Ok(whip::options_endpoint()),
-        (&Method::OPTIONS, Target::Session(_) | Target::Stats | Target::Page(_)) => Ok(whip::options()),
+        (&Method::OPTIONS, Target::Session(_) | Target::Recording(_) | Target::Stats | Target::Page(_)) => {
+            Ok(whip::options())
+        }
 
         (_, Target::Endpoint(_)) => Err(Error::Method {
             allow: ENDPOINT_METHODS,
         }),
         (_, Target::Session(_)) => Err(Error::Method { allow: SESSION_METHODS }),
-        (_, Target::Stats | Target::Page(_)) => Err(Error::Method { allow: READ_METHODS }),
+        (_, Target::Recording(_) | Target::Stats | Target::Page(_)) => Err(Error::Method { allow: READ_METHODS }),
     }
 }
 
@@ -111,29 +117,36 @@ impl<'a> Target<'a> {
     fn stream(self) -> Option<&'a str> {
         match self {
             Self::Endpoint(stream) => stream,
-            Self::Session(path) => Some(path.stream),
+            Self::Session(path) | Self::Recording(path) => Some(path.stream),
             Self::Stats | Self::Page(_) => None,
         }
     }
 
     fn parse(path: &'a str) -> Option<Self> {
+        if let Some(below) = path.strip_prefix("/recordings/") {
+            return session_path(below).map(Self::Recording);
+        }
         let below = match path.strip_prefix("/whip") {
             Some("" | "/") => return Some(Self::Endpoint(None)),
             Some("-stats") => return Some(Self::Stats),
             Some(rest) => rest.strip_prefix('/')?,
             None => return File::at(path).map(Self::Page),
         };
-        match below.rsplit_once('/') {
-            Some((stream, session)) if StreamName::segment_is_session(session) => {
-                let (sid, hint) = match session.split_once('.') {
-                    Some((sid, hint)) => (sid, Some(hint)),
-                    None => (session, None),
-                };
-                Some(Self::Session(SessionPath { stream, sid, hint }))
-            }
-            _ => Some(Self::Endpoint(Some(below))),
-        }
+        Some(session_path(below).map_or(Self::Endpoint(Some(below)), Self::Session))
     }
+}
+
+/// `{stream}/{sid}` or `{stream}/{sid}.{hint}`.
+fn session_path(path: &str) -> Option<SessionPath<'_>> {
+    let (stream, session) = path.rsplit_once('/')?;
+    if !StreamName::segment_is_session(session) {
+        return None;
+    }
+    let (sid, hint) = match session.split_once('.') {
+        Some((sid, hint)) => (sid, Some(hint)),
+        None => (session, None),
+    };
+    Some(SessionPath { stream, sid, hint })
 }
 
 /// RFC 9112 §3.2: HTTP/1.1 needs one Host, and in no version may there be two or a malformed one.
@@ -153,11 +166,11 @@ fn is_host(value: &[u8]) -> bool {
 
 /// As after a GET, but without the body (RFC 9110 §9.3.2).
 fn strip_body(response: &mut Response) {
-    let body = std::mem::take(&mut response.body_mut().bytes);
-    if !body.is_empty() {
+    let length = std::mem::take::<Content>(response.body_mut()).len();
+    if length > 0 {
         response
             .headers_mut()
-            .insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+            .insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
 }
 
@@ -169,6 +182,7 @@ mod tests {
     fn paths_are_told_apart_by_their_last_segment() {
         const SID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
         let session = |stream, hint| Some(Target::Session(SessionPath { stream, sid: SID, hint }));
+        let recording = |stream, hint| Some(Target::Recording(SessionPath { stream, sid: SID, hint }));
         let table = [
             ("/whip", Some(Target::Endpoint(None))),
             ("/whip/", Some(Target::Endpoint(None))),
@@ -182,6 +196,17 @@ mod tests {
             ),
             ("/whip/cam/AAAAAAAAAAAAAAAAAAAAAA.", session("cam", Some(""))),
             ("/whip//AAAAAAAAAAAAAAAAAAAAAA", session("", None)),
+            ("/recordings/cam/AAAAAAAAAAAAAAAAAAAAAA", recording("cam", None)),
+            (
+                "/recordings/live/cam/AAAAAAAAAAAAAAAAAAAAAA.hint",
+                recording("live/cam", Some("hint")),
+            ),
+            ("/recordings/../AAAAAAAAAAAAAAAAAAAAAA", recording("..", None)),
+            ("/recordings/cam", None),
+            ("/recordings/cam/AAAAAAAAAAAAAAAAAAAAAA/", None),
+            ("/recordings/AAAAAAAAAAAAAAAAAAAAAA", None),
+            ("/recordings", None),
+            ("/recordings/", None),
             ("/whip-stats", Some(Target::Stats)),
             ("/whip-stats/", None),
             ("/whipx", None),

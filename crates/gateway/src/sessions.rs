@@ -6,7 +6,7 @@ use futures_util::{StreamExt as _, stream};
 use tokio::time::Instant;
 use tracing::{info, warn};
 use whipcord_directory::{CommitError, Session, Worker};
-use whipcord_identity::{Epoch, Hint, Owner, SessionId, StreamName, WorkerAddress, WorkerId};
+use whipcord_identity::{Epoch, Hint, Owner, Power, SessionId, StreamName, WorkerAddress, WorkerId};
 use whipcord_proto::worker::{self as proto, CreateSessionRequest, CreateSessionResponse, DeleteReason};
 use whipcord_whip::etag::EntityTag;
 
@@ -179,7 +179,7 @@ impl Shared {
         }
         let Session { sid, stream, owner } = session;
         info!(%sid, %stream, worker = %owner.worker, "session placed");
-        let hint = hint.seal(&self.keys, &stream, sid, random::bytes());
+        let hint = hint.seal(Power::Publish, &self.keys, &stream, sid, random::bytes());
         Ok(Created {
             sid,
             hint,
@@ -209,7 +209,7 @@ impl Shared {
                 self.abandon(session, address).await;
                 Failure::Elsewhere(Error::WorkerAway(error))
             }
-            CallError::NotFound | CallError::Stale | CallError::Defect { .. } => {
+            CallError::NotFound | CallError::Stale | CallError::Unknown | CallError::Defect { .. } => {
                 self.abandon(session, address).await;
                 Failure::Elsewhere(Defect::Worker(error).into())
             }
@@ -225,11 +225,7 @@ impl Shared {
         sid: SessionId,
         hint: Option<Hint>,
     ) -> Result<Located, Error> {
-        let (owner, source) = match (self.directory.by_sid(sid).await, hint) {
-            (Some(session), _) if session.stream == *stream => (session.owner, Source::Directory),
-            (None, Some(hint)) => (hint.owner, Source::Hint),
-            (Some(_) | None, _) => return Err(Error::NoSuchSession),
-        };
+        let (owner, source) = self.owner(stream, sid, hint).await.ok_or(Error::NoSuchSession)?;
         let worker = self
             .directory
             .worker(owner.incarnation)
@@ -241,6 +237,33 @@ impl Shared {
             address: worker.hello.address,
             source,
         })
+    }
+
+    /// Finds the worker with a session's recording, which outlives the session and the start of the worker that wrote it.
+    pub(crate) async fn locate_recording(
+        &self,
+        stream: &StreamName,
+        sid: SessionId,
+        hint: Option<Hint>,
+    ) -> Result<Located, Error> {
+        let (owner, source) = self.owner(stream, sid, hint).await.ok_or(Error::NoSuchRecording)?;
+        let mut workers = self.directory.workers().await.into_iter().map(|worker| worker.hello);
+        let worker = workers.find(|hello| hello.worker == owner.worker);
+        let worker = worker.ok_or(Error::NoSuchRecording)?;
+        Ok(Located {
+            sid,
+            owner,
+            address: worker.address,
+            source,
+        })
+    }
+
+    async fn owner(&self, stream: &StreamName, sid: SessionId, hint: Option<Hint>) -> Option<(Owner, Source)> {
+        match (self.directory.by_sid(sid).await, hint) {
+            (Some(session), _) if session.stream == *stream => Some((session.owner, Source::Directory)),
+            (None, Some(hint)) => Some((hint.owner, Source::Hint)),
+            (Some(_) | None, _) => None,
+        }
     }
 
     /// Makes sure that a located session lives, for answers that are not the worker's.
@@ -283,7 +306,7 @@ impl Shared {
             }
             CallError::Stale => Error::IfMatchStale,
             CallError::Unavailable | CallError::TimedOut => Error::WorkerAway(error),
-            CallError::Full | CallError::Defect { .. } => Defect::Worker(error).into(),
+            CallError::Full | CallError::Unknown | CallError::Defect { .. } => Defect::Worker(error).into(),
         }
     }
 

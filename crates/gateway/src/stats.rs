@@ -21,7 +21,7 @@ use crate::{
     Shared,
     limits::RETRY_AFTER,
     problem::Error,
-    response::{Response, with_body},
+    response::{Content, Response, with_content},
 };
 
 pub(crate) async fn get(shared: &Shared, parts: &Parts) -> Result<Response, Error> {
@@ -41,11 +41,14 @@ pub(crate) async fn get(shared: &Shared, parts: &Parts) -> Result<Response, Erro
         .map(|(sid, _, stats)| (sid.to_string(), stats))
         .collect();
     let body = serde_json::to_vec(&visible).expect("maps with text keys are JSON");
-    let mut response = with_body(StatusCode::OK, "application/json", body);
+    let content = Content::Whole {
+        bytes: body.into(),
+        _permit: Some(permit),
+    };
+    let mut response = with_content(StatusCode::OK, "application/json", content);
     response
         .headers_mut()
         .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response.body_mut().permit = Some(permit);
     Ok(response)
 }
 

@@ -11,7 +11,7 @@ mod query;
 use std::fmt;
 
 use http::{HeaderMap, header};
-use whipcord_identity::{Hint, SessionId, StreamName};
+use whipcord_identity::{Hint, Power, SessionId, StreamName};
 
 use crate::{
     Shared,
@@ -43,37 +43,61 @@ impl fmt::Debug for SessionPath<'_> {
 const SDP: &str = "application/sdp";
 const SDP_FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 
-/// Finds the session of a URL for somebody who may touch it: who holds its hint, or a token that may publish its stream.
-///
-/// A token that is sent must be genuine either way; beside a hint it may have expired, because streams outlive tokens.
-async fn access(shared: &Shared, headers: &HeaderMap, path: SessionPath<'_>) -> Result<Located, Error> {
-    let authorized = shared.authorize(headers);
-    if let Err(error @ (auth::Error::Malformed | auth::Error::Invalid | auth::Error::Claims | auth::Error::Early)) =
-        authorized
-    {
-        return Err(error.into());
-    }
-    let (Ok(stream), Ok(sid)) = (path.stream.parse::<StreamName>(), path.sid.parse::<SessionId>()) else {
-        return Err(Error::NoSuchSession);
-    };
-    let hint = path
-        .hint
-        .and_then(|text| Hint::open(text, &shared.keys, &stream, sid).ok());
-    let grant = match (authorized, &hint) {
-        (Ok(grant) | Err(auth::Error::Expired(grant)), Some(_)) => Some(grant),
-        (Ok(grant), None) => Some(grant),
-        (Err(_), Some(_)) => None,
-        // A capability that proves nothing names nothing.
-        (Err(auth::Error::Missing), None) if path.hint.is_some() => return Err(Error::NoSuchSession),
-        (Err(error), None) => return Err(error.into()),
-    };
-    match grant {
-        Some(grant) if !grant.may_publish(&stream) => Err(Error::Forbidden(stream)),
-        grant => {
-            check_bearer_rate(shared, grant.as_ref())?;
-            shared.locate(&stream, sid, hint).await
+/// A session's URL, for somebody who may ask it.
+#[derive(Debug)]
+pub(crate) struct Access {
+    pub(crate) stream: StreamName,
+    pub(crate) sid: SessionId,
+    /// None for a bearer of a token without it.
+    pub(crate) hint: Option<Hint>,
+}
+
+impl Access {
+    /// Lets in who holds a hint with one of these powers, or a token that may publish the stream.
+    ///
+    /// A token that is sent must be genuine either way; beside a hint it may have expired, because streams outlive tokens.
+    pub(crate) fn check(
+        shared: &Shared,
+        headers: &HeaderMap,
+        path: SessionPath<'_>,
+        powers: &[Power],
+    ) -> Result<Self, Error> {
+        let authorized = shared.authorize(headers);
+        if let Err(error @ (auth::Error::Malformed | auth::Error::Invalid | auth::Error::Claims | auth::Error::Early)) =
+            authorized
+        {
+            return Err(error.into());
+        }
+        let (Ok(stream), Ok(sid)) = (path.stream.parse::<StreamName>(), path.sid.parse::<SessionId>()) else {
+            return Err(Error::NoSuchSession);
+        };
+        let open = |text| {
+            let mut powers = powers.iter();
+            powers.find_map(|power| Hint::open(text, *power, &shared.keys, &stream, sid).ok())
+        };
+        let hint = path.hint.and_then(open);
+        let grant = match (authorized, &hint) {
+            (Ok(grant) | Err(auth::Error::Expired(grant)), Some(_)) => Some(grant),
+            (Ok(grant), None) => Some(grant),
+            (Err(_), Some(_)) => None,
+            // A capability that proves nothing names nothing.
+            (Err(auth::Error::Missing), None) if path.hint.is_some() => return Err(Error::NoSuchSession),
+            (Err(error), None) => return Err(error.into()),
+        };
+        match grant {
+            Some(grant) if !grant.may_publish(&stream) => Err(Error::Forbidden(stream)),
+            grant => {
+                check_bearer_rate(shared, grant.as_ref())?;
+                Ok(Self { stream, sid, hint })
+            }
         }
     }
+}
+
+/// Finds the session of a URL for its encoder.
+async fn access(shared: &Shared, headers: &HeaderMap, path: SessionPath<'_>) -> Result<Located, Error> {
+    let Access { stream, sid, hint } = Access::check(shared, headers, path, &[Power::Publish])?;
+    shared.locate(&stream, sid, hint).await
 }
 
 fn check_bearer_rate(shared: &Shared, grant: Option<&Grant>) -> Result<(), Error> {

@@ -3,24 +3,33 @@
 use std::{
     collections::HashMap,
     fmt,
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
+use bytes::Bytes;
 use tokio::time::timeout;
-use tonic::{Code, Request, Response, Status, transport::Channel};
+use tokio_stream::Stream as _;
+use tonic::{
+    Code, Request, Response, Status, Streaming,
+    transport::{Channel, Endpoint},
+};
 use whipcord_directory::WORKERS_MAX;
 use whipcord_identity::{Owner, SessionId, WorkerAddress};
 use whipcord_proto::{
     convert,
+    limits::PIECE_BYTES_MAX,
     worker::{
         CreateSessionRequest, CreateSessionResponse, DeleteReason, DeleteSessionRequest, DrainRequest,
         GetSessionRequest, ListSessionsRequest, ListSessionsResponse, PatchSessionRequest, PatchSessionResponse,
-        Refusal, Session, worker_service_client::WorkerServiceClient,
+        ReadRecordingRequest, ReadRecordingResponse, RecordingFormat, Refusal, Session, read_recording_response::Part,
+        worker_service_client::WorkerServiceClient,
     },
 };
 
-use crate::limits::CALL_TIMEOUT;
+use crate::limits::{CALL_TIMEOUT, DOWNLOADS_AT_ONCE};
 
 /// How workers are reached: a channel by address, kept for the next call. Cheap to clone.
 #[derive(Clone)]
@@ -47,12 +56,45 @@ pub(crate) enum CallError {
     NotOwner,
     #[error("at capacity")]
     Full,
+    #[error("an older worker, which does not know this call")]
+    Unknown,
     #[error("unavailable")]
     Unavailable,
     #[error("no answer in time")]
     TimedOut,
     #[error("{code:?}: {message}")]
     Defect { code: Code, message: String },
+}
+
+/// A recording's file, and what was asked of it.
+#[derive(Debug)]
+pub(crate) struct Recording {
+    pub(crate) size: u64,
+    pub(crate) format: RecordingFormat,
+    pub(crate) pieces: Pieces,
+}
+
+/// Bytes of a recording, in order.
+#[derive(Debug)]
+pub(crate) struct Pieces(Streaming<ReadRecordingResponse>);
+
+/// Two pieces of a recording: one is read while the next one comes.
+const STREAM_WINDOW: u32 = 2 * PIECE_BYTES_MAX as u32;
+/// Twice what all downloads of this gateway can leave unread, 32 · 128 KiB = 4 MiB: the other half is for calls.
+const CONNECTION_WINDOW: u32 = 2 * DOWNLOADS_AT_ONCE as u32 * STREAM_WINDOW;
+
+impl Pieces {
+    pub(crate) fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, CallError>>> {
+        let message = ready!(Pin::new(&mut self.0).poll_next(context));
+        Poll::Ready(message.map(|message| match message?.part {
+            Some(Part::Piece(bytes)) => Ok(bytes.into()),
+            // Nothing that we know of: a later worker's.
+            Some(Part::File(_)) | None => Ok(Bytes::new()),
+        }))
+    }
 }
 
 impl Workers {
@@ -150,6 +192,35 @@ impl Workers {
         .await
     }
 
+    /// Its first message within the limit of a call; the pieces as they are taken.
+    pub(crate) async fn read_recording(
+        &self,
+        address: &WorkerAddress,
+        request: ReadRecordingRequest,
+    ) -> Result<Recording, CallError> {
+        let mut client = self.client(address);
+        let begin = async {
+            let mut messages = client.read_recording(request).await?.into_inner();
+            Ok(Response::new((messages.message().await?, messages)))
+        };
+        let (first, messages) = self.within(address, CALL_TIMEOUT, begin).await?;
+        let Some(Part::File(file)) = first.and_then(|message| message.part) else {
+            return Err(CallError::NotFound);
+        };
+        Ok(Recording {
+            size: file.size,
+            format: file.format(),
+            pieces: Pieces(messages),
+        })
+    }
+
+    /// Bounds what waits unread on a channel to workers, so that downloads nobody takes do not hold up calls.
+    pub fn bound(endpoint: Endpoint) -> Endpoint {
+        endpoint
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+    }
+
     fn client(&self, address: &WorkerAddress) -> WorkerServiceClient<Channel> {
         let mut channels = self.lock();
         if channels.len() >= CHANNELS_MAX && !channels.contains_key(address) {
@@ -199,6 +270,7 @@ impl From<Status> for CallError {
             Code::Aborted => Self::Stale,
             Code::FailedPrecondition => Self::NotOwner,
             Code::ResourceExhausted => Self::Full,
+            Code::Unimplemented => Self::Unknown,
             Code::Unavailable => Self::Unavailable,
             Code::DeadlineExceeded | Code::Cancelled => Self::TimedOut,
             code => Self::Defect {

@@ -9,7 +9,7 @@ pub mod ufrag;
 pub mod worker;
 
 pub use key::{IceKeys, KeyId, SessionKeys};
-pub use session::{Hint, SessionId};
+pub use session::{Hint, Power, SessionId};
 pub use stream::StreamName;
 pub use ufrag::Ufrag;
 pub use worker::{Epoch, Incarnation, Owner, WorkerAddress, WorkerId, WorkerNumber};

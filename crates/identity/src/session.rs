@@ -19,6 +19,15 @@ pub struct Hint {
     pub address: WorkerAddress,
 }
 
+/// What may be done by whoever holds a hint. One that was sealed for the one does not open for the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Power {
+    /// PATCH, DELETE and everything else about the session: its encoder's.
+    Publish,
+    /// Its recording may be read. Links are passed on, and must not end a stream.
+    Read,
+}
+
 impl SessionId {
     /// Characters in its text: ⌈16 · 8 / 6⌉.
     pub const TEXT_LEN: usize = 22;
@@ -37,7 +46,14 @@ impl Hint {
     ///
     /// AES-256-GCM under the newest key, with stream and session id as associated data: a hint moved to another URL does not
     /// open. A random nonce is safe for 2^32 hints under one key (NIST SP 800-38D §8.3).
-    pub fn seal(&self, keys: &SessionKeys, stream: &StreamName, sid: SessionId, nonce: [u8; 12]) -> String {
+    pub fn seal(
+        &self,
+        power: Power,
+        keys: &SessionKeys,
+        stream: &StreamName,
+        sid: SessionId,
+        nonce: [u8; 12],
+    ) -> String {
         let keys = keys.set();
         let (id, key) = keys.newest();
         let header = id.with_version(VERSION);
@@ -45,15 +61,21 @@ impl Hint {
         let tag = key
             .seal_in_place_separate_tag(
                 aead::Nonce::assume_unique_for_key(nonce),
-                aad(header, stream, sid),
+                aad(power, header, stream, sid),
                 &mut body,
             )
             .expect("a hint is far below AES-GCM's limit of 64 GiB");
         URL_SAFE_NO_PAD.encode([&[header][..], &nonce, &body, tag.as_ref()].concat())
     }
 
-    /// Opens what [`Hint::seal`] made for this stream and session, under any key of the set.
-    pub fn open(text: &str, keys: &SessionKeys, stream: &StreamName, sid: SessionId) -> Result<Self, Error> {
+    /// Opens what [`Hint::seal`] made with this power for this stream and session, under any key of the set.
+    pub fn open(
+        text: &str,
+        power: Power,
+        keys: &SessionKeys,
+        stream: &StreamName,
+        sid: SessionId,
+    ) -> Result<Self, Error> {
         if text.len() > HINT_TEXT_MAX {
             return Err(Error::NotAHint);
         }
@@ -65,7 +87,7 @@ impl Hint {
         let key = keys.by_id(id).filter(|_| version == VERSION).ok_or(Error::NotAHint)?;
         let nonce = aead::Nonce::assume_unique_for_key(*nonce);
         let body = key
-            .open_in_place(nonce, aad(header, stream, sid), body)
+            .open_in_place(nonce, aad(power, header, stream, sid), body)
             .map_err(|_| Error::NotAHint)?;
         Self::from_bytes(body).ok_or(Error::NotAHint)
     }
@@ -142,17 +164,13 @@ const HINT_BYTES_MAX: usize = 1 + 12 + (8 + 4 + 1 + WorkerId::BYTES_MAX + Worker
 /// As base64 without padding.
 const HINT_TEXT_MAX: usize = (HINT_BYTES_MAX * 8).div_ceil(6);
 
-/// The stream comes last because its length varies.
-fn aad(header: u8, stream: &StreamName, sid: SessionId) -> aead::Aad<Vec<u8>> {
-    aead::Aad::from(
-        [
-            b"whipcord hint",
-            &[header][..],
-            sid.as_bytes(),
-            stream.as_str().as_bytes(),
-        ]
-        .concat(),
-    )
+/// The stream comes last because its length varies. Neither label begins with the other.
+fn aad(power: Power, header: u8, stream: &StreamName, sid: SessionId) -> aead::Aad<Vec<u8>> {
+    let label: &[u8] = match power {
+        Power::Publish => b"whipcord hint",
+        Power::Read => b"whipcord reading hint",
+    };
+    aead::Aad::from([label, &[header][..], sid.as_bytes(), stream.as_str().as_bytes()].concat())
 }
 
 fn text<T: FromStr>(bytes: &[u8]) -> Option<T> {
@@ -208,21 +226,24 @@ mod tests {
     #[test]
     fn version_1_stays_as_it_is() {
         const GOLDEN: &str = "EAkJCQkJCQkJCQkJCcy5H2-2SA5SXJt7UwtMIgJsN_xGIL_KPaBh28mMm5g57QujASF2UTKml8uSAQM0bpVV";
-        assert_eq!(hint().seal(&keys(), &stream(), SID, [9; 12]), GOLDEN);
-        assert_eq!(Hint::open(GOLDEN, &keys(), &stream(), SID), Ok(hint()));
+        assert_eq!(hint().seal(Power::Publish, &keys(), &stream(), SID, [9; 12]), GOLDEN);
+        assert_eq!(Hint::open(GOLDEN, Power::Publish, &keys(), &stream(), SID), Ok(hint()));
     }
 
     #[test]
     fn a_hint_opens_only_for_its_stream_its_session_and_its_keys() {
-        let sealed = hint().seal(&keys(), &stream(), SID, [9; 12]);
+        let sealed = hint().seal(Power::Publish, &keys(), &stream(), SID, [9; 12]);
         let other = "live/cam2".parse().unwrap();
-        assert_eq!(Hint::open(&sealed, &keys(), &other, SID), Err(Error::NotAHint));
         assert_eq!(
-            Hint::open(&sealed, &keys(), &stream(), SessionId([8; 16])),
+            Hint::open(&sealed, Power::Publish, &keys(), &other, SID),
             Err(Error::NotAHint)
         );
         assert_eq!(
-            Hint::open(&sealed, &SessionKeys::generate([1; 32]), &stream(), SID),
+            Hint::open(&sealed, Power::Publish, &keys(), &stream(), SessionId([8; 16])),
+            Err(Error::NotAHint)
+        );
+        assert_eq!(
+            Hint::open(&sealed, Power::Publish, &SessionKeys::generate([1; 32]), &stream(), SID),
             Err(Error::NotAHint)
         );
     }
@@ -230,11 +251,29 @@ mod tests {
     #[test]
     fn an_older_key_still_opens() {
         let file = KeyFile::generate([3; 32]);
-        let sealed = hint().seal(&file.session_keys(0), &stream(), SID, [9; 12]);
+        let sealed = hint().seal(Power::Publish, &file.session_keys(0), &stream(), SID, [9; 12]);
         let rotated = file.rotate([4; 32], 5).session_keys(5);
-        assert_eq!(Hint::open(&sealed, &rotated, &stream(), SID), Ok(hint()));
+        assert_eq!(
+            Hint::open(&sealed, Power::Publish, &rotated, &stream(), SID),
+            Ok(hint())
+        );
         let without = SessionKeys::generate([4; 32]);
-        assert_eq!(Hint::open(&sealed, &without, &stream(), SID), Err(Error::NotAHint));
+        assert_eq!(
+            Hint::open(&sealed, Power::Publish, &without, &stream(), SID),
+            Err(Error::NotAHint)
+        );
+    }
+
+    #[test]
+    fn a_hint_for_reading_publishes_nothing_and_the_other_way_round() {
+        for (given, other) in [(Power::Publish, Power::Read), (Power::Read, Power::Publish)] {
+            let sealed = hint().seal(given, &keys(), &stream(), SID, [9; 12]);
+            assert_eq!(Hint::open(&sealed, given, &keys(), &stream(), SID), Ok(hint()));
+            assert_eq!(
+                Hint::open(&sealed, other, &keys(), &stream(), SID),
+                Err(Error::NotAHint)
+            );
+        }
     }
 
     #[test]
@@ -247,9 +286,12 @@ mod tests {
             owner,
             address: "b".repeat(255).parse().unwrap(),
         };
-        let sealed = longest.seal(&keys(), &stream(), SID, [9; 12]);
+        let sealed = longest.seal(Power::Publish, &keys(), &stream(), SID, [9; 12]);
         assert_eq!(sealed.len(), HINT_TEXT_MAX);
-        assert_eq!(Hint::open(&sealed, &keys(), &stream(), SID), Ok(longest));
+        assert_eq!(
+            Hint::open(&sealed, Power::Publish, &keys(), &stream(), SID),
+            Ok(longest)
+        );
     }
 
     proptest! {
@@ -268,23 +310,23 @@ mod tests {
             let owner = Owner { worker: worker.parse().unwrap(), incarnation, epoch };
             let hint = Hint { owner, address: address.parse().unwrap() };
             let (keys, sid) = (SessionKeys::generate(key), SessionId::new(sid));
-            let sealed = hint.seal(&keys, &stream(), sid, nonce);
+            let sealed = hint.seal(Power::Publish, &keys, &stream(), sid, nonce);
             prop_assert!(sealed.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
-            prop_assert_eq!(Hint::open(&sealed, &keys, &stream(), sid), Ok(hint));
+            prop_assert_eq!(Hint::open(&sealed, Power::Publish, &keys, &stream(), sid), Ok(hint));
         }
 
         #[test]
         fn any_flipped_bit_is_refused(bit in 0..(1 + 12 + 13 + 8 + 13 + 16) * 8usize) {
-            let sealed = hint().seal(&keys(), &stream(), SID, [9; 12]);
+            let sealed = hint().seal(Power::Publish, &keys(), &stream(), SID, [9; 12]);
             let mut bytes = URL_SAFE_NO_PAD.decode(sealed).unwrap();
             bytes[bit / 8] ^= 1 << (bit % 8);
-            prop_assert_eq!(Hint::open(&URL_SAFE_NO_PAD.encode(bytes), &keys(), &stream(), SID), Err(Error::NotAHint));
+            prop_assert_eq!(Hint::open(&URL_SAFE_NO_PAD.encode(bytes), Power::Publish, &keys(), &stream(), SID), Err(Error::NotAHint));
         }
 
         #[test]
         fn any_text_is_judged_without_a_panic(text in any::<String>()) {
             let _ = text.parse::<SessionId>();
-            prop_assert_eq!(Hint::open(&text, &keys(), &stream(), SID), Err(Error::NotAHint));
+            prop_assert_eq!(Hint::open(&text, Power::Publish, &keys(), &stream(), SID), Err(Error::NotAHint));
         }
     }
 }

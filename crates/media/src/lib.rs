@@ -17,4 +17,4 @@ pub mod reorder;
 
 pub use clock::SenderReport;
 pub use frame::{Codec, Frame, Kind};
-pub use recording::{Recording, RtpPacket, Stats, TrackSpec, Unsupported};
+pub use recording::{Container, Recording, RtpPacket, Stats, TrackSpec, Unsupported};

@@ -23,13 +23,14 @@ mod tests;
 
 use std::time::Duration;
 
-use self::{
-    container::{Container, VideoTrack, Writer},
-    track::Track,
-};
 pub use self::{
+    container::Container,
     spec::{TrackSpec, Unsupported},
     stats::Stats,
+};
+use self::{
+    container::{VideoTrack, Writer},
+    track::Track,
 };
 pub use crate::clock::SenderReport;
 use crate::{
@@ -128,9 +129,9 @@ impl Recording {
         })
     }
 
-    /// The file name's extension.
-    pub fn extension(&self) -> &'static str {
-        self.container.extension()
+    /// The kind of its file.
+    pub fn container(&self) -> Container {
+        self.container
     }
 
     /// Takes a packet, in whatever order they come. One of an unknown track is ignored.

@@ -42,4 +42,6 @@ pub mod limits {
     pub const METADATA_BYTES_MAX: usize = 8192;
     /// Sessions in one page of a list: with 8 KiB of metadata and some 700 bytes each, at most 2.3 MiB: below gRPC's 4 MiB for a message.
     pub const PAGE_MAX: u32 = 250;
+    /// One piece of a recording, in bytes.
+    pub const PIECE_BYTES_MAX: usize = 65_536;
 }

@@ -115,8 +115,8 @@ impl Standalone {
         let tls = config.tls.open(stop_pipes.clone())?;
         let (readiness, is_ready) = watch::channel(Readiness::Starting);
 
-        let (to_gateway, from_worker) = pipe::open();
-        let (to_worker, from_gateway) = pipe::open();
+        let (to_gateway, from_worker) = pipe::open(pipe::endpoint());
+        let (to_worker, from_gateway) = pipe::open(Workers::bound(pipe::endpoint()));
         let identity = whipcord_worker::Identity {
             cluster_id: config.gateway.cluster_id.clone(),
             worker: "standalone".parse().expect("a constant, and a valid worker ID"),

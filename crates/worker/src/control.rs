@@ -3,6 +3,8 @@
 //! Everything that needs thought happens here, on tokio; the shard is sent commands that it only carries out. Not here: the
 //! contract's messages (rpc).
 
+mod download;
+
 use std::{
     collections::HashMap,
     net::SocketAddr,
@@ -36,6 +38,8 @@ use crate::{
     snapshot::Info,
 };
 
+pub(crate) use download::{Download, DownloadError, Downloads};
+
 /// The only shard there is.
 const SHARD: u8 = 0;
 
@@ -53,6 +57,7 @@ pub(crate) struct Control {
     pub(crate) sessions: Sessions,
     pub(crate) shard: shard::Handle,
     pub(crate) recorder: Option<Recorder>,
+    pub(crate) downloads: Downloads,
     pub(crate) tasks: TaskTracker,
     pub(crate) shutdown: CancellationToken,
 }
@@ -88,6 +93,8 @@ pub(crate) enum Error {
     LookUp(#[from] LookUpError),
     #[error(transparent)]
     Busy(#[from] Busy),
+    #[error(transparent)]
+    Download(#[from] DownloadError),
 }
 
 impl Control {

@@ -2,10 +2,12 @@
 
 mod status;
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
+use tokio_stream::{Stream, StreamExt as _, once, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status};
 use whipcord_identity::{Epoch, SessionId};
+use whipcord_media::Container;
 use whipcord_peer::EndReason;
 use whipcord_proto::{
     convert,
@@ -13,13 +15,15 @@ use whipcord_proto::{
     worker::{
         CreateSessionRequest, CreateSessionResponse, DeleteReason, DeleteSessionRequest, DeleteSessionResponse,
         DrainRequest, DrainResponse, GetSessionRequest, GetSessionResponse, IceRestart, ListSessionsRequest,
-        ListSessionsResponse, Owner, PatchSessionRequest, PatchSessionResponse, worker_service_server::WorkerService,
+        ListSessionsResponse, Owner, PatchSessionRequest, PatchSessionResponse, ReadRecordingRequest,
+        ReadRecordingResponse, RecordingFile, RecordingFormat, read_recording_response::Part,
+        worker_service_server::WorkerService,
     },
 };
 use whipcord_whip::etag::IfMatch;
 
 use crate::{
-    control::{Control, Creation, Restarted},
+    control::{Control, Creation, Download, Restarted},
     sessions::Created,
 };
 use status::Error;
@@ -111,10 +115,23 @@ impl Service {
             next_page_token,
         })
     }
+
+    async fn read(&self, request: ReadRecordingRequest) -> Result<Download, Error> {
+        let ReadRecordingRequest {
+            session_id,
+            stream,
+            offset,
+            length,
+        } = request;
+        let (sid, stream) = (convert::session_id(&session_id)?, convert::stream(&stream)?);
+        Ok(self.0.read_recording(stream, sid, offset, length).await?)
+    }
 }
 
 #[tonic::async_trait]
 impl WorkerService for Service {
+    type ReadRecordingStream = Pin<Box<dyn Stream<Item = Result<ReadRecordingResponse, Status>> + Send>>;
+
     async fn create_session(
         &self,
         request: Request<CreateSessionRequest>,
@@ -160,6 +177,25 @@ impl WorkerService for Service {
         Ok(Response::new(self.list(request.into_inner()).await?))
     }
 
+    async fn read_recording(
+        &self,
+        request: Request<ReadRecordingRequest>,
+    ) -> Result<Response<Self::ReadRecordingStream>, Status> {
+        let Download {
+            size,
+            container,
+            pieces,
+        } = self.read(request.into_inner()).await?;
+        let file = Part::File(RecordingFile {
+            size,
+            format: format(container).into(),
+        });
+        let pieces = ReceiverStream::new(pieces).map(|piece| piece.map(Part::Piece).map_err(status::broken));
+        let parts = once(Ok(file)).chain(pieces);
+        let messages = parts.map(|part| part.map(|part| ReadRecordingResponse { part: Some(part) }));
+        Ok(Response::new(Box::pin(messages)))
+    }
+
     async fn drain(&self, request: Request<DrainRequest>) -> Result<Response<DrainResponse>, Status> {
         let sessions = self
             .0
@@ -176,5 +212,12 @@ fn end_reason(reason: DeleteReason) -> EndReason {
         DeleteReason::Replaced => EndReason::Replaced,
         DeleteReason::Operator => EndReason::Operator,
         DeleteReason::Abandoned => EndReason::Abandoned,
+    }
+}
+
+fn format(container: Container) -> RecordingFormat {
+    match container {
+        Container::Mp4 => RecordingFormat::Mp4,
+        Container::Webm => RecordingFormat::Webm,
     }
 }

@@ -20,7 +20,7 @@ use whipcord_whip::Preferences;
 
 use crate::{
     Config, Service, advertise,
-    control::Control,
+    control::{Control, Downloads},
     notice::{self, Notice},
     random,
     report::{Gateways, Reporter},
@@ -115,6 +115,7 @@ impl Worker {
             sessions: Sessions::new(config.sessions_max as usize),
             shard: handle,
             recorder,
+            downloads: Downloads::default(),
             tasks: TaskTracker::new(),
             shutdown: shutdown.clone(),
         });

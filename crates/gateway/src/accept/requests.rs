@@ -5,19 +5,19 @@
 
 use std::{
     collections::BTreeMap,
-    convert::Infallible,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, sleep_until};
+use tracing::warn;
 
 use crate::{
     limits::{CONNECTION_IDLE, HEAD_TIMEOUT, REQUEST_MAX},
-    response::{Content, Response},
+    response::{Broken, Content, Response},
 };
 
 /// Of the connection's task, which closes it; each answer on its way out holds a clone.
@@ -26,8 +26,8 @@ pub(super) struct Requests(Arc<Mutex<Open>>);
 
 #[derive(Debug)]
 struct Open {
-    /// When each request began whose answer has not been taken, by its number.
-    begun: BTreeMap<u64, Instant>,
+    /// When each request began whose answer has not been taken, or a piece of its long answer was last taken; by its number.
+    since: BTreeMap<u64, Instant>,
     next: u64,
     /// When the connection has been without a request for too long, if none comes.
     idle_at: Instant,
@@ -44,7 +44,7 @@ pub(super) struct Request {
 #[derive(Debug)]
 pub(super) struct Answer {
     content: Content,
-    _request: Request,
+    request: Request,
 }
 
 /// Handed to hyper at once: what it buffers counts as taken.
@@ -53,7 +53,7 @@ const PIECE: usize = 32 * 1024;
 impl Requests {
     pub(super) fn new() -> Self {
         Self(Arc::new(Mutex::new(Open {
-            begun: BTreeMap::new(),
+            since: BTreeMap::new(),
             next: 0,
             idle_at: Instant::now() + HEAD_TIMEOUT,
         })))
@@ -63,7 +63,7 @@ impl Requests {
         let mut open = self.lock();
         let number = open.next;
         open.next += 1;
-        open.begun.insert(number, Instant::now());
+        open.since.insert(number, Instant::now());
         Request {
             number,
             of: self.clone(),
@@ -89,8 +89,9 @@ impl Requests {
 
 impl Open {
     fn deadline(&self) -> (Instant, &'static str) {
-        match self.begun.first_key_value() {
-            Some((_, oldest)) => (*oldest + REQUEST_MAX, "an answer is not taken"),
+        // Not the first: a long answer is renewed. There are as many as HTTP/2 allows at once.
+        match self.since.values().min() {
+            Some(oldest) => (*oldest + REQUEST_MAX, "an answer is not taken"),
             None => (self.idle_at, "idle"),
         }
     }
@@ -98,37 +99,51 @@ impl Open {
 
 impl Request {
     pub(super) fn answer(self, response: Response) -> http::Response<Answer> {
-        response.map(|content| Answer {
-            content,
-            _request: self,
-        })
+        response.map(|content| Answer { content, request: self })
+    }
+
+    /// A piece of its answer was taken.
+    fn renew(&self) {
+        self.of.lock().since.insert(self.number, Instant::now());
     }
 }
 
 impl Drop for Request {
     fn drop(&mut self) {
         let mut open = self.of.lock();
-        open.begun.remove(&self.number);
+        open.since.remove(&self.number);
         open.idle_at = Instant::now() + CONNECTION_IDLE;
     }
 }
 
 impl Body for Answer {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = Broken;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let rest = &mut self.content.bytes;
-        let piece = rest.split_to(rest.len().min(PIECE));
-        Poll::Ready((!piece.is_empty()).then(|| Ok(Frame::data(piece))))
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        match &mut self.content {
+            Content::Whole { bytes, .. } => {
+                let piece = bytes.split_to(bytes.len().min(PIECE));
+                Poll::Ready((!piece.is_empty()).then(|| Ok(Frame::data(piece))))
+            }
+            Content::Passing(passing) => {
+                let piece = ready!(passing.poll_next(context, PIECE));
+                match &piece {
+                    Some(Ok(_)) => self.request.renew(),
+                    Some(Err(error)) => warn!(%error, "an answer ends before its end"),
+                    None => {}
+                }
+                Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
+            }
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.content.bytes.is_empty()
+        self.content.len() == 0
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.content.bytes.len() as u64)
+        SizeHint::with_exact(self.content.len())
     }
 }
 

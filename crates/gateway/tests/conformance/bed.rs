@@ -204,6 +204,24 @@ impl Bed {
         answer.expect("an answer")
     }
 
+    /// The body of an answer that is too long or not to be trusted for [`Bed::request`], or how much of it came before the connection
+    /// ended.
+    pub(crate) async fn bytes(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Result<Vec<u8>, usize> {
+        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.address);
+        for (name, value) in headers {
+            head += &format!("{name}: {value}\r\n");
+        }
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all((head + "\r\n").as_bytes()).await.unwrap();
+        let (length, mut body) = read_head(&mut stream).await;
+        while body.len() < length {
+            if stream.read_buf(&mut body).await.unwrap_or(0) == 0 {
+                return Err(body.len());
+            }
+        }
+        Ok(body)
+    }
+
     pub(crate) async fn bearer(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let authorization = format!("Bearer {}", self.token);
         let headers = [headers, &[("Authorization", authorization.as_str())]].concat();
@@ -296,6 +314,20 @@ pub(crate) async fn eventually(condition: impl Fn() -> bool) {
     panic!("it did not come true within 5 s");
 }
 
+/// The length of the body, and what of it has come.
+pub(crate) async fn read_head(stream: &mut TcpStream) -> (usize, Vec<u8>) {
+    let mut bytes = Vec::new();
+    let end = loop {
+        if let Some(end) = bytes.windows(4).position(|w| w == b"\r\n\r\n") {
+            break end;
+        }
+        assert_ne!(stream.read_buf(&mut bytes).await.unwrap(), 0, "no head");
+    };
+    let head = String::from_utf8(bytes[..end].to_vec()).unwrap().to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    (length.unwrap().parse().unwrap(), bytes.split_off(end + 4))
+}
+
 pub(crate) async fn read_answer(stream: &mut (impl tokio::io::AsyncRead + Unpin), method: &str) -> Option<Answer> {
     let mut bytes = Vec::new();
     let head_end = loop {
@@ -384,5 +416,5 @@ where
             Ok::<_, std::io::Error>(TokioIo::new(near))
         }
     });
-    Endpoint::from_static("http://pipe").connect_with_connector_lazy(connector)
+    Workers::bound(Endpoint::from_static("http://pipe")).connect_with_connector_lazy(connector)
 }

@@ -16,6 +16,7 @@ mod patch;
 mod placement;
 mod post;
 mod proxy;
+mod recordings;
 mod report;
 mod secrets;
 mod stats;

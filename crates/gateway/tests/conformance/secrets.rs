@@ -39,6 +39,23 @@ async fn planted_secrets_are_found_nowhere() {
             .await,
     );
     answers.push(bed.request("GET", &format!("{}x", session.path), &[], b"").await);
+    let recording = session.path.replacen("/whip/", "/recordings/", 1);
+    bed.worker.state().recorded.size = 9;
+    answers.push(bed.request("GET", &recording, &[("Range", "bytes=9-")], b"").await);
+    answers.push(bed.request("GET", &format!("{recording}x"), &[], b"").await);
+    answers.push(bed.request("PUT", &recording, &[], b"").await);
+    bed.worker.fail(Code::Internal);
+    answers.push(bed.request("GET", &recording, &[], b"").await);
+    let plain = recording.rsplit_once('.').unwrap().0;
+    let link = bed
+        .bearer("HEAD", plain, &[], b"")
+        .await
+        .header("content-location")
+        .unwrap();
+    secrets.push(link.rsplit_once('.').unwrap().1.to_owned());
+    bed.worker.state().recorded.size = 200_000;
+    bed.worker.state().recorded.broken_at = Some(150_000);
+    assert!(bed.bytes("GET", &recording, &[]).await.is_err());
     for code in [Code::Internal, Code::Unavailable, Code::FailedPrecondition] {
         bed.worker.fail(code);
         let headers = [SDP_FRAGMENT, ("If-Match", "*")];

@@ -2,15 +2,19 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
+use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Code, Request, Response, Status};
 use whipcord_proto::worker::{
     ConnectionState, CreateSessionRequest, CreateSessionResponse, DeleteReason, DeleteSessionRequest,
     DeleteSessionResponse, DrainRequest, DrainResponse, GetSessionRequest, GetSessionResponse, IceRestart,
-    ListSessionsRequest, ListSessionsResponse, PatchSessionRequest, PatchSessionResponse, Session, Track,
+    ListSessionsRequest, ListSessionsResponse, PatchSessionRequest, PatchSessionResponse, ReadRecordingRequest,
+    ReadRecordingResponse, RecordingFile, RecordingFormat, Session, Track,
+    read_recording_response::Part,
     worker_service_server::{WorkerService, WorkerServiceServer},
 };
 
@@ -33,9 +37,34 @@ pub(crate) struct State {
     pub(crate) deleted: Vec<DeleteSessionRequest>,
     /// Deadlines of drains.
     pub(crate) drained: Vec<u32>,
+    /// Of each session, once there are some.
+    pub(crate) recorded: Recorded,
+    pub(crate) read: Vec<ReadRecordingRequest>,
     /// What the next calls of any kind do instead.
     script: VecDeque<Step>,
     serial: u32,
+}
+
+/// Every recording's file.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Recorded {
+    pub(crate) size: u64,
+    /// Where it cannot be read on.
+    pub(crate) broken_at: Option<u64>,
+}
+
+impl Recorded {
+    pub(crate) fn byte(at: u64) -> u8 {
+        b"0123456789abcdefghijklmnopqrstuvwxyz"[(at % 36) as usize]
+    }
+
+    fn piece(self, from: u64, to: u64) -> Result<ReadRecordingResponse, Status> {
+        if self.broken_at.is_some_and(|at| at < to) {
+            return Err(Status::data_loss("scripted"));
+        }
+        let piece = Part::Piece((from..to).map(Self::byte).collect());
+        Ok(ReadRecordingResponse { part: Some(piece) })
+    }
 }
 
 #[derive(Clone)]
@@ -209,6 +238,36 @@ impl WorkerService for Worker {
             sessions: all[start..end].to_vec(),
             next_page_token,
         }))
+    }
+
+    type ReadRecordingStream = Pin<Box<dyn Stream<Item = Result<ReadRecordingResponse, Status>> + Send>>;
+
+    /// Pieces of 50,000 bytes.
+    async fn read_recording(
+        &self,
+        request: Request<ReadRecordingRequest>,
+    ) -> Result<Response<Self::ReadRecordingStream>, Status> {
+        let request = request.into_inner();
+        self.state().read.push(request.clone());
+        self.step().await?;
+        let state = self.state();
+        let known = match state.sessions.get(&request.session_id) {
+            Some(live) => live.stream == request.stream,
+            None => state.tombstones.contains(&request.session_id),
+        };
+        let recorded = state.recorded;
+        if !known || recorded.size == 0 {
+            return Err(Status::not_found(""));
+        }
+        let file = Part::File(RecordingFile {
+            size: recorded.size,
+            format: RecordingFormat::Webm.into(),
+        });
+        let end = recorded.size.min(request.offset.saturating_add(request.length));
+        let starts = tokio_stream::iter((request.offset..end).step_by(50_000));
+        let pieces = starts.map(move |from| recorded.piece(from, end.min(from + 50_000)));
+        let first = tokio_stream::once(Ok(ReadRecordingResponse { part: Some(file) }));
+        Ok(Response::new(Box::pin(first.chain(pieces))))
     }
 
     async fn drain(&self, request: Request<DrainRequest>) -> Result<Response<DrainResponse>, Status> {

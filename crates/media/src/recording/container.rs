@@ -9,8 +9,8 @@ use crate::{
 };
 
 /// A kind of file.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Container {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Container {
     /// H.264, H.265, VP9, AV1 and Opus.
     Mp4,
     /// VP8 and Opus. Few players take VP8 in MP4.
@@ -31,6 +31,9 @@ pub(super) enum Writer {
 }
 
 impl Container {
+    /// Every kind that a recording may be of.
+    pub const ALL: [Self; 2] = [Self::Mp4, Self::Webm];
+
     pub(super) fn of(codecs: impl IntoIterator<Item = Codec>) -> Self {
         if codecs.into_iter().any(|codec| codec == Codec::Vp8) {
             Self::Webm
@@ -39,7 +42,8 @@ impl Container {
         }
     }
 
-    pub(super) fn extension(self) -> &'static str {
+    /// The file name's extension.
+    pub fn extension(self) -> &'static str {
         match self {
             Self::Mp4 => "mp4",
             Self::Webm => "webm",

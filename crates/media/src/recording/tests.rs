@@ -147,7 +147,7 @@ fn codecs_choose_the_kind_of_file() {
         (&[OPUS, video(Codec::Vp9)], "mp4"),
         (&[video(Codec::Av1)], "mp4"),
     ] {
-        assert_eq!(Recording::new(tracks).unwrap().extension(), extension);
+        assert_eq!(Recording::new(tracks).unwrap().container().extension(), extension);
     }
 }
 

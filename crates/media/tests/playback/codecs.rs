@@ -95,7 +95,7 @@ fn each_codec_is_recorded_whole_into_mp4() {
         let packets = together(way.packets(way.frames), opus_packets(&OPUS_FRAMES));
         let file = record(&mut recording, packets);
         file.decodes();
-        assert_eq!(recording.extension(), "mp4");
+        assert_eq!(recording.container().extension(), "mp4");
         assert_eq!(file.frames("v"), way.frames.len() as u64);
         assert_eq!(file.packets("a").len(), OPUS_FRAMES.len());
         assert_eq!(recording.stats().frames_dropped, 0);

@@ -101,7 +101,7 @@ fn opus_packets(frames: &[Encoded]) -> Vec<Sent> {
 
 fn record(recording: &mut Recording, packets: Vec<Sent>) -> Probed {
     let chunks = sender::deliver(recording, packets);
-    Probed::new(&bytes(&chunks), recording.extension())
+    Probed::new(&bytes(&chunks), recording.container().extension())
 }
 
 fn bytes(chunks: &[Chunk]) -> Vec<u8> {
@@ -161,7 +161,7 @@ fn vp8_and_opus_are_recorded_whole_into_webm() {
         together(vp8_packets(&VP8_FRAMES), opus_packets(&OPUS_FRAMES)),
     );
     file.decodes();
-    assert_eq!(recording.extension(), "webm");
+    assert_eq!(recording.container().extension(), "webm");
     assert_eq!(file.frames("v"), VP8_FRAMES.len() as u64);
     assert_eq!(file.packets("a").len(), OPUS_FRAMES.len());
     assert_eq!(recording.picture(), Some((320, 240)));
@@ -195,7 +195,7 @@ fn one_track_alone_is_recorded() {
     packets.iter_mut().for_each(|packet| packet.track = 0);
     let file = record(&mut recording, packets);
     file.decodes();
-    assert_eq!(recording.extension(), "mp4");
+    assert_eq!(recording.container().extension(), "mp4");
     assert_eq!(file.packets("a").len(), OPUS_FRAMES.len());
     assert_close("duration", file.duration(), SECONDS.into(), 0.02);
 }
@@ -296,7 +296,7 @@ fn a_file_that_ends_anywhere_plays_up_to_there() {
                 length <= end
             });
             let expected = whole.last().unwrap().frames;
-            let file = Probed::new(&bytes[..end], recording.extension());
+            let file = Probed::new(&bytes[..end], recording.container().extension());
             let frames = file.frames_of_cut_file("v");
             assert!(
                 frames >= expected,

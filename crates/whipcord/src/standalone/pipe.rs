@@ -12,7 +12,12 @@ const PIPE_BYTES: usize = 256 * 1024;
 /// A channel holds one connection, and makes the next when that broke.
 const PENDING_CONNECTIONS: usize = 4;
 
-pub(super) fn open() -> (Channel, ReceiverStream<io::Result<DuplexStream>>) {
+/// The name is for HTTP/2's :authority only.
+pub(super) fn endpoint() -> Endpoint {
+    Endpoint::from_static("http://pipe")
+}
+
+pub(super) fn open(endpoint: Endpoint) -> (Channel, ReceiverStream<io::Result<DuplexStream>>) {
     let (connections, incoming) = mpsc::channel(PENDING_CONNECTIONS);
     let connector = tower::service_fn(move |_| {
         let connections = connections.clone();
@@ -23,7 +28,6 @@ pub(super) fn open() -> (Channel, ReceiverStream<io::Result<DuplexStream>>) {
             Ok::<_, io::Error>(TokioIo::new(near))
         }
     });
-    // The name is for HTTP/2's :authority only.
-    let channel = Endpoint::from_static("http://pipe").connect_with_connector_lazy(connector);
+    let channel = endpoint.connect_with_connector_lazy(connector);
     (channel, ReceiverStream::new(incoming))
 }

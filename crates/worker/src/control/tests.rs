@@ -28,6 +28,7 @@ fn control(shard: shard::Handle) -> Control {
         sessions,
         shard,
         recorder: None,
+        downloads: Downloads::default(),
         tasks: TaskTracker::new(),
         shutdown: CancellationToken::new(),
     }

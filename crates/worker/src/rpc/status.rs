@@ -1,11 +1,13 @@
 //! Every way in which a request fails, and its one mapping to a gRPC status.
 
+use std::io;
+
 use tonic::Status;
 use whipcord_proto::convert;
 
 use super::METADATA_BYTES_MAX;
 use crate::{
-    control,
+    control::{self, DownloadError},
     sessions::{AdmitError, LookUpError},
 };
 
@@ -38,9 +40,17 @@ impl From<Error> for Status {
                 Control::Admit(AdmitError::Full) => Self::resource_exhausted(message),
                 Control::Admit(AdmitError::OtherOffer) => Self::already_exists(message),
                 Control::Admit(AdmitError::Draining) | Control::Busy(_) => Self::unavailable(message),
+                Control::Download(DownloadError::TooMany) => Self::resource_exhausted(message),
+                Control::Download(DownloadError::NotFound) => Self::not_found(message),
+                Control::Download(DownloadError::File(_)) => Self::data_loss(message),
                 // Under the epoch named there is none, whoever owns it now. FAILED_PRECONDITION would say that the incarnation is dead.
                 Control::LookUp(LookUpError::NotFound | LookUpError::Stale { .. }) => Self::not_found(message),
             },
         }
     }
+}
+
+/// For a recording that cannot be read to its end.
+pub(super) fn broken(error: io::Error) -> Status {
+    Status::data_loss(error.to_string())
 }

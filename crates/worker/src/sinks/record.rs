@@ -11,6 +11,7 @@ mod file;
 mod job;
 mod layers;
 mod progress;
+mod read;
 
 use std::{
     io,
@@ -26,12 +27,13 @@ use std::{
 
 use tracing::error;
 use whipcord_identity::{SessionId, StreamName};
-use whipcord_media::{Recording, TrackSpec, Unsupported};
+use whipcord_media::{Container, Recording, TrackSpec, Unsupported};
 use whipcord_whip::{Codec, Section};
 
 use crate::tap::{RING_BYTES, Tap, tap};
 use job::{Going, Job, Source};
 pub(crate) use progress::Progress;
+pub(crate) use read::Recorded;
 
 /// How often a writer looks at its recordings. 20 ms of 100 Mbit/s are a quarter of a tap's ring.
 const TICK: Duration = Duration::from_millis(20);
@@ -118,10 +120,8 @@ impl Recorder {
     ) -> Result<(Job, Started), Error> {
         let tracks = sections.iter().map(spec).collect::<Vec<_>>();
         let recording = Recording::new(&tracks)?;
-        // Every segment of a stream's name is a plain file name: that is the type's promise.
-        let below = format!("{stream}/{sid}.{}", recording.extension());
         let layers = sections.iter().map(|section| section.rids.len().max(1)).sum();
-        let progress = Arc::new(Progress::new(below, layers));
+        let progress = Arc::new(Progress::new(below(stream, sid, recording.container()), layers));
         let file = file::File::new(self.folder.join(progress.path()));
         let sources = sections.iter().zip(&tracks);
         let sources = sources
@@ -155,6 +155,12 @@ impl Writers {
             }
         }
     }
+}
+
+/// A recording's path below the recordings folder. Every segment of a stream's name is a plain file name, and so is a session's id:
+/// that is the types' promise.
+fn below(stream: &StreamName, sid: SessionId, container: Container) -> String {
+    format!("{stream}/{sid}.{}", container.extension())
 }
 
 fn start_writer(number: usize) -> io::Result<(SyncSender<Order>, JoinHandle<()>)> {

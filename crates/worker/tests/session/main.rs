@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod directory;
+mod download;
 mod encoder;
 mod restart;
 mod simulcast;
