@@ -36,6 +36,8 @@ pub enum Encoder {
     /// VP8, with an ICE restart after 3 s.
     ChromiumRestart,
     FirefoxVp8,
+    /// The gateway's own page.
+    FirefoxPage,
     AiortcH264,
     AiortcVp8,
     /// The FFmpeg of PyAV's wheel, with an EC certificate of P-224.
@@ -99,6 +101,7 @@ impl Encoder {
             Self::ChromiumSimulcastH264 => ("chromium.py", "simulcast-h264"),
             Self::ChromiumRestart => ("chromium.py", "restart"),
             Self::FirefoxVp8 => ("firefox.py", "vp8"),
+            Self::FirefoxPage => ("firefox.py", "page"),
             Self::AiortcH264 => ("aiortc.py", "h264"),
             Self::AiortcVp8 => ("aiortc.py", "vp8"),
             Self::PyavPassive => ("pyav.py", "passive"),
@@ -129,7 +132,7 @@ impl Encoder {
             | Self::ChromiumSimulcastH264
             | Self::ChromiumRestart
             | Self::ExampleBrowser => "/usr/bin/chromium".into(),
-            Self::FirefoxVp8 => "/usr/bin/firefox-esr".into(),
+            Self::FirefoxVp8 | Self::FirefoxPage => "/usr/bin/firefox-esr".into(),
             Self::AiortcH264 | Self::AiortcVp8 | Self::PyavPassive | Self::PyavActive | Self::ExampleAiortc => {
                 cache.join("aiortc/requirements.txt")
             }

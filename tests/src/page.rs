@@ -66,8 +66,23 @@ pub struct Said {
     pub shown: Vec<String>,
     /// How much is stored beyond the tab, and what in it.
     pub kept: (u32, Vec<String>),
+    /// The recording behind each link that was clicked.
+    pub played: Vec<Played>,
+    /// Whether somebody looks at the tab, in the browser's word.
+    pub visibility: String,
     /// What the tabulator key comes by.
     pub order: Vec<Option<String>>,
+}
+
+/// What a `<video>` says at the end of a recording.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Played {
+    /// In seconds: where it is, and how long the file is.
+    pub time: f64,
+    pub duration: f64,
+    pub width: u32,
+    pub pictures: u32,
+    pub error: String,
 }
 
 impl Visit {

@@ -2,6 +2,7 @@
 
 import { encoders } from "./encoders.js";
 import { Figures, bits } from "./figures.js";
+import { Links } from "./links.js";
 import { Publisher, liveSessions } from "./publisher.js";
 import { hasDevices } from "./source.js";
 import { words } from "./words.js";
@@ -13,6 +14,8 @@ const [NO_TOKEN, HIDDEN_TOKEN] = ["TOKEN", "••••••••"];
 const NAME = /^(?!(.*\/)?\.\.?(\/|$))[A-Za-z0-9._~-]+(\/[A-Za-z0-9._~-]+){0,7}$/;
 const FIGURES_MS = 1000;
 const STREAMS_MS = 5000;
+/** Until this page's own recording has a link: a recording begins a second or two after its stream. */
+const RECORDING_MS = 1000;
 
 const at = id => document.getElementById(id);
 const form = at("settings");
@@ -34,6 +37,7 @@ function begin() {
   addEventListener("pagehide", () => publisher.leave());
   setInterval(showFigures, FIGURES_MS);
   setInterval(() => { if (isLive()) listStreams(); }, STREAMS_MS);
+  setInterval(() => { if (isLive() && at("recording").hidden) listStreams(); }, RECORDING_MS);
 }
 
 function entered() {
@@ -61,6 +65,7 @@ async function start() {
   }
   const given = settings();
   lock(true);
+  at("recording").hidden = true;
   // On a phone it is above, and out of sight.
   at("state").scrollIntoView({ block: "nearest" });
   await publisher.start(given, preview);
@@ -95,7 +100,6 @@ function tell(state, text, trouble) {
   setText("what", trouble?.what ?? "");
   setText("todo", trouble?.todo ? `What to do: ${trouble.todo}` : "");
   at("trouble").hidden = !trouble;
-  if (!isLive()) showRecording(null);
   if (wasLive !== isLive()) showFigures();
   if (wasLive !== isLive() && state !== "busy") listStreams();
 }
@@ -139,16 +143,23 @@ async function showFigures() {
   fill("layers", layers.map(({ rid, size, rate, bitrate }) => [rid, size, rate, bitrate]));
 }
 
+const links = new Links();
+
 /** By /whip-stats: what a token may see. */
 async function listStreams() {
+  const token = at("token").value.trim();
   try {
-    const sessions = Object.entries(await liveSessions(at("token").value.trim()));
-    fill("streams", sessions.map(([, session]) => [
-      session.stream, [...new Set(session.tracks.map(track => track.codec))].join(", "), bits(session.bitrate_bps),
-      session.recording ?? "no file so far",
-    ]));
+    const sessions = Object.entries(await liveSessions(token));
+    links.keep(sessions.map(([id]) => id));
+    const rows = [];
+    for (const [id, { stream, tracks, bitrate_bps: rate, recording }] of sessions) {
+      const link = recording && await links.of(id, stream, token);
+      const codecs = [...new Set(tracks.map(track => track.codec))].join(", ");
+      rows.push([stream, codecs, bits(rate), recording ? recordingLink(recording, link) : "no file so far"]);
+      if (recording && id === publisher.session?.id) showRecording(recording, link);
+    }
+    fill("streams", rows);
     setText("streams-said", sessions.length ? "" : "No stream that this token may see is live.");
-    showRecording(sessions.find(([id]) => id === publisher.session?.id)?.[1].recording);
   } catch (error) {
     fill("streams", []);
     const { what, todo } = words(error, settings());
@@ -156,10 +167,17 @@ async function listStreams() {
   }
 }
 
-function showRecording(name) {
-  const shown = isLive() && name;
-  at("recording").hidden = !shown;
-  setText("recording", shown ? `Recorded to ${name} in the server's recordings folder.` : "");
+/** Of this page's own stream; it stays when the stream has ended. */
+function showRecording(name, link) {
+  if (!isLive() || at("recording").dataset.name === name && !at("recording").hidden) return;
+  at("recording").dataset.name = name;
+  at("recording").replaceChildren("Recorded to ", recordingLink(name, link), " in the server's recordings folder.");
+  at("recording").hidden = false;
+}
+
+/** In a tab of its own: leaving this page ends what it publishes. */
+function recordingLink(name, link) {
+  return link ? element("a", [name], { href: link, target: "_blank", rel: "noopener noreferrer" }) : name;
 }
 
 function showEncoders() {

@@ -5,6 +5,10 @@ const RATE = 30;
 const FLASH = 3;
 const [WIDTH, HEIGHT] = [1280, 720];
 
+/** The page's own policy lets this one script become a worker, and nothing else. */
+const TICKER = new URL("./ticker.js", import.meta.url).href;
+const ticker = globalThis.trustedTypes?.createPolicy("ticker", { createScriptURL: () => TICKER });
+
 /** Only a secure context has them: https, or this very machine. */
 export function hasDevices() {
   return Boolean(navigator.mediaDevices?.getUserMedia);
@@ -52,26 +56,48 @@ async function testPicture() {
   const background = { bars: drawBars(), noise: drawNoise() };
   const sound = await beeper();
   const start = performance.now();
+  const pictures = picturesOf(canvas);
   let last = -1;
-  let request = 0;
-  const tick = now => {
+  const tick = () => {
+    const now = performance.now();
     const n = Math.max(0, Math.floor((now - start) / 1000 * RATE));
-    if (n > last) {
-      if (Math.floor(n / RATE) > Math.floor(last / RATE)) sound.beep();
-      draw(context, background, n);
-      last = n;
-    }
-    request = requestAnimationFrame(tick);
+    if (n === last) return;
+    if (Math.floor(n / RATE) > Math.floor(last / RATE)) sound.beep();
+    draw(context, background, n);
+    pictures.show(now);
+    last = n;
   };
-  tick(start);
-  const [video] = canvas.captureStream(RATE).getVideoTracks();
-  video.contentHint = "motion";
+  tick();
+  const clock = new Worker(ticker ? ticker.createScriptURL("") : TICKER);
+  clock.addEventListener("message", tick);
+  // Twice as often as pictures are drawn: one that comes late delays no other.
+  clock.postMessage(500 / RATE);
+  pictures.track.contentHint = "motion";
   const end = () => {
-    cancelAnimationFrame(request);
-    video.stop();
+    clock.terminate();
+    pictures.track.stop();
     sound.end();
   };
-  return { media: new MediaStream([sound.track, video]), missing: null, end };
+  return { media: new MediaStream([sound.track, pictures.track]), missing: null, end };
+}
+
+/**
+ * A track of what is drawn on the canvas. Where it can be, each picture is handed over as it is drawn: captureStream takes none while the
+ * page is in the background.
+ */
+function picturesOf(canvas) {
+  if (!globalThis.MediaStreamTrackGenerator || !globalThis.VideoFrame) {
+    const [track] = canvas.captureStream(RATE).getVideoTracks();
+    return { track, show: () => {} };
+  }
+  const track = new MediaStreamTrackGenerator({ kind: "video" });
+  const writer = track.writable.getWriter();
+  const show = now => {
+    if (track.readyState === "ended" || writer.desiredSize <= 0) return;
+    const picture = new VideoFrame(canvas, { timestamp: Math.round(now * 1000) });
+    writer.write(picture).catch(() => picture.close());
+  };
+  return { track, show };
 }
 
 async function beeper() {

@@ -97,6 +97,10 @@ function device(error, source) {
         `Plug one in, then start again. ${other}`);
     case "NotReadableError":
     case "AbortError":
+      if (source === "screen") {
+        return say("The screen cannot be captured; the system may not allow the browser to.",
+          `Allow it in the system's privacy settings, then start again. ${other}`);
+      }
       return say("The camera or the microphone does not start; another program may be using it.",
         `Close that program, then start again. ${other}`);
     default:

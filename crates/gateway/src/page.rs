@@ -36,7 +36,7 @@ macro_rules! asset {
     };
 }
 
-const FILES: [File; 10] = [
+const FILES: [File; 12] = [
     File {
         path: "/",
         ..asset!("index.html", "text/html; charset=utf-8")
@@ -49,6 +49,8 @@ const FILES: [File; 10] = [
     asset!("source.js", "text/javascript; charset=utf-8"),
     asset!("figures.js", "text/javascript; charset=utf-8"),
     asset!("encoders.js", "text/javascript; charset=utf-8"),
+    asset!("links.js", "text/javascript; charset=utf-8"),
+    asset!("ticker.js", "text/javascript; charset=utf-8"),
     asset!("words.js", "text/javascript; charset=utf-8"),
 ];
 
@@ -115,11 +117,11 @@ impl Page {
 }
 
 /// Only what this server sends runs; it loads from, and talks to, this server only; nobody frames it, so nobody's click starts a
-/// camera. No string becomes markup.
+/// camera. No string becomes markup; one becomes a script's address, by the policy that the page calls ticker.
 fn policy(public_origin: Option<&str>) -> HeaderValue {
     let policy = format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'{}{}; base-uri 'none'; \
-         form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
+         form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types ticker",
         if public_origin.is_some() { " " } else { "" },
         public_origin.unwrap_or_default()
     );

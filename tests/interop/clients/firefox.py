@@ -2,7 +2,7 @@
 """Publishes SECONDS of a drawn picture and a beep with headless Firefox: firefox.py vp8 URL TOKEN SECONDS [FILE]
 
 Opens chromium.html in a new profile, by Marionette (the protocol below WebDriver), and prints the one line of JSON that
-the page posts back. FILE is not used.
+the page posts back. FILE is not used. With `page` in place of vp8, the gateway's own page publishes its test picture.
 """
 
 import json
@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 import page
 
@@ -74,6 +75,49 @@ def sound_card(folder):
     return subprocess.Popen([*command, *(f"--load={module}" for module in modules)], env=environment), address
 
 
+def visit(driver, url, token, seconds):
+    """The gateway's page, used by its fields and buttons."""
+    origin, stream = url.split("/whip/")
+    driver.call("WebDriver:Navigate", url=f"{origin}/")
+
+    def run(script, *arguments):
+        return driver.call("WebDriver:ExecuteScript", script=script, args=arguments)["value"]
+
+    def until(script, limit=START):
+        end = time.monotonic() + limit
+        while not (value := run(script)):
+            if time.monotonic() > end:
+                return {"error": f"waited in vain for {script}: {run('return document.body.innerText')}"}
+            time.sleep(0.05)
+        return value
+
+    def element(selector):
+        return next(iter(driver.call("WebDriver:FindElement", using="css selector", value=selector)["value"].values()))
+
+    def click(selector):
+        driver.call("WebDriver:ElementClick", id=element(selector))
+
+    for selector, text in [("#stream", stream), ("#token", token)]:
+        driver.call("WebDriver:ElementClear", id=element(selector))
+        driver.call("WebDriver:ElementSendKeys", id=element(selector), text=text)
+    click("input[value=test]")
+    click("#start")
+    live = until("return /^Live/.test(document.getElementById('state').innerText)")
+    began = time.monotonic()
+    link = until("return document.querySelector('#recording a')?.href")
+    for error in (live, link):
+        if isinstance(error, dict):
+            return error
+    time.sleep(max(0, began + seconds - time.monotonic()))
+    took = time.monotonic() - began
+    click("#stop")
+    stopped = until("return document.getElementById('state').innerText == 'Not publishing'")
+    if isinstance(stopped, dict):
+        return stopped
+    with urllib.request.urlopen(link) as recording:
+        return {"seconds": took, "recorded": len(recording.read())}
+
+
 def main(codec, url, token, seconds, *_):
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with (
@@ -91,8 +135,11 @@ def main(codec, url, token, seconds, *_):
         try:
             driver = marionette(profile, browser)
             driver.call("WebDriver:NewSession")
-            driver.call("WebDriver:Navigate", url=address)
-            summary = summary(float(seconds) + 60)
+            if codec == "page":
+                summary = visit(driver, url, token, float(seconds))
+            else:
+                driver.call("WebDriver:Navigate", url=address)
+                summary = summary(float(seconds) + 60)
         finally:
             for process in (browser, sound):
                 process.terminate()

@@ -18,8 +18,7 @@ import urllib.request
 
 FLAGS = """
     --headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
-    --disable-component-update --disable-sync --disable-dev-shm-usage --mute-audio --disable-background-timer-throttling
-    --disable-renderer-backgrounding --remote-debugging-pipe
+    --disable-component-update --disable-sync --disable-dev-shm-usage --mute-audio --remote-debugging-pipe
 """.split()
 # Chromium's pipe is its descriptors 3 and 4.
 SHELL = ["sh", "-c", 'exec "$@" 3<&0 4>&1 0</dev/null 1>&2', "sh", "chromium"]
@@ -33,9 +32,19 @@ WAIT = 60
 class Page:
     """A tab, as its visitor uses it."""
 
-    def __init__(self, profile, *flags):
+    def __init__(self, profile, *flags, with_screen=False):
+        self.screen, environment = None, dict(os.environ)
+        if with_screen:
+            # One that nobody sees. It chooses its own number, and says it when it is ready.
+            self.screen = subprocess.Popen(
+                ["Xvfb", "-displayfd", "1", "-screen", "0", "1280x720x24", "-nolisten", "tcp"], stdout=subprocess.PIPE
+            )
+            environment["DISPLAY"] = f":{int(self.screen.stdout.readline())}"
         self.browser = subprocess.Popen(
-            [*SHELL, *FLAGS, *flags, f"--user-data-dir={profile}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [*SHELL, *FLAGS, *flags, f"--user-data-dir={profile}"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
         )
         self.last, self.session, self.complaints, self.shots = 0, None, [], os.environ.get("PAGE_SHOTS")
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
@@ -45,11 +54,12 @@ class Page:
         self.call("Page.addScriptToEvaluateOnNewDocument", source=SPY)
         self.look(1280, 1000)
 
-    def call(self, method, **params):
+    def call(self, method, session=None, **params):
         self.last += 1
         message = {"id": self.last, "method": method, "params": params}
-        if self.session:
-            message["sessionId"] = self.session
+        session = session or self.session
+        if session and not method.startswith("Target."):
+            message["sessionId"] = session
         self.browser.stdin.write(json.dumps(message).encode() + b"\0")
         self.browser.stdin.flush()
         while True:
@@ -78,8 +88,8 @@ class Page:
             if params["entry"]["source"] != "network":
                 self.complaints.append(params["entry"]["text"])
 
-    def run(self, expression):
-        result = self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
+    def run(self, expression, session=None):
+        result = self.call("Runtime.evaluate", session, expression=expression, awaitPromise=True, returnByValue=True)
         if "exceptionDetails" in result:
             raise RuntimeError(f"{expression}: {result['exceptionDetails']}")
         return result["result"].get("value")
@@ -88,10 +98,11 @@ class Page:
         self.call("Page.navigate", url=url)
         self.until("document.readyState == 'complete' && document.querySelector('#encoders .line')")
 
-    def until(self, expression, seconds=WAIT):
+    def until(self, expression, seconds=WAIT, session=None):
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            value = self.run(f"(async () => {{ const found = await ({expression}); return found instanceof Node || found; }})()")
+            look = f"(async () => {{ const found = await ({expression}); return found instanceof Node || found; }})()"
+            value = self.run(look, session)
             if value:
                 return value
             time.sleep(0.05)
@@ -141,13 +152,39 @@ class Page:
     def state(self, pattern, seconds=WAIT):
         return self.until(f"/{pattern}/.test(document.getElementById('state').innerText)", seconds)
 
+    def play(self, selector):
+        """Clicks a link to a recording, and watches it to its end in the tab that opens."""
+        before = {target["targetId"] for target in self.call("Target.getTargets")["targetInfos"]}
+        self.click(selector)
+        tabs = lambda: [
+            target["targetId"]
+            for target in self.call("Target.getTargets")["targetInfos"]
+            if target["type"] == "page" and target["targetId"] not in before and "/recordings/" in target["url"]
+        ]
+        end = time.monotonic() + WAIT
+        while not tabs() and time.monotonic() < end:
+            time.sleep(0.05)
+        tab = tabs()[0]
+        session = self.call("Target.attachToTarget", targetId=tab, flatten=True)["sessionId"]
+        self.until("document.querySelector('video')", session=session)
+        self.run("(v => { v.muted = true; v.playbackRate = 4; v.play().catch(() => {}); })(document.querySelector('video'))", session)
+        self.until("(v => v.ended || v.error)(document.querySelector('video'))", session=session)
+        played = self.run(
+            "(v => ({ time: v.currentTime, duration: v.duration, width: v.videoWidth, error: v.error?.message ?? '',"
+            "pictures: v.getVideoPlaybackQuality().totalVideoFrames }))(document.querySelector('video'))",
+            session,
+        )
+        self.call("Target.closeTarget", targetId=tab)
+        return played
+
     def stop(self):
         self.click("#stop")
         self.state("^Not publishing")
 
     def end(self):
-        self.browser.terminate()
-        self.browser.wait()
+        for process in filter(None, [self.browser, self.screen]):
+            process.terminate()
+            process.wait()
 
 
 FRAMES = """(async () => { for (const one of (await peers.at(-1).getStats()).values())
@@ -164,7 +201,7 @@ def simulcast(page, token, seconds):
     return watch(page, "simulcast", seconds, lambda: page.start(token))
 
 
-def watch(page, name, seconds, start):
+def watch(page, name, seconds, start, stop=True):
     """Publishes for so long, and says what was shown at the end."""
     start()
     page.state("^Live")
@@ -174,8 +211,52 @@ def watch(page, name, seconds, start):
     page.shot(name)
     said, frames = page.said(), page.run(FRAMES)
     took = time.monotonic() - began
+    if not stop:
+        return {**said, "seconds": took, "frames": frames}
     page.stop()
     return {**said, "seconds": took, "frames": frames, "after": page.said()}
+
+
+def recording(page, token, seconds):
+    """The link to the recording, while it grows and after."""
+    page.start(token)
+    page.state("^Live")
+    page.until("document.querySelector('#recording a') && document.querySelector('#streams a')")
+    time.sleep(seconds)
+    played = [page.play("#recording a"), page.play("#streams a")]
+    page.stop()
+    played.append(page.play("#recording a"))
+    return {**page.said(), "played": played}
+
+
+def hidden(page, token, seconds):
+    """Another tab is looked at."""
+    page.start(token)
+    page.state("^Live")
+    other = page.call("Target.createTarget", url="about:blank")["targetId"]
+    page.until("document.visibilityState == 'hidden'")
+    frames, began = page.run(FRAMES), time.monotonic()
+    time.sleep(seconds)
+    frames, took = page.run(FRAMES) - frames, time.monotonic() - began
+    seen = page.run("document.visibilityState")
+    said = page.said()
+    page.call("Target.closeTarget", targetId=other)
+    page.stop()
+    return {**said, "seconds": took, "frames": frames, "visibility": seen}
+
+
+def screen(page, token, seconds):
+    """That of an X server, which Chromium chooses by its name instead of asking. Its button to end that cannot be pressed here: the track is
+    told what it would be told."""
+    page.run(
+        "navigator.mediaDevices.getDisplayMedia = async (...a) =>"
+        "window.shared = await MediaDevices.prototype.getDisplayMedia.apply(navigator.mediaDevices, a)"
+    )
+    said = watch(page, "screen", seconds, lambda: page.start(token, "screen"), stop=False)
+    page.run("shared.getVideoTracks()[0].dispatchEvent(new Event('ended'))")
+    page.state("^Not publishing")
+    page.shot("screen-ended")
+    return {**said, "after": page.said()}
 
 
 def wrong_token(page, token, _):
@@ -310,9 +391,10 @@ def insecure(page, token, seconds):
     return watch(page, "insecure-live", seconds, lambda: page.start(token))
 
 
-ALL = [publish, simulcast, wrong_token, killed, moved, taken, blocked, left, no_camera, camera, looks, lines, insecure]
+ALL = [publish, simulcast, recording, hidden, screen, wrong_token, killed, moved, taken, blocked, left, no_camera, camera, looks, lines, insecure]
 SCENES = {scene.__name__.replace("_", "-"): scene for scene in ALL}
 FLAGS_OF = {
+    "screen": ["--auto-select-desktop-capture-source=Entire screen"],
     "camera": ["--use-fake-device-for-media-stream"],
     "insecure": ["--host-resolver-rules=MAP ingest.test 127.0.0.1"],
 }
@@ -321,7 +403,7 @@ FLAGS_OF = {
 def main(scene, url, token, seconds, *_):
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        page = Page(profile, *FLAGS_OF.get(scene, []))
+        page = Page(profile, *FLAGS_OF.get(scene, []), with_screen=scene == "screen")
         try:
             page.open(url.replace("127.0.0.1", "ingest.test") if scene == "insecure" else url)
             print(json.dumps(SCENES[scene](page, token, float(seconds))))

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use whipcord_tests::{
+    encoder::Encoder,
     eventually,
     network::{Impairment, Network},
     page::{Said, Visit},
@@ -54,6 +55,85 @@ fn the_page_publishes_the_test_picture() {
     assert!((10.0..=35.0).contains(&rate), "{rate}");
     assert_eq!(whipcord.terminate().code(), Some(0));
     holds_what_was_encoded(&said, &Recording::read(&file));
+}
+
+#[test]
+fn a_link_plays_the_recording_while_it_grows_and_after() {
+    let whipcord = Whipcord::standalone();
+    let said = visit(&whipcord, "recording");
+    println!("{:?}", said.played);
+    let [growing, listed, ended] = said.played.as_slice() else {
+        panic!("{:?}", said.played)
+    };
+    for played in &said.played {
+        assert_eq!(played.error, "", "{played:?}");
+        assert!(played.width > 0, "{played:?}");
+        // What there was when the link was opened, to its end.
+        assert!(
+            played.time > f64::from(SECONDS) - 3.0 && played.pictures > 100,
+            "{played:?}"
+        );
+        assert!((played.duration - played.time).abs() < 0.5, "{played:?}");
+    }
+    assert!(growing.time <= listed.time && listed.time <= ended.time, "it grows");
+    assert_eq!(said.state, "Not publishing");
+}
+
+#[test]
+fn the_page_publishes_from_firefox() {
+    let mut whipcord = Whipcord::standalone();
+    let sent = Encoder::FirefoxPage.publish(&whipcord, "live", SECONDS).sent();
+    let log = whipcord.log();
+    assert!(log.contains("reason=\"deleted\""), "{log}");
+    assert_eq!(whipcord.terminate().code(), Some(0));
+    let recording = Recording::read(&whipcord.recording("live"));
+    println!(
+        "live for {:.1} s; recorded {:.1} s, {} pictures",
+        sent.seconds,
+        recording.duration(),
+        recording.readable()
+    );
+    assert_eq!(recording.complaints, "", "the decoders complain");
+    // Firefox sends its first packet 2 s after it has connected, and leaves out pictures on a busy machine.
+    assert!(recording.duration() > sent.seconds - 4.0 && recording.readable() > 40);
+}
+
+#[test]
+fn the_test_picture_goes_on_while_another_tab_is_looked_at() {
+    let whipcord = Whipcord::standalone();
+    let said = visit(&whipcord, "hidden");
+    assert_eq!((said.state.as_str(), said.visibility.as_str()), ("Live", "hidden"));
+    let rate = f64::from(said.frames) / said.seconds;
+    let recording = Recording::read(&whipcord.recording("live"));
+    println!(
+        "{rate:.1} pictures a second in the background; at most {:.2} s from one to the next",
+        recording.longest_gap()
+    );
+    assert!(rate > 15.0, "{rate} pictures a second");
+    assert!(
+        recording.longest_gap() < 1.0,
+        "{} s without a picture",
+        recording.longest_gap()
+    );
+}
+
+#[test]
+fn a_screen_is_published_until_it_is_no_longer_shared() {
+    let whipcord = Whipcord::standalone();
+    let said = visit(&whipcord, "screen");
+    assert_eq!((said.state.split(',').next(), said.what.as_str()), (Some("Live"), ""));
+    let after = said.after.unwrap();
+    assert_eq!(after.what, "The screen is no longer shared.");
+    assert!(after.todo.contains("choose what to share"), "{}", after.todo);
+    assert!(whipcord.log().contains("reason=\"deleted\""));
+    let recording = Recording::read(&whipcord.recording("live"));
+    println!(
+        "{} pictures of a screen in {:.1} s",
+        recording.pictures.len(),
+        recording.duration()
+    );
+    assert_eq!(recording.complaints, "");
+    assert!(recording.pictures.len() > 30, "{}", recording.pictures.len());
 }
 
 #[test]
