@@ -73,7 +73,8 @@ async fn answer(shared: &Shared, parts: &Parts, stream: &StreamName, located: &L
     let (size, format) = (recording.size, recording.format);
     let part = range.map(|range| part(range, size)).transpose()?;
     let length = part.map_or(size, Part::len);
-    let content = Content::Passing(Passing::new(located.sid, length, recording.pieces, permit));
+    let passing = Passing::new(located.sid, length, recording.pieces, permit);
+    let content = Content::Passing(Box::new(passing));
     let status = part.map_or(StatusCode::OK, |_| StatusCode::PARTIAL_CONTENT);
     let mut response = with_content(status, media_type(format).0, content);
     name(&mut response, stream, located.sid, format);

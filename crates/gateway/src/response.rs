@@ -24,7 +24,7 @@ pub(crate) enum Content {
         _permit: Option<OwnedSemaphorePermit>,
     },
     /// Longer than what may be held: it passes through here as it is taken.
-    Passing(Passing),
+    Passing(Box<Passing>),
 }
 
 /// Part of a recording, on its way from the worker to whoever asked.

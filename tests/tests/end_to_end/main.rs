@@ -7,5 +7,6 @@ mod bench_reads;
 mod cluster;
 mod process;
 mod publish;
+mod recordings;
 mod secrets;
 mod sources;

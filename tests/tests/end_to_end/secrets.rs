@@ -20,6 +20,9 @@ fn no_token_password_or_url_hint_is_in_a_trace_log() {
     let created = http::request("POST", &whipcord.whip_url("cam"), &headers, OFFER);
     assert_eq!(created.status, 201, "{created:?}");
     let session = created.header("location").unwrap().to_owned();
+    let recording = session.replacen("/whip/", "/recordings/", 1);
+    let recording = http::request("GET", &recording, &[("Range", "bytes=0-0")], "");
+    assert_eq!(recording.status, 404, "no media came: {recording:?}");
     let deleted = http::request("DELETE", &session, &headers[1..], "");
     assert_eq!(deleted.status, 200, "{deleted:?}");
     let published = Command::new(binary())
