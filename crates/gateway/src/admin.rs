@@ -79,6 +79,6 @@ impl IntoResponse for Error {
         if self.status().is_server_error() {
             tracing::error!(error = &self as &dyn std::error::Error, "cannot serve an operator");
         }
-        self.render().map(|content| axum::body::Body::from(content.bytes))
+        self.to_http().map(axum::body::Body::from)
     }
 }

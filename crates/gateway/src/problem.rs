@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use whipcord_identity::{StreamName, stream};
@@ -9,7 +10,7 @@ use whipcord_proto::worker::{Refusal, RefusalKind};
 
 use crate::{
     auth,
-    response::{Response, with_body},
+    response::{Content, Response},
     workers::CallError,
 };
 
@@ -101,6 +102,10 @@ pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 
 impl Error {
     pub(crate) fn render(&self) -> Response {
+        self.to_http().map(Content::from)
+    }
+
+    pub(crate) fn to_http(&self) -> http::Response<Bytes> {
         let status = self.status();
         let problem = Problem {
             r#type: "about:blank",
@@ -110,8 +115,11 @@ impl Error {
             reason: self.reason(),
         };
         let body = serde_json::to_vec(&problem).expect("strings and a number are JSON");
-        let mut response = with_body(status, MEDIA_TYPE, body);
-        self.add_headers(response.headers_mut());
+        let mut response = http::Response::new(body.into());
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        self.add_headers(headers);
         response
     }
 

@@ -46,12 +46,15 @@ pub(crate) enum Broken {
     Short { sid: SessionId },
 }
 
+impl From<Bytes> for Content {
+    fn from(bytes: Bytes) -> Self {
+        Self::Whole { bytes, _permit: None }
+    }
+}
+
 impl Default for Content {
     fn default() -> Self {
-        Self::Whole {
-            bytes: Bytes::new(),
-            _permit: None,
-        }
+        Bytes::new().into()
     }
 }
 
@@ -110,11 +113,7 @@ pub(crate) fn empty(status: StatusCode) -> Response {
 }
 
 pub(crate) fn with_body(status: StatusCode, media_type: &'static str, body: impl Into<Bytes>) -> Response {
-    let content = Content::Whole {
-        bytes: body.into(),
-        _permit: None,
-    };
-    with_content(status, media_type, content)
+    with_content(status, media_type, body.into().into())
 }
 
 pub(crate) fn with_content(status: StatusCode, media_type: &'static str, content: Content) -> Response {

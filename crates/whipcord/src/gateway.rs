@@ -95,7 +95,10 @@ async fn start(
     let (admin, admin_address) = listen(config.admin, "operators", "--admin").await?;
     let (readiness, is_ready) = watch::channel(Readiness::Starting);
     let dialled = internal.clone();
-    let workers = Workers::new(move |address| dialled.dial(Arc::from([address.to_string()]), Role::Worker));
+    let workers = Workers::new(move |address| {
+        let endpoint = Workers::bound(internal::endpoint());
+        dialled.dial(endpoint, Arc::from([address.to_string()]), Role::Worker)
+    });
     let gateway = Gateway::start(
         config.gateway.clone(),
         authority,

@@ -151,7 +151,7 @@ async fn start(config: &Config, drained: CancellationToken, end: CancellationTok
         address,
     };
     let (dialled, addresses) = (internal.clone(), Arc::from(config.gateways.as_slice()));
-    let gateways = Gateways::new(move || dialled.dial(Arc::clone(&addresses), Role::Gateway));
+    let gateways = Gateways::new(move || dialled.dial(internal::endpoint(), Arc::clone(&addresses), Role::Gateway));
     let worker = Worker::start(config.worker.clone(), identity, gateways, drained).await?;
     let requests = tokio::spawn(internal.serve(grpc, Routes::new(worker.service()), Role::Gateway, end));
     let ready = Announcement::Worker {

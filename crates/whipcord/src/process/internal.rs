@@ -189,18 +189,13 @@ impl Internal {
     }
 
     /// A channel to one of these addresses, `HOST:PORT` each, another one each time it connects. It connects when it is used.
-    pub(crate) fn dial(&self, addresses: Arc<[String]>, to: Role) -> Channel {
+    pub(crate) fn dial(&self, endpoint: Endpoint, addresses: Arc<[String]>, to: Role) -> Channel {
         let internal = self.clone();
         let connector = tower::service_fn(move |_| {
             let (internal, addresses) = (internal.clone(), Arc::clone(&addresses));
             async move { internal.connect(&addresses, to).await }
         });
-        // The name is for HTTP/2's :authority only.
-        Endpoint::from_static("http://whipcord")
-            .http2_keep_alive_interval(PING)
-            .keep_alive_timeout(PONG_MAX)
-            .keep_alive_while_idle(true)
-            .connect_with_connector_lazy(connector)
+        endpoint.connect_with_connector_lazy(connector)
     }
 
     async fn connect(&self, addresses: &[String], to: Role) -> io::Result<TokioIo<connection::Dialled>> {
@@ -223,6 +218,15 @@ impl Internal {
         let connector = TlsConnector::from(tls.client);
         Ok(Either::Right(Box::new(connector.connect(name.clone(), stream).await?)))
     }
+}
+
+/// What channels have in common.
+pub(crate) fn endpoint() -> Endpoint {
+    // The name is for HTTP/2's :authority only.
+    Endpoint::from_static("http://whipcord")
+        .http2_keep_alive_interval(PING)
+        .keep_alive_timeout(PONG_MAX)
+        .keep_alive_while_idle(true)
 }
 
 impl Security {
