@@ -23,6 +23,14 @@ pub(crate) enum Command {
     Gateway(Box<gateway::Config>),
     /// Run a worker of a cluster: it takes encoders' media
     Worker(Box<worker::Config>),
+    /// List the workers of a cluster
+    Workers(commands::list::Config),
+    /// List the live streams of a cluster
+    Streams(commands::list::Config),
+    /// List the live sessions of a cluster, with their figures
+    Sessions(commands::list::Sessions),
+    /// Take workers out of service: no new sessions, live ones go on for a while
+    Drain(commands::drain::Config),
     /// Make the keys and certificates of a cluster
     Keygen(commands::keygen::Config),
     /// Make a token, or say what is in one

@@ -1,6 +1,9 @@
 //! What each sub-command does, and how a failure ends the process.
 
+pub(crate) mod api;
+pub(crate) mod drain;
 pub(crate) mod keygen;
+pub(crate) mod list;
 pub(crate) mod publish;
 pub(crate) mod token;
 
@@ -27,6 +30,8 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Worker(#[from] worker::StartError),
     #[error(transparent)]
+    Api(#[from] api::Error),
+    #[error(transparent)]
     Keygen(#[from] keygen::Error),
     #[error(transparent)]
     Token(#[from] token::Error),
@@ -43,7 +48,7 @@ impl Failure {
             Self::Telemetry(_) | Self::Signals(_) | Self::Standalone(_) | Self::Gateway(_) | Self::Worker(_) => {
                 ExitCode::from(2)
             }
-            Self::Publish(_) | Self::Keygen(_) | Self::Token(_) | Self::Stdout(_) => ExitCode::FAILURE,
+            Self::Publish(_) | Self::Api(_) | Self::Keygen(_) | Self::Token(_) | Self::Stdout(_) => ExitCode::FAILURE,
         }
     }
 }
@@ -51,8 +56,8 @@ impl Failure {
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let default_level = match args.command {
         Command::Standalone(_) | Command::Gateway(_) | Command::Worker(_) => "info",
-        // Their progress is on stderr too.
-        Command::Publish(_) | Command::Keygen(_) | Command::Token(_) => "warn",
+        // What the others have to say is on stderr too.
+        _ => "warn",
     };
     telemetry::install(&args.telemetry, default_level)?;
     let stop = signal::watch().map_err(Failure::Signals)?;
@@ -69,6 +74,10 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
             resources::prepare();
             worker::run(*config, stop).await
         }
+        Command::Workers(config) => list::workers(&config, stop).await,
+        Command::Streams(config) => list::streams(&config, stop).await,
+        Command::Sessions(config) => list::sessions(&config, stop).await,
+        Command::Drain(config) => drain::run(&config).await,
         Command::Keygen(config) => Ok(keygen::run(&config)?),
         Command::Token(config) => token::run(&config),
         Command::Publish(config) => publish::run(config, stop).await,

@@ -1,0 +1,132 @@
+//! A gateway's API for operators, asked over HTTP.
+
+use std::time::Duration;
+
+use reqwest::{Client, Method, StatusCode, Url};
+use serde_json::Value;
+
+#[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
+pub(crate) struct Config {
+    /// A gateway's address for operators
+    #[arg(
+        long = "admin",
+        env = "WHIPCORD_ADMIN_URL",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:9090"
+    )]
+    url: Url,
+    /// Token with the scope `admin`; whipcord token make --admin makes one
+    #[arg(long, env = "WHIPCORD_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    token: Option<String>,
+}
+
+/// Asks one gateway.
+#[derive(Debug)]
+pub(crate) struct Api {
+    client: Client,
+    url: Url,
+    token: Option<String>,
+}
+
+/// Why there is no answer: a sentence that says what to do.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("{0} cannot be asked: give --admin http://HOST:PORT, a gateway's address for operators")]
+    Url(Url),
+    #[error("{url} does not answer: {reason}; is a gateway's --admin there?")]
+    Away { url: Url, reason: String },
+    #[error("the gateway wants a token with the scope `admin`: give --token, or set WHIPCORD_TOKEN ({0})")]
+    Token(String),
+    #[error("the gateway refused: {0}")]
+    Refused(String),
+    #[error("the gateway answered what is not understood here: {0}")]
+    Odd(String),
+}
+
+/// A gateway asks its workers for at most 30 s.
+const ANSWER_MAX: Duration = Duration::from_secs(35);
+
+impl Api {
+    pub(crate) fn new(config: &Config) -> Result<Self, Error> {
+        // Whoever installed one before has the same.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let client = Client::builder().timeout(ANSWER_MAX).build();
+        if config.url.cannot_be_a_base() {
+            return Err(Error::Url(config.url.clone()));
+        }
+        Ok(Self {
+            client: client.map_err(|error| Error::Away {
+                url: config.url.clone(),
+                reason: causes(&error),
+            })?,
+            url: config.url.clone(),
+            token: config.token.clone(),
+        })
+    }
+
+    /// `path` is the segments below `/api`, `query` what follows.
+    pub(crate) async fn get(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Value, Error> {
+        self.call(Method::GET, path, query, None).await
+    }
+
+    pub(crate) async fn post(&self, path: &[&str], body: &Value) -> Result<Value, Error> {
+        self.call(Method::POST, path, &[], Some(body)).await
+    }
+
+    async fn call(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<Value, Error> {
+        let mut url = self.url.clone();
+        url.path_segments_mut()
+            .map_err(|()| Error::Url(self.url.clone()))?
+            .pop_if_empty()
+            .push("api")
+            .extend(path);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let mut request = self.client.request(method, url.clone());
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let away = |error: reqwest::Error| Error::Away {
+            url: url.clone(),
+            reason: causes(&error.without_url()),
+        };
+        let response = request.send().await.map_err(away)?;
+        let status = response.status();
+        let text = response.text().await.map_err(away)?;
+        let value: Value = serde_json::from_str(&text).unwrap_or_default();
+        if status.is_success() {
+            return if value.is_null() {
+                Err(Error::Odd(text))
+            } else {
+                Ok(value)
+            };
+        }
+        let detail = value["detail"]
+            .as_str()
+            .map_or_else(|| status.to_string(), str::to_owned);
+        Err(match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Error::Token(detail),
+            _ => Error::Refused(detail),
+        })
+    }
+}
+
+/// The last cause says most: "Connection refused".
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut last = error;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    last.to_string()
+}

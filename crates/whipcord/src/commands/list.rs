@@ -1,0 +1,211 @@
+//! `whipcord workers`, `streams`, `sessions`: what a cluster does now, as tables for people or as JSON for programs.
+
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    time::Duration,
+};
+
+use comfy_table::{Table, presets};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Failure,
+    api::{self, Api},
+};
+
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+pub(crate) struct Config {
+    #[command(flatten)]
+    api: api::Config,
+    /// Print what the gateway answers, one line of JSON
+    #[arg(long)]
+    json: bool,
+    /// Print it again every two seconds, until Ctrl-C
+    #[arg(long)]
+    watch: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+pub(crate) struct Sessions {
+    #[command(flatten)]
+    list: Config,
+    /// Of this stream only
+    #[arg(long, value_name = "STREAM")]
+    stream: Option<String>,
+    /// On this worker only
+    #[arg(long, value_name = "WORKER")]
+    worker: Option<String>,
+}
+
+/// What is listed.
+#[derive(Clone, Copy)]
+struct View {
+    /// Below `/api`, and the answer's one field.
+    name: &'static str,
+    heads: &'static [&'static str],
+    rows: fn(&Value) -> Vec<Vec<String>>,
+}
+
+const WATCH_EVERY: Duration = Duration::from_secs(2);
+
+pub(crate) async fn workers(config: &Config, stop: CancellationToken) -> Result<(), Failure> {
+    let view = View {
+        name: "workers",
+        heads: &["WORKER", "HEALTH", "SESSIONS", "OF", "ADDRESS"],
+        rows: |workers| each(workers, worker_row),
+    };
+    show(config, view, &[], stop).await
+}
+
+pub(crate) async fn streams(config: &Config, stop: CancellationToken) -> Result<(), Failure> {
+    let view = View {
+        name: "streams",
+        heads: &["STREAM", "SESSIONS"],
+        rows: |streams| {
+            let streams = streams.as_object().into_iter().flatten();
+            streams
+                .map(|(stream, sids)| vec![stream.clone(), each(sids, text).join(" ")])
+                .collect()
+        },
+    };
+    show(config, view, &[], stop).await
+}
+
+pub(crate) async fn sessions(config: &Sessions, stop: CancellationToken) -> Result<(), Failure> {
+    let view = View {
+        name: "sessions",
+        heads: &[
+            "SESSION", "STREAM", "WORKER", "STATE", "VIDEO", "AUDIO", "KBIT/S", "LOST", "KEYFRAME",
+        ],
+        rows: |sessions| each(sessions, session_row),
+    };
+    let filters = [("stream", &config.stream), ("worker", &config.worker)];
+    let query: Vec<(&str, &str)> = filters
+        .iter()
+        .filter_map(|(name, value)| Some((*name, value.as_deref()?)))
+        .collect();
+    show(&config.list, view, &query, stop).await
+}
+
+async fn show(config: &Config, view: View, query: &[(&str, &str)], stop: CancellationToken) -> Result<(), Failure> {
+    let api = Api::new(&config.api)?;
+    loop {
+        let Some(answer) = stop.run_until_cancelled(api.get(&[view.name], query)).await else {
+            return Ok(());
+        };
+        let answer = answer?;
+        let text = if config.json {
+            answer.to_string()
+        } else {
+            table(view, &answer[view.name])
+        };
+        print(&text, config.watch && !config.json).map_err(Failure::Stdout)?;
+        if !config.watch
+            || stop
+                .run_until_cancelled(tokio::time::sleep(WATCH_EVERY))
+                .await
+                .is_none()
+        {
+            return Ok(());
+        }
+    }
+}
+
+/// On a terminal, each takes the place of the one before.
+fn print(text: &str, replaces: bool) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    if replaces && stdout.is_terminal() {
+        // ECMA-48: erase the display, and go to its first line.
+        write!(stdout, "\x1b[2J\x1b[H")?;
+    }
+    writeln!(stdout, "{text}")?;
+    stdout.flush()
+}
+
+fn table(view: View, listed: &Value) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_header(view.heads);
+    for row in (view.rows)(listed) {
+        table.add_row(row);
+    }
+    table.trim_fmt()
+}
+
+fn worker_row(worker: &Value) -> Vec<String> {
+    ["worker", "health", "sessions", "sessions_max", "address"]
+        .map(|name| text(&worker[name]))
+        .to_vec()
+}
+
+fn session_row(session: &Value) -> Vec<String> {
+    let track = |kind: &str| {
+        let tracks = session["tracks"].as_array().into_iter().flatten();
+        let mut of_kind: Vec<&Value> = tracks.filter(|track| track["kind"] == kind).collect();
+        // Of several layers the largest.
+        of_kind.sort_by_key(|track| track["width"].as_u64());
+        of_kind.pop()
+    };
+    let video = track("video").map_or_else(String::new, |track| {
+        let codec = text(&track["codec"]);
+        match (track["width"].as_u64(), track["height"].as_u64()) {
+            (Some(width), Some(height)) => {
+                let rate = track["frames_per_second"].as_f64().unwrap_or_default();
+                format!("{codec} {width}x{height} {rate:.0}/s")
+            }
+            _ => codec,
+        }
+    });
+    let keyframe = track("video").and_then(|track| track["keyframe_age_seconds"].as_f64());
+    vec![
+        text(&session["sid"]),
+        text(&session["stream"]),
+        text(&session["worker"]),
+        text(&session["connection_state"]),
+        video,
+        track("audio").map_or_else(String::new, |track| text(&track["codec"])),
+        (session["bitrate_bps"].as_u64().unwrap_or_default() / 1000).to_string(),
+        text(&session["packets_lost"]),
+        keyframe.map_or_else(String::new, |age| format!("{age:.1} s ago")),
+    ]
+}
+
+fn each<T>(list: &Value, row: impl Fn(&Value) -> T) -> Vec<T> {
+    list.as_array().into_iter().flatten().map(row).collect()
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_session_is_one_line() {
+        let session = json!({
+            "sid": "dhoa_Is_r2unJVxASz3tkA", "stream": "studio", "worker": "w1", "connection_state": "connected",
+            "bitrate_bps": 1_512_345, "packets_lost": 3, "tracks": [
+                {"kind": "audio", "codec": "opus"},
+                {"kind": "video", "codec": "VP8", "rid": "q", "width": 320, "height": 180, "frames_per_second": 15.0},
+                {"kind": "video", "codec": "VP8", "rid": "f", "width": 1280, "height": 720, "frames_per_second": 29.9, "keyframe_age_seconds": 1.25},
+            ]
+        });
+        let row = session_row(&session).join("|");
+        assert_eq!(
+            row,
+            "dhoa_Is_r2unJVxASz3tkA|studio|w1|connected|VP8 1280x720 30/s|opus|1512|3|1.2 s ago"
+        );
+        let bare = json!({"sid": "x", "stream": "s", "worker": "w", "connection_state": "new", "tracks": []});
+        assert_eq!(session_row(&bare).join("|"), "x|s|w|new|||0||");
+    }
+}
