@@ -74,7 +74,18 @@ pub(crate) struct Stats {
     recording: Option<String>,
     recording_packets_lost: u64,
     recording_frames_dropped: u64,
+    /// It stays with its worker.
+    pinned: bool,
+    /// Where it has some.
+    data_channels: Option<DataChannels>,
     metadata: HashMap<String, String>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct DataChannels {
+    open: u32,
+    messages_received: u64,
+    bytes_received: u64,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -122,9 +133,21 @@ impl Stats {
             recording: unless_empty(session.recording),
             recording_packets_lost: session.recording_packets_lost,
             recording_frames_dropped: session.recording_frames_dropped,
+            pinned: session.pinned,
+            data_channels: session.data_channels.map(DataChannels::from),
             metadata: session.metadata,
         };
         Ok((sid, stream, stats))
+    }
+}
+
+impl From<proto::DataChannels> for DataChannels {
+    fn from(channels: proto::DataChannels) -> Self {
+        Self {
+            open: channels.open,
+            messages_received: channels.messages_received,
+            bytes_received: channels.bytes_received,
+        }
     }
 }
 

@@ -34,6 +34,10 @@ const HANDSHAKE_BURST: u32 = 128;
 /// The same once connected: a repeated last flight of a few datagrams, a close_notify.
 const CONNECTED_RATE: u32 = 10;
 const CONNECTED_BURST: u32 = 20;
+/// The same with data channels: 9 Mbit/s in packets of 1150 bytes, more than an encoder has to say beside its media; the SCTP of a
+/// faster one takes what is dropped for a slow path. At once, a receive window of 256 KiB.
+const DATA_RATE: u32 = 1000;
+const DATA_BURST: u32 = 256;
 
 /// One association. Kept for the session's whole life.
 pub struct Dtls {
@@ -43,6 +47,8 @@ pub struct Dtls {
     budget: Budget,
     transmits: VecDeque<Vec<u8>>,
     output: Option<Output>,
+    /// Application data; None where it is dropped, because nobody agreed on any.
+    inbox: Option<VecDeque<BytesMut>>,
 }
 
 enum Phase {
@@ -119,6 +125,7 @@ impl Dtls {
             budget: Budget::new(HANDSHAKE_RATE, HANDSHAKE_BURST),
             transmits,
             output: None,
+            inbox: None,
         })
     }
 
@@ -152,6 +159,25 @@ impl Dtls {
 
     pub fn poll_output(&mut self) -> Option<Output> {
         self.output.take()
+    }
+
+    /// From now on application data is taken: the session negotiated data channels, and the handshake is complete.
+    pub fn accept_data(&mut self) {
+        self.inbox = Some(VecDeque::new());
+        self.budget = Budget::new(DATA_RATE, DATA_BURST);
+    }
+
+    /// What one record of application data carried.
+    pub fn poll_data(&mut self) -> Option<BytesMut> {
+        self.inbox.as_mut()?.pop_front()
+    }
+
+    /// Queues one record of application data; nothing before the handshake is complete, or after the end.
+    pub fn send_data(&mut self, now: Instant, data: &[u8]) {
+        if let Phase::Connected { association, .. } = &mut self.phase {
+            association.write(now, data);
+            self.transmits.extend(association.transmits());
+        }
     }
 
     /// When the last flight is sent again. None once connected.
@@ -211,17 +237,20 @@ impl Dtls {
         };
     }
 
-    /// rtc-dtls sees protected alerts only. Handshake records would grow its fragment buffer, and make a client send again;
+    /// rtc-dtls sees protected alerts only, and application data where that is taken. Handshake records would grow its fragment buffer, and make a client send again;
     /// a ChangeCipherSpec in a protected epoch, which nothing protects, would move its epoch on.
     fn receive_connected(&mut self, now: Instant, datagram: &[u8]) {
         let Phase::Connected { association, last } = &mut self.phase else {
             return;
         };
-        let mut alerts = BytesMut::new();
+        let mut protected = BytesMut::new();
         let mut repeated = false;
         for record in record::records(datagram) {
             match record.content {
-                Content::Alert if record.epoch == 1 => alerts.extend_from_slice(record.bytes),
+                Content::Alert if record.epoch == 1 => protected.extend_from_slice(record.bytes),
+                Content::ApplicationData if record.epoch == 1 && self.inbox.is_some() => {
+                    protected.extend_from_slice(record.bytes);
+                }
                 Content::Handshake => repeated = true,
                 _ => {}
             }
@@ -229,10 +258,10 @@ impl Dtls {
         if repeated && let Some(last) = last {
             last.answer(now, &mut self.transmits);
         }
-        if alerts.is_empty() {
+        if protected.is_empty() {
             return;
         }
-        let read = association.read(now, alerts);
+        let read = association.read(now, protected, self.inbox.as_mut());
         let replies = association.transmits();
         if matches!(read, Ok(Read::Closed | Read::Aborted)) {
             // Only close_notify is answered (RFC 5246 §7.2.1); rtc-dtls would send every alert back.

@@ -41,6 +41,10 @@ pub enum Event {
     },
     /// The first packet that authenticated.
     FirstMedia,
+    /// The encoder opened a data channel. The label is empty where it did so without saying (RFC 8831 §6.4).
+    DataChannel {
+        label: String,
+    },
     /// New ICE credentials carry SRTP now; the old ones end 30 s later.
     Restarted,
     /// The encoder's clock, for lip-sync: NTP time (32.32 fixed point) of an RTP timestamp (RFC 3550 §6.4.1).

@@ -19,6 +19,7 @@ mod path;
 mod peer;
 pub mod rtcp;
 pub mod rtp;
+pub mod sctp;
 pub mod srtp;
 pub mod stats;
 pub mod stun;

@@ -158,7 +158,7 @@ impl Mux {
     }
 
     /// What another `Mux` needs to go on with the session; None before the first authenticated SRTP packet, because until
-    /// then the client may not have finished DTLS. From the first call on, the session is bound by what it gave away: see
+    /// then the client may not have finished DTLS, and None of a session with data channels, which stays where it is. From the first call on, the session is bound by what it gave away: see
     /// [`Mux::persisted`].
     pub fn checkpoint(&mut self, key: SessionKey) -> Option<Checkpoint> {
         self.sessions.get_mut(key)?.checkpoint()

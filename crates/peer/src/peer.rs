@@ -4,6 +4,7 @@
 
 mod addresses;
 mod adoption;
+mod data;
 mod feedback;
 mod held;
 mod live;
@@ -11,6 +12,7 @@ mod phase;
 mod pledge;
 mod reports;
 mod streams;
+mod totals;
 mod tracks;
 
 use std::{
@@ -24,19 +26,20 @@ use whipcord_whip::{
 };
 
 use crate::{
-    Certificate, EndReason, Event, Path, Stats,
+    Certificate, EndReason, Event, Path,
     event::TrackId,
     ice::Ice,
     outputs::Output,
     rtp,
-    stats::{DropReason, Dropped, TrackStats},
+    sctp::Sctp,
+    stats::{DropReason, Dropped},
     stun,
 };
 use addresses::Addresses;
 pub(crate) use feedback::Identity;
 use held::HeldPacket;
+use live::Around;
 pub(crate) use live::Opened;
-use live::{Around, Association};
 use phase::Phase;
 use tracks::Tracks;
 
@@ -58,6 +61,8 @@ pub(crate) struct Peer {
     tracks: Tracks,
     ice: Ice,
     phase: Phase,
+    /// Where the offer has data channels, from the session's beginning to its end.
+    data: Option<Box<Sctp>>,
     liveness: Liveness,
     /// The last packet that authenticated: STUN, SRTP or SRTCP. At first, the session's beginning.
     heard: Instant,
@@ -91,6 +96,7 @@ impl Peer {
             remote,
             fingerprints,
             sections,
+            data,
             ..
         } = offer;
         Self {
@@ -104,6 +110,7 @@ impl Peer {
                 since: now,
                 fingerprints,
             },
+            data: data.map(|data| Box::new(Sctp::new(role, data))),
             liveness: Liveness::Heard,
             heard: now,
             addresses: Addresses::default(),
@@ -237,13 +244,11 @@ impl Peer {
                 let next = silent.min(*since + HANDSHAKE_WITHIN);
                 dtls.poll_timeout().map_or(next, |at| at.min(next))
             }
+            // DTLS has no timer once it is connected.
             Phase::Live(live) => {
-                let dtls = match &live.dtls {
-                    Association::Own(dtls) => dtls.poll_timeout(),
-                    Association::Lost => None,
-                };
                 let next = silent.min(live.feedback.poll_timeout());
-                [dtls, self.ice.poll_timeout()]
+                let data = self.data.as_ref().and_then(|data| data.poll_timeout());
+                [data, self.ice.poll_timeout()]
                     .into_iter()
                     .flatten()
                     .fold(next, Instant::min)
@@ -277,6 +282,10 @@ impl Peer {
         if let Some(dtls) = self.association() {
             dtls.handle_timeout(now);
             self.pump_dtls(now, out);
+        }
+        if let Some(data) = &mut self.data {
+            data.handle_timeout(now);
+            self.pump_data(now, out);
         }
         self.notice_silence(now, out);
     }
@@ -342,36 +351,6 @@ impl Peer {
     pub(crate) fn learn_address(&mut self, now: Instant, address: SocketAddr) -> Option<SocketAddr> {
         let current = self.ice.path().map(|path| path.remote);
         self.addresses.learn(now, address, current)
-    }
-
-    pub(crate) fn stats(&self) -> Stats {
-        let mut tracks: Vec<_> = self
-            .tracks
-            .ids()
-            .map(|track| TrackStats {
-                track,
-                packets: 0,
-                bytes: 0,
-                lost: 0,
-                jitter: 0,
-            })
-            .collect();
-        for stream in self.live().into_iter().flat_map(|live| live.streams.iter()) {
-            let of_track = &mut tracks[usize::from(stream.binding.track().0)];
-            of_track.packets += stream.packets;
-            of_track.bytes += stream.bytes;
-            if let tracks::Binding::Media(_) = stream.binding {
-                of_track.lost += stream.reception.lost();
-                of_track.jitter = stream.reception.jitter();
-            }
-        }
-        Stats {
-            path: self.ice.path(),
-            packets: tracks.iter().map(|track| track.packets).sum(),
-            bytes: tracks.iter().map(|track| track.bytes).sum(),
-            tracks,
-            dropped: self.dropped,
-        }
     }
 
     #[inline]

@@ -12,7 +12,23 @@ pub struct Stats {
     /// RTP payload bytes of those.
     pub bytes: u64,
     pub tracks: Vec<TrackStats>,
+    /// Of the data channels, where the session negotiated them: then it is pinned to its process, because the state of SCTP is in no
+    /// checkpoint.
+    pub data: Option<DataStats>,
     pub dropped: Dropped,
+}
+
+/// The data channels' totals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DataStats {
+    /// Open now.
+    pub channels: u32,
+    /// Whole messages received.
+    pub messages: u64,
+    /// Bytes of those.
+    pub bytes: u64,
+    /// SCTP packets that were beyond a limit, or none.
+    pub dropped: u64,
 }
 
 /// One track's totals.

@@ -6,13 +6,20 @@ use std::{
 };
 
 use crate::{
-    Credentials, Negotiated, Section,
+    Credentials, Data, Negotiated, Section,
     negotiate::{Feedback, Terms},
     offer::{Fingerprint, simulcast::Layer},
 };
 
 /// Our candidates in one answer: its size is limited (FFmpeg reads 8 KiB), and each costs an encoder connectivity checks.
 pub const LOCAL_CANDIDATES_MAX: usize = 8;
+
+/// Our port in SCTP's header: 5000, as everybody's (RFC 8841 §5.1 leaves it free).
+pub const SCTP_PORT: u16 = 5000;
+
+/// Bytes of one message of a data channel that we take: RFC 8841 §6.1 makes this the size that a client uses which does not
+/// read the attribute, so none sends more. Whole messages wait in memory until their last byte.
+pub const MESSAGE_BYTES_MAX: u32 = 64 * 1024;
 
 /// Our side of the answer.
 #[derive(Debug)]
@@ -63,12 +70,24 @@ impl Answer {
             .first()
             .copied()
             .unwrap_or_else(|| SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 9));
-        for (section, terms) in negotiated.sections.iter().zip(&negotiated.terms) {
-            text.section(section, terms, address);
+        let mut media = negotiated.sections.iter().zip(&negotiated.terms);
+        let count = negotiated.sections.len() + usize::from(negotiated.data.is_some());
+        for index in 0..count {
+            let mid = match &negotiated.data {
+                Some(data) if data.index == index => {
+                    text.data(data, address);
+                    &data.mid
+                }
+                _ => {
+                    let Some((section, terms)) = media.next() else { break };
+                    text.section(section, terms, address);
+                    &section.mid
+                }
+            };
             text.line(format_args!("a=setup:{}", negotiated.role.setup()));
             text.line(format_args!("a=fingerprint:{}", local.fingerprint));
             text.credentials(local.credentials);
-            if section.mid == transport.tagged_mid {
+            if *mid == transport.tagged_mid {
                 text.candidates(&candidates);
             }
         }
@@ -138,15 +157,7 @@ impl Text {
             .map(|rtx| format!(" {rtx}"))
             .unwrap_or_default();
         self.line(format_args!("m={} {port} {} {pt}{rtx}", section.kind, terms.protocol));
-        let family = if matches!(address.ip(), IpAddr::V4(_)) {
-            "IP4"
-        } else {
-            "IP6"
-        };
-        self.line(format_args!("c=IN {family} {}", address.ip()));
-        if !section.mid.is_empty() {
-            self.line(format_args!("a=mid:{}", section.mid));
-        }
+        self.place(address.ip(), &section.mid);
         self.line(format_args!("a=recvonly"));
         self.line(format_args!("a=rtcp-mux"));
         // RFC 9725 §4.4.1 wants this in answers, RFC 8858 §4.3 forbids it: no more than the offer said.
@@ -166,6 +177,23 @@ impl Text {
             self.line(format_args!("a=extmap:{}{direction} {}", extension.id, uri.as_str()));
         }
         self.simulcast(pt, &terms.streams);
+    }
+
+    /// The section of the data channels without its transport (RFC 8841 §10.3).
+    fn data(&mut self, data: &Data, address: SocketAddr) {
+        let (port, protocol) = (address.port(), data.protocol);
+        self.line(format_args!("m=application {port} {protocol} webrtc-datachannel"));
+        self.place(address.ip(), &data.mid);
+        self.line(format_args!("a=sctp-port:{SCTP_PORT}"));
+        self.line(format_args!("a=max-message-size:{MESSAGE_BYTES_MAX}"));
+    }
+
+    fn place(&mut self, ip: IpAddr, mid: &str) {
+        let family = if ip.is_ipv4() { "IP4" } else { "IP6" };
+        self.line(format_args!("c=IN {family} {ip}"));
+        if !mid.is_empty() {
+            self.line(format_args!("a=mid:{mid}"));
+        }
     }
 
     fn formats(&mut self, section: &Section, terms: &Terms) {

@@ -1,4 +1,4 @@
-//! The codecs Whipcord accepts, and the order in which it prefers them.
+//! What Whipcord accepts: codecs, in the order in which it prefers them, and data channels.
 
 use std::{fmt, str::FromStr};
 
@@ -26,6 +26,19 @@ pub enum Codec {
 pub struct Preferences {
     pub video: Vec<Codec>,
     pub audio: Vec<Codec>,
+    pub data: DataPolicy,
+}
+
+/// What becomes of the data channels that an offer has beside its media.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DataPolicy {
+    /// They are opened, and their messages counted.
+    #[default]
+    Accept,
+    /// Each message is also sent back, on its channel.
+    Echo,
+    /// The offer is refused.
+    Refuse,
 }
 
 impl Kind {
@@ -103,11 +116,39 @@ impl FromStr for Codec {
 #[error("not a codec; there are H264, VP8, VP9, AV1, H265 and opus")]
 pub struct UnknownCodec;
 
+impl DataPolicy {
+    const ALL: [Self; 3] = [Self::Accept, Self::Echo, Self::Refuse];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Accept => "accept",
+            Self::Echo => "echo",
+            Self::Refuse => "refuse",
+        }
+    }
+}
+
+impl FromStr for DataPolicy {
+    type Err = UnknownPolicy;
+
+    fn from_str(name: &str) -> Result<Self, UnknownPolicy> {
+        Self::ALL
+            .into_iter()
+            .find(|policy| policy.as_str() == name)
+            .ok_or(UnknownPolicy)
+    }
+}
+
+/// A word that is no [`DataPolicy`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a policy; there are accept, echo and refuse")]
+pub struct UnknownPolicy;
+
 impl Preferences {
     /// All codecs in one list, the preferred first.
-    pub fn in_order(codecs: &[Codec]) -> Self {
+    pub fn in_order(codecs: &[Codec], data: DataPolicy) -> Self {
         let (video, audio) = codecs.iter().partition(|codec| codec.kind() == Kind::Video);
-        Self { video, audio }
+        Self { video, audio, data }
     }
 
     pub(crate) fn for_kind(&self, kind: Kind) -> &[Codec] {
@@ -123,6 +164,7 @@ impl Default for Preferences {
         Self {
             video: vec![Codec::H264, Codec::Vp8, Codec::Vp9, Codec::Av1, Codec::H265],
             audio: vec![Codec::Opus],
+            data: DataPolicy::default(),
         }
     }
 }

@@ -93,7 +93,7 @@ pub fn restart_answer(transport: &Transport, local: &Local<'_>) -> String {
     text.ice_session(transport);
     text.credentials(local.credentials);
     // RFC 8840 §4.4: what stands here but the mid means nothing, and is always this.
-    text.line(format_args!("m={} 9 RTP/AVP 0", transport.tagged_kind));
+    text.line(format_args!("m={} 9 RTP/AVP 0", transport.tagged_media));
     if !transport.tagged_mid.is_empty() {
         text.line(format_args!("a=mid:{}", transport.tagged_mid));
     }

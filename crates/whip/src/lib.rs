@@ -20,8 +20,8 @@ pub mod refusal;
 mod sdp;
 
 pub use answer::Answer;
-pub use codec::{Codec, Kind, Preferences};
+pub use codec::{Codec, DataPolicy, Kind, Preferences};
 pub use ice::Credentials;
-pub use negotiate::{Negotiated, Section};
+pub use negotiate::{Data, Negotiated, Section};
 pub use offer::Offer;
 pub use refusal::Refusal;

@@ -5,10 +5,10 @@ mod rank;
 pub use crate::offer::{Feedback, Source};
 
 use crate::{
-    Codec, Credentials, Kind, Offer, Preferences, Refusal,
+    Codec, Credentials, DataPolicy, Kind, Offer, Preferences, Refusal,
     ice::IceOptions,
     offer::{
-        Fingerprint, Setup,
+        Data as OfferedData, Fingerprint, Setup,
         extension::{Extension, Uri},
         format::Format,
         section::Section as Offered,
@@ -24,8 +24,9 @@ pub struct Negotiated {
     pub encoder: Encoder,
     pub remote: Credentials,
     pub fingerprints: Vec<Fingerprint>,
-    /// As many as the offer has, in its order.
+    /// Of media: as many as the offer has, in its order.
     pub sections: Vec<Section>,
+    pub data: Option<Data>,
     pub transport: Transport,
     pub(crate) extmap_allow_mixed: bool,
     /// One for each section.
@@ -54,9 +55,26 @@ pub struct Transport {
     pub mids: Vec<String>,
     /// The mid of the section that describes the transport; empty where the offer gives it none.
     pub tagged_mid: String,
-    pub tagged_kind: Kind,
+    /// The media type of its `m=` line: `audio`, `video` or `application`.
+    pub tagged_media: &'static str,
     /// Those offered.
     pub ice_options: IceOptions,
+}
+
+/// The accepted section of data channels: SCTP over the session's DTLS (RFC 8841).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Data {
+    /// Empty where the offer gives it no mid.
+    pub mid: String,
+    /// The encoder's in SCTP's header.
+    pub port: u16,
+    /// Bytes of a message that the encoder takes; None for any size.
+    pub message_bytes_max: Option<u32>,
+    /// Messages are sent back.
+    pub echo: bool,
+    /// Among the `m=` lines.
+    pub(crate) index: usize,
+    pub(crate) protocol: &'static str,
 }
 
 /// One accepted media section.
@@ -106,31 +124,43 @@ pub(crate) struct Terms {
 /// Accepts every section, or refuses the offer.
 ///
 /// # Errors
-/// [`Refusal::NoCodec`] only: all else was refused by [`Offer::parse`].
+/// [`Refusal::NoCodec`] and [`Refusal::DataChannel`] only: all else was refused by [`Offer::parse`].
 pub fn negotiate(offer: &Offer, preferences: &Preferences) -> Result<Negotiated, Refusal> {
     let mut sections = Vec::with_capacity(offer.sections.len());
     let mut terms = Vec::with_capacity(offer.sections.len());
-    for (index, offered) in offer.sections.iter().enumerate() {
+    for offered in &offer.sections {
         let order = preferences.for_kind(offered.kind);
         let (codec, format) = choose(offered, order).ok_or_else(|| Refusal::NoCodec {
-            section: index + 1,
+            section: offered.index + 1,
             accepted: order.to_vec(),
         })?;
         let (section, term) = accept(offered, codec, format);
         sections.push(section);
         terms.push(term);
     }
-    let tagged = &offer.sections[offer.bundle.tagged];
+    let data = offer
+        .data
+        .as_ref()
+        .map(|offered| accept_data(offered, preferences.data))
+        .transpose()?;
+    let tagged = offer
+        .sections
+        .iter()
+        .find(|section| section.index == offer.bundle.tagged)
+        .map(|section| (section.mid.as_str(), section.kind.as_str()));
+    let of_data = || offer.data.as_ref().map(|data| (data.mid.as_str(), "application"));
+    let (tagged_mid, tagged_media) = tagged.or_else(of_data).unwrap_or_default();
     Ok(Negotiated {
         role: Role::answering(offer.setup()),
         encoder: Encoder::from_session_name(&offer.session_name),
         remote: offer.credentials().clone(),
         fingerprints: offer.fingerprints().to_vec(),
         sections,
+        data,
         transport: Transport {
             mids: offer.bundle.mids.clone(),
-            tagged_mid: tagged.mid.clone(),
-            tagged_kind: tagged.kind,
+            tagged_mid: tagged_mid.to_owned(),
+            tagged_media,
             ice_options: offer.ice_options,
         },
         extmap_allow_mixed: offer.extmap_allow_mixed,
@@ -177,6 +207,23 @@ fn choose<'a>(offered: &'a Offered, order: &[Codec]) -> Option<(Codec, &'a Forma
             let ranked = formats.filter_map(|format| Some((rank::rank(codec, format)?, format)));
             ranked.min_by_key(|(rank, _)| *rank).map(|(_, format)| (codec, format))
         })
+}
+
+fn accept_data(offered: &OfferedData, policy: DataPolicy) -> Result<Data, Refusal> {
+    let section = offered.index + 1;
+    let echo = match policy {
+        DataPolicy::Accept => false,
+        DataPolicy::Echo => true,
+        DataPolicy::Refuse => return Err(Refusal::DataChannel { section }),
+    };
+    Ok(Data {
+        mid: offered.mid.clone(),
+        port: offered.port,
+        message_bytes_max: offered.message_bytes_max,
+        echo,
+        index: offered.index,
+        protocol: offered.protocol,
+    })
 }
 
 fn accept(offered: &Offered, codec: Codec, format: &Format) -> (Section, Terms) {

@@ -3,6 +3,7 @@
 //! Must not know what we prefer, or anything of the answer.
 
 mod bundle;
+mod data;
 pub(crate) mod extension;
 mod fingerprint;
 pub(crate) mod format;
@@ -19,7 +20,8 @@ use crate::{
     ice::IceOptions,
     sdp::{self, Block},
 };
-use bundle::Bundle;
+use bundle::{Bundle, Member};
+pub(crate) use data::Data;
 use section::Section;
 
 /// Bytes of one offer. The largest of real clients, Chromium with every codec, is below 10 KiB.
@@ -34,7 +36,9 @@ pub struct Offer {
     pub(crate) session_name: String,
     pub(crate) extmap_allow_mixed: bool,
     pub(crate) ice_options: IceOptions,
+    /// Of media, in the offer's order.
     pub(crate) sections: Vec<Section>,
+    pub(crate) data: Option<Data>,
     pub(crate) bundle: Bundle,
     credentials: Credentials,
     fingerprints: Vec<Fingerprint>,
@@ -68,8 +72,8 @@ impl Offer {
             .map_or("", |line| line.value);
         let (session, media) = Block::split(&lines);
 
-        let mut sections = sections(&session, &media)?;
-        let bundle = Bundle::parse(&session, &sections)?;
+        let (mut sections, data) = sections(&session, &media)?;
+        let bundle = Bundle::parse(&session, &members(&sections, data.as_ref()))?;
         Section::resolve_shared(&mut sections);
 
         // BUNDLE has one transport, described by the tagged section (RFC 9143 §7.1.3); what that leaves out is
@@ -89,6 +93,7 @@ impl Offer {
             fingerprints: transport.fingerprints()?,
             setup: transport.setup()?,
             sections,
+            data,
             bundle,
         })
     }
@@ -108,43 +113,74 @@ impl Offer {
     }
 }
 
-fn sections(session: &Block<'_>, media: &[Block<'_>]) -> Result<Vec<Section>, Refusal> {
-    if media.is_empty() {
-        return Err(Refusal::NoMedia);
-    }
+/// Those of media, and the one of data channels.
+fn sections(session: &Block<'_>, media: &[Block<'_>]) -> Result<(Vec<Section>, Option<Data>), Refusal> {
     if media.len() > SECTIONS_MAX {
         return Err(Refusal::TooMany {
             what: "media sections",
             most: SECTIONS_MAX,
         });
     }
-    let sections: Vec<Section> = media
-        .iter()
-        .enumerate()
-        .map(|(index, block)| Section::parse(index + 1, session, block))
-        .collect::<Result<_, _>>()?;
+    let mut sections: Vec<Section> = Vec::with_capacity(media.len());
+    let mut data = None;
+    for (number, block) in (1..).zip(media) {
+        if block.media.split_ascii_whitespace().next() != Some("application") {
+            sections.push(Section::parse(number, session, block)?);
+        } else if data.replace(Data::parse(number, block)?).is_some() {
+            return Err(Refusal::SecondDataSection);
+        }
+    }
+    if sections.is_empty() {
+        return Err(Refusal::NoMedia);
+    }
     for kind in [Kind::Audio, Kind::Video] {
         if sections.iter().filter(|section| section.kind == kind).count() > 1 {
             return Err(Refusal::SecondSection { kind });
         }
     }
-    // By now there are two at most.
-    if let [one, other] = &sections[..]
-        && one.mid == other.mid
-        && !one.mid.is_empty()
-    {
+    // By now there are three at most.
+    let members = members(&sections, data.as_ref());
+    let is_double = |(index, one): (usize, &Member<'_>)| {
+        !one.mid.is_empty() && members[index + 1..].iter().any(|other| other.mid == one.mid)
+    };
+    if members.iter().enumerate().any(is_double) {
         return Err(Refusal::DuplicateMid);
     }
-    Ok(sections)
+    Ok((sections, data))
 }
 
-/// Every section must be multiplexed; one with `a=bundle-only` and port 0 may leave that to the tagged section, as
+/// All sections, in the offer's order.
+fn members<'a>(sections: &'a [Section], data: Option<&'a Data>) -> Vec<Member<'a>> {
+    let mut members: Vec<Member<'_>> = sections
+        .iter()
+        .map(|section| Member {
+            mid: &section.mid,
+            bundle_only: section.bundle_only,
+        })
+        .collect();
+    if let Some(data) = data {
+        members.insert(
+            data.index,
+            Member {
+                mid: &data.mid,
+                bundle_only: data.bundle_only,
+            },
+        );
+    }
+    members
+}
+
+/// Every media section must be multiplexed; one with `a=bundle-only` and port 0 may leave that to the tagged section, as
 /// all attributes that RFC 8859 classes IDENTICAL (RFC 9143 §7.1.3).
 fn check_rtcp_mux(sections: &[Section]) -> Result<(), Refusal> {
     let missing = sections
         .iter()
-        .position(|section| !(section.rtcp_mux || section.bundle_only));
-    missing.map_or(Ok(()), |index| Err(Refusal::NoRtcpMux { section: index + 1 }))
+        .find(|section| !(section.rtcp_mux || section.bundle_only));
+    missing.map_or(Ok(()), |section| {
+        Err(Refusal::NoRtcpMux {
+            section: section.index + 1,
+        })
+    })
 }
 
 /// Where the attributes of the one transport are looked for.

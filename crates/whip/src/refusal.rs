@@ -38,9 +38,15 @@ pub enum Refusal {
     TooMany { what: &'static str, most: usize },
     #[error("the offer has no media section; offer audio, video, or both")]
     NoMedia,
-    #[error("media section {section} is a data channel, which is not accepted; offer audio and video only")]
+    #[error("media section {section} is a data channel, which this server refuses; offer audio and video only")]
     DataChannel { section: usize },
-    #[error("media section {section} is neither audio nor video; offer these only")]
+    #[error(
+        "media section {section} is no data channel of today's WebRTC; offer `UDP/DTLS/SCTP webrtc-datachannel` (RFC 8841)"
+    )]
+    DataProtocol { section: usize },
+    #[error("the offer has more than one section of data channels; offer one, which carries any number of channels")]
+    SecondDataSection,
+    #[error("media section {section} is neither audio nor video nor a data channel; offer these only")]
     MediaType { section: usize },
     #[error("media section {section} is not RTP over DTLS; offer UDP/TLS/RTP/SAVPF")]
     Protocol { section: usize },
@@ -97,6 +103,8 @@ impl Refusal {
             Self::TooMany { .. }
             | Self::NoMedia
             | Self::DataChannel { .. }
+            | Self::DataProtocol { .. }
+            | Self::SecondDataSection
             | Self::MediaType { .. }
             | Self::Protocol { .. }
             | Self::SecondSection { .. }
@@ -128,6 +136,8 @@ impl Refusal {
             Self::TooMany { .. } => "too_many",
             Self::NoMedia => "no_media",
             Self::DataChannel { .. } => "data_channel",
+            Self::DataProtocol { .. } => "data_protocol",
+            Self::SecondDataSection => "second_data_section",
             Self::MediaType { .. } => "media_type",
             Self::Protocol { .. } => "protocol",
             Self::SecondSection { .. } => "second_section",

@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
 };
 
-use whipcord_whip::Codec;
+use whipcord_whip::{Codec, DataPolicy};
 
 /// Options of a worker, as flags and as environment variables.
 #[derive(clap::Args, Clone, Debug)]
@@ -32,6 +32,11 @@ pub struct Config {
         default_value = "H264,VP8,VP9,AV1,H265,opus"
     )]
     pub codecs: Vec<Codec>,
+
+    /// What becomes of data channels that are offered: `accept` counts their messages, `echo` also sends them back, `refuse` refuses
+    /// the offer.
+    #[arg(long, value_name = "WHAT", env = "WHIPCORD_DATA_CHANNEL", default_value = "accept")]
+    pub data_channel: DataPolicy,
 
     /// Sessions accepted at once.
     #[arg(long, value_name = "N", env = "WHIPCORD_SESSIONS_MAX", default_value_t = 1000,

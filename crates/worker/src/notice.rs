@@ -88,6 +88,7 @@ fn log_event(info: &Info, event: &Event) {
             let (kind, codec, rid) = (kind.as_str(), codec.as_str(), rid.as_deref());
             info!(%sid, %stream, kind, codec, mid, rid, ssrc, "track received")
         }
+        Event::DataChannel { label } => info!(%sid, %stream, label, "data channel opened"),
         Event::FirstMedia => info!(%sid, %stream, "the first media packet was decrypted"),
         Event::Restarted => info!(%sid, %stream, "ICE restarted"),
         Event::Disconnected => warn!(%sid, %stream, "connection state: disconnected"),

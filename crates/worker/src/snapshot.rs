@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use whipcord_identity::{Epoch, SessionId, StreamName};
 use whipcord_peer::Stats;
-use whipcord_proto::worker::{ConnectionState, Session, Track};
+use whipcord_proto::worker::{ConnectionState, DataChannels, Session, Track};
 use whipcord_whip::Kind;
 
 use crate::{
@@ -91,6 +91,12 @@ impl Snapshot {
             recording_packets_lost: self.recording_packets_lost,
             epoch: info.epoch.0,
             recording_frames_dropped: info.recording.as_deref().map_or(0, Progress::frames_dropped),
+            pinned: self.stats.data.is_some(),
+            data_channels: self.stats.data.map(|data| DataChannels {
+                open: data.channels,
+                messages_received: data.messages,
+                bytes_received: data.bytes,
+            }),
         }
     }
 

@@ -111,7 +111,7 @@ impl Worker {
             ice_keys: identity.ice_keys,
             certificate,
             candidates,
-            preferences: Preferences::in_order(&config.codecs),
+            preferences: Preferences::in_order(&config.codecs, config.data_channel),
             sessions: Sessions::new(config.sessions_max as usize),
             shard: handle,
             recorder,

@@ -18,7 +18,7 @@ use whipcord_identity::IceKeys;
 use whipcord_proto::worker::{
     CreateSessionRequest, ListSessionsRequest, Owner, worker_service_client::WorkerServiceClient,
 };
-use whipcord_whip::Codec;
+use whipcord_whip::{Codec, DataPolicy};
 use whipcord_worker::{Config, Gateways, Identity, Worker};
 
 use crate::server::{say, wait_for_end};
@@ -42,6 +42,7 @@ pub(crate) fn serve() -> anyhow::Result<()> {
             recordings: None,
             codecs: vec![Codec::Vp8],
             sessions_max: 10_000,
+            data_channel: DataPolicy::Accept,
         };
         let identity = Identity {
             cluster_id: "bench".to_owned(),

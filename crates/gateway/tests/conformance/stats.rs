@@ -28,6 +28,9 @@ async fn sessions_are_listed_by_id_as_comfystream_does_and_with_more() {
     assert_eq!((&one["has_video"], &one["has_audio"]), (&json!(true), &json!(true)));
     assert_eq!(one["stream"], "live/cam");
     assert_eq!(one["packets_received"], 42);
+    assert_eq!(one["pinned"], true);
+    let channels = json!({"open": 1, "messages_received": 3, "bytes_received": 25});
+    assert_eq!(one["data_channels"], channels);
     assert_eq!(one["metadata"], json!({"prompts": "x"}));
     assert_eq!(one["recording"], "live/cam/x.mp4");
     let (audio, video) = (&one["tracks"][0], &one["tracks"][1]);

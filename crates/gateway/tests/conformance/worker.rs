@@ -10,7 +10,7 @@ use std::{
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Code, Request, Response, Status};
 use whipcord_proto::worker::{
-    ConnectionState, CreateSessionRequest, CreateSessionResponse, DeleteReason, DeleteSessionRequest,
+    ConnectionState, CreateSessionRequest, CreateSessionResponse, DataChannels, DeleteReason, DeleteSessionRequest,
     DeleteSessionResponse, DrainRequest, DrainResponse, GetSessionRequest, GetSessionResponse, IceRestart,
     ListSessionsRequest, ListSessionsResponse, PatchSessionRequest, PatchSessionResponse, ReadRecordingRequest,
     ReadRecordingResponse, RecordingFile, RecordingFormat, Session, Track,
@@ -304,6 +304,12 @@ fn session(sid: &[u8], live: &Live) -> Session {
         metadata: live.metadata.clone(),
         packets_received: 42,
         recording: "live/cam/x.mp4".to_owned(),
+        pinned: true,
+        data_channels: Some(DataChannels {
+            open: 1,
+            messages_received: 3,
+            bytes_received: 25,
+        }),
         ..Session::default()
     }
 }

@@ -3,7 +3,7 @@
 //! Its `Endpoint` serves many peers by address. Here each session has its own, under one made-up address, so that a client that
 //! moves does not matter; and its timer is not driven but for `reseal` (see `flight`).
 
-use std::{net::SocketAddr, sync::Arc, time::Instant};
+use std::{collections::VecDeque, net::SocketAddr, sync::Arc, time::Instant};
 
 use bytes::BytesMut;
 use rtc_dtls::{
@@ -54,20 +54,38 @@ impl Association {
         }
     }
 
-    /// An error ends a handshake; alerts for the peer may be queued by then.
-    pub(super) fn read(&mut self, now: Instant, records: BytesMut) -> Result<Read, Error> {
+    /// An error ends a handshake; alerts for the peer may be queued by then. Application data goes to `inbox`, or nowhere.
+    pub(super) fn read(
+        &mut self,
+        now: Instant,
+        records: BytesMut,
+        mut inbox: Option<&mut VecDeque<BytesMut>>,
+    ) -> Result<Read, Error> {
         let events = match self.endpoint.read(now, PEER, None, records) {
             Ok(events) => events,
             Err(RtcError::ErrAlertFatalOrClose) => return Ok(Read::Aborted),
             Err(error) => return Err(from_rtc(&error)),
         };
-        // Application data is dropped: no data channels.
-        let happened = events.into_iter().find_map(|event| match event {
-            EndpointEvent::HandshakeComplete => Some(Read::Completed),
-            EndpointEvent::PeerClosed => Some(Read::Closed),
-            _ => None,
-        });
+        let mut happened = None;
+        for event in events {
+            match event {
+                EndpointEvent::HandshakeComplete => happened = happened.or(Some(Read::Completed)),
+                EndpointEvent::PeerClosed => happened = happened.or(Some(Read::Closed)),
+                EndpointEvent::ApplicationData(data) => {
+                    if let Some(inbox) = &mut inbox {
+                        inbox.push_back(data);
+                    }
+                }
+                _ => {}
+            }
+        }
         Ok(happened.unwrap_or(Read::Nothing))
+    }
+
+    /// Queues application data, in one record.
+    pub(super) fn write(&mut self, now: Instant, data: &[u8]) {
+        // It fails only before the handshake is complete, and after close_notify.
+        drop(self.endpoint.write(now, PEER, data));
     }
 
     /// The datagrams queued.

@@ -265,7 +265,7 @@ impl Handshake {
         let Some(association) = &mut self.association else {
             return Step::Waiting;
         };
-        let read = association.read(now, input);
+        let read = association.read(now, input, None);
         let sent = association.transmits();
         let keys = match read {
             Ok(Read::Nothing) => None,

@@ -10,6 +10,8 @@ use super::SessionKey;
 const DATAGRAMS_MAX: usize = 1024;
 /// One client's whole flight, certificate fragments included, is under ten datagrams.
 const DATAGRAMS_PER_SESSION_MAX: usize = 16;
+/// The same of a session with data channels: a congestion window that has grown, of 64 packets.
+const DATAGRAMS_OF_DATA_MAX: usize = 64;
 /// An encoder's path carries no larger DTLS datagram: 1500 bytes of Ethernet, and room for odd links.
 const DATAGRAM_BYTES_MAX: usize = 2048;
 
@@ -25,11 +27,16 @@ pub(crate) struct Waiting {
 }
 
 impl Handshakes {
-    /// False if it does not fit; DTLS repeats itself.
-    pub(crate) fn push(&mut self, key: SessionKey, datagram: &[u8]) -> bool {
+    /// False if it does not fit; DTLS repeats itself, and so does SCTP within it.
+    pub(crate) fn push(&mut self, key: SessionKey, datagram: &[u8], has_data: bool) -> bool {
+        let most = if has_data {
+            DATAGRAMS_OF_DATA_MAX
+        } else {
+            DATAGRAMS_PER_SESSION_MAX
+        };
         let crowded = self.queue.len() >= DATAGRAMS_MAX
             || datagram.len() > DATAGRAM_BYTES_MAX
-            || self.queue.iter().filter(|waiting| waiting.key == key).count() >= DATAGRAMS_PER_SESSION_MAX;
+            || self.queue.iter().filter(|waiting| waiting.key == key).count() >= most;
         if !crowded {
             self.queue.push_back(Waiting {
                 key,

@@ -44,7 +44,7 @@ impl Mux {
         if !peer.takes_handshakes_from(&path) {
             peer.dropped.add(DropReason::NotValidated);
             Received::Nothing
-        } else if self.handshakes.push(key, datagram) {
+        } else if self.handshakes.push(key, datagram, peer.has_data()) {
             Received::Handshake
         } else {
             peer.dropped.add(DropReason::HandshakeQueueFull);

@@ -35,8 +35,12 @@ const SECTIONS_MAX: usize = 8;
 const TRACKS_MAX: usize = 32;
 
 impl Peer {
-    /// None before the first authenticated SRTP packet: it proves that the client finished DTLS, which an adopter could not do.
+    /// None before the first authenticated SRTP packet: it proves that the client finished DTLS, which an adopter could not do. None
+    /// with data channels, ever: they need DTLS as long as the session lives, and its state cannot be taken out of rtc-dtls.
     pub(crate) fn checkpoint(&mut self) -> Option<Checkpoint> {
+        if self.data.is_some() {
+            return None;
+        }
         let Phase::Live(live) = &mut self.phase else {
             return None;
         };
@@ -130,6 +134,7 @@ impl Peer {
             tracks,
             ice,
             phase: Phase::Live(Box::new(live)),
+            data: None,
             liveness: Liveness::Heard,
             heard: now,
             addresses: Addresses::adopted(now, path.map(|path| path.remote)),

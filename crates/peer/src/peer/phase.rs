@@ -94,6 +94,7 @@ impl Peer {
                 dtls::Output::Failed(error) => self.fail(error, out),
             }
         }
+        self.pump_data(now, out);
     }
 
     fn connect(&mut self, now: Instant, keys: Keys, out: &mut Output<'_>) {
@@ -104,13 +105,17 @@ impl Peer {
                 live: None,
             },
         );
-        let Phase::Handshake { dtls, held, .. } = phase else {
+        let Phase::Handshake { mut dtls, held, .. } = phase else {
             self.phase = phase;
             return;
         };
         out.event(Event::Connected { profile: keys.profile });
         if !held.is_empty() {
             out.held();
+        }
+        if let Some(data) = &mut self.data {
+            dtls.accept_data();
+            data.begin(now);
         }
         let live = Feedback::new(now, &keys, &self.tracks, self.encoder, self.identity, self.epoch, 0)
             .and_then(|feedback| Live::new(keys, Association::Own(dtls), held, feedback));

@@ -9,6 +9,7 @@ mod random;
 
 mod adoption;
 mod connect;
+mod data;
 mod feedback;
 mod forgery;
 mod movement;

@@ -37,6 +37,8 @@ pub(crate) struct Habits {
     pub(crate) rate: u32,
     /// Answers NACKs.
     pub(crate) repairs: bool,
+    /// Offers data channels.
+    pub(crate) data: bool,
 }
 
 impl Default for Habits {
@@ -55,6 +57,7 @@ impl Default for Habits {
             nominates: true,
             rate: 100,
             repairs: false,
+            data: false,
         }
     }
 }
@@ -86,6 +89,8 @@ pub(crate) struct Heard {
     pub(crate) unauthentic: usize,
     pub(crate) replayed: usize,
     pub(crate) dtls_after_completion: usize,
+    /// Application data.
+    pub(crate) data: Vec<Vec<u8>>,
     pub(crate) closed: bool,
 }
 
@@ -118,6 +123,14 @@ pub(crate) struct Publisher {
 }
 
 impl Publisher {
+    /// One record of application data, once DTLS is complete.
+    pub(crate) fn send_data(&mut self, now: Instant, data: &[u8]) {
+        let dtls = self.dtls.as_mut().expect("a handshake");
+        dtls.accept_data();
+        dtls.send_data(now, data);
+        self.pump(now);
+    }
+
     pub(crate) fn new(habits: Habits, address: SocketAddr, certificate: Certificate) -> Self {
         let layers = habits.rids.len().max(1);
         let first = u64::from(habits.first_sequence);
@@ -220,6 +233,10 @@ impl Publisher {
             }
             sdp += &format!("a=ssrc:{VIDEO_SSRC} cname:x\r\n");
         }
+        if self.habits.data {
+            sdp = sdp.replacen("BUNDLE 0 1", "BUNDLE 0 1 2", 1);
+            sdp += "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\na=mid:2\r\na=sctp-port:5000\r\n";
+        }
         sdp
     }
 
@@ -315,6 +332,9 @@ impl Publisher {
                 if let Some(dtls) = &mut self.dtls {
                     dtls.receive(now, datagram)
                         .expect("the server sends DTLS, and little of it");
+                    while let Some(data) = dtls.poll_data() {
+                        self.heard.data.push(data.to_vec());
+                    }
                 }
                 self.pump(now);
             }

@@ -1,7 +1,14 @@
 //! `a=group:BUNDLE` (RFC 9143 §7): which section describes the one transport.
 
-use super::section::Section;
 use crate::{Refusal, sdp::Block};
+
+/// What a section says about its place in the group.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Member<'a> {
+    pub(super) mid: &'a str,
+    /// Port 0 and `a=bundle-only`.
+    pub(super) bundle_only: bool,
+}
 
 /// The group that all sections are in.
 #[derive(Clone, Debug)]
@@ -9,12 +16,12 @@ pub(crate) struct Bundle {
     /// Mids, the tagged section's first, else in the group's order, those without a section left out. Empty where the offer
     /// has one section and no group.
     pub(crate) mids: Vec<String>,
-    /// Index of the offerer-tagged section: the group's first whose port is not 0.
+    /// The offerer-tagged section, the group's first whose port is not 0, among the `m=` lines.
     pub(crate) tagged: usize,
 }
 
 impl Bundle {
-    pub(crate) fn parse(session: &Block<'_>, sections: &[Section]) -> Result<Self, Refusal> {
+    pub(super) fn parse(session: &Block<'_>, sections: &[Member<'_>]) -> Result<Self, Refusal> {
         let group = session.all("group").find_map(|value| {
             let mut words = value.split_ascii_whitespace();
             (words.next() == Some("BUNDLE")).then_some(words)
@@ -49,7 +56,10 @@ impl Bundle {
         // The first mid of the answer's group names its tagged section (RFC 9143 §7.3).
         members.sort_by_key(|&index| index != tagged);
         Ok(Self {
-            mids: members.into_iter().map(|index| sections[index].mid.clone()).collect(),
+            mids: members
+                .into_iter()
+                .map(|index| sections[index].mid.to_owned())
+                .collect(),
             tagged,
         })
     }

@@ -26,6 +26,8 @@ const PROTOCOLS: [&str; 6] = [
 
 #[derive(Clone, Debug)]
 pub(crate) struct Section {
+    /// Among the offer's `m=` lines.
+    pub(crate) index: usize,
     pub(crate) kind: Kind,
     pub(crate) protocol: &'static str,
     /// Port 0 and `a=bundle-only`: the section has no transport of its own (RFC 9143 §6).
@@ -52,7 +54,6 @@ impl Section {
         let kind = match media {
             "audio" => Kind::Audio,
             "video" => Kind::Video,
-            "application" => return Err(Refusal::DataChannel { section: number }),
             _ => return Err(Refusal::MediaType { section: number }),
         };
         let protocol = PROTOCOLS
@@ -69,18 +70,12 @@ impl Section {
         if !sends(session, block) {
             return Err(Refusal::Direction { section: number });
         }
-        let mid = block.first("mid").unwrap_or("");
-        if block.has("mid") && !sdp::is_token(mid, MID_BYTES_MAX) {
-            return Err(Refusal::Attribute {
-                attribute: "mid",
-                clause: "RFC 5888 section 4",
-            });
-        }
         Ok(Self {
+            index: number - 1,
             kind,
             protocol,
             bundle_only,
-            mid: mid.to_owned(),
+            mid: mid(block)?,
             rtcp_mux: block.has("rtcp-mux"),
             rtcp_mux_only: block.has("rtcp-mux-only"),
             extmap_allow_mixed: block.has("extmap-allow-mixed"),
@@ -108,6 +103,18 @@ impl Section {
                 .retain(|own| ssrcs.iter().filter(|&&ssrc| ssrc == own.ssrc).count() == 1);
         }
     }
+}
+
+/// Empty where the section has none.
+pub(super) fn mid(block: &Block<'_>) -> Result<String, Refusal> {
+    let mid = block.first("mid").unwrap_or("");
+    if block.has("mid") && !sdp::is_token(mid, MID_BYTES_MAX) {
+        return Err(Refusal::Attribute {
+            attribute: "mid",
+            clause: "RFC 5888 section 4",
+        });
+    }
+    Ok(mid.to_owned())
 }
 
 /// At least one, each once, in the order of preference.

@@ -25,7 +25,7 @@ pub(crate) fn files(suffix: &str) -> Vec<(String, Vec<u8>)> {
 #[test]
 fn every_offer_is_answered_as_expected() {
     let offers = files(".offer.sdp");
-    assert_eq!(offers.len(), 18);
+    assert_eq!(offers.len(), 19);
     for (name, offer) in offers {
         let negotiated = accept(&offer).unwrap_or_else(|refusal| panic!("{name}: {refusal}"));
         let answer = answer(&negotiated);
@@ -74,6 +74,7 @@ fn summary(negotiated: &Negotiated) -> String {
         remote,
         fingerprints,
         sections,
+        data,
         ..
     } = negotiated;
     let mut text = format!("{role:?} {encoder:?} remote {}\n", remote.ufrag);
@@ -82,6 +83,9 @@ fn summary(negotiated: &Negotiated) -> String {
     }
     for section in sections {
         writeln!(text, "{section:?}").unwrap();
+    }
+    if let Some(data) = data {
+        writeln!(text, "{data:?}").unwrap();
     }
     text
 }

@@ -97,7 +97,8 @@ fn malformed_attributes() {
 
 #[test]
 fn what_is_well_formed_but_not_served() {
-    let data_channel = "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:2\r\n";
+    let section =
+        |protocol: &str| PION.to_owned() + "m=application 9 " + protocol + "\r\na=mid:2\r\na=sctp-port:5000\r\n";
     let second_video = PION.replace(
         "m=audio 9 UDP/TLS/RTP/SAVPF 111 9 0 8",
         "m=video 9 UDP/TLS/RTP/SAVPF 111 9 0 8",
@@ -107,7 +108,13 @@ fn what_is_well_formed_but_not_served() {
             "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n".to_owned(),
             Refusal::NoMedia,
         ),
-        (PION.to_owned() + data_channel, Refusal::DataChannel { section: 3 }),
+        (section("UDP/DTLS/SCTP webrtc-datachannel"), Refusal::NotBundled),
+        (section("DTLS/SCTP 5000"), Refusal::DataProtocol { section: 3 }),
+        (section("UDP/DTLS/SCTP 5000"), Refusal::DataProtocol { section: 3 }),
+        (
+            section("UDP/DTLS/SCTP webrtc-datachannel").replace("application 9", "application 0"),
+            Refusal::Disabled { section: 3 },
+        ),
         (with("m=audio", "m=text"), Refusal::MediaType { section: 1 }),
         (
             with("m=video 9 UDP/TLS/RTP/SAVPF", "m=video 9 RTP/AVP"),

@@ -127,7 +127,7 @@ fn print(text: &str, replaces: bool) -> io::Result<()> {
 
 fn table(view: View, listed: &Value) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(view.heads);
+    table.set_header(view.heads);
     for row in (view.rows)(listed) {
         table.add_row(row);
     }

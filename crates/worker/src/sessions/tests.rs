@@ -1,7 +1,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use super::*;
-use whipcord_whip::{Kind, ice::IceOptions};
+use whipcord_whip::ice::IceOptions;
 
 const EPOCH: Epoch = Epoch(1);
 
@@ -38,7 +38,7 @@ pub(crate) fn live(number: u8) -> Live {
         transport: Transport {
             mids: Vec::new(),
             tagged_mid: String::new(),
-            tagged_kind: Kind::Audio,
+            tagged_media: "audio",
             ice_options: IceOptions::default(),
         },
         origin: 0,

@@ -38,7 +38,7 @@ use whipcord_proto::{
         worker_service_client::WorkerServiceClient,
     },
 };
-use whipcord_whip::{Codec, offer::Fingerprint};
+use whipcord_whip::{Codec, DataPolicy, offer::Fingerprint};
 use whipcord_worker::{Config, Gateways, Identity, Worker};
 
 use directory::Directory;
@@ -69,6 +69,7 @@ impl Bed {
             recordings: Some(recordings.path().to_owned()),
             codecs: vec![Codec::H264, Codec::Vp8, Codec::Opus],
             sessions_max: 10,
+            data_channel: DataPolicy::Accept,
         };
         configure(&mut config);
         let identity = Identity {
@@ -577,6 +578,7 @@ async fn a_worker_that_cannot_start_says_why() {
         recordings: None,
         codecs: vec![Codec::H264, Codec::Vp8, Codec::Opus],
         sessions_max: 1,
+        data_channel: DataPolicy::Accept,
     };
     let table = [
         (

@@ -1,0 +1,37 @@
+//! A session's counters, gathered when somebody asks.
+
+use super::{Peer, tracks::Binding};
+use crate::{Stats, stats::TrackStats};
+
+impl Peer {
+    pub(crate) fn stats(&self) -> Stats {
+        let mut tracks: Vec<_> = self
+            .tracks
+            .ids()
+            .map(|track| TrackStats {
+                track,
+                packets: 0,
+                bytes: 0,
+                lost: 0,
+                jitter: 0,
+            })
+            .collect();
+        for stream in self.live().into_iter().flat_map(|live| live.streams.iter()) {
+            let of_track = &mut tracks[usize::from(stream.binding.track().0)];
+            of_track.packets += stream.packets;
+            of_track.bytes += stream.bytes;
+            if let Binding::Media(_) = stream.binding {
+                of_track.lost += stream.reception.lost();
+                of_track.jitter = stream.reception.jitter();
+            }
+        }
+        Stats {
+            path: self.ice.path(),
+            packets: tracks.iter().map(|track| track.packets).sum(),
+            bytes: tracks.iter().map(|track| track.bytes).sum(),
+            tracks,
+            data: self.data.as_ref().map(|data| data.stats()),
+            dropped: self.dropped,
+        }
+    }
+}

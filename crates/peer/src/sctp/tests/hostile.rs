@@ -1,0 +1,325 @@
+//! What no SCTP sends, or only to do harm. The session's media must not notice, nor the memory.
+
+use proptest::prelude::*;
+
+use super::{client::open_message, *};
+
+const OUR_PORT: [u8; 2] = 5000_u16.to_be_bytes();
+
+/// An encoder's side made by hand: it says what it likes.
+struct Hand {
+    now: Instant,
+    ours: Sctp,
+    /// Ours for it, as in the header of what it sends.
+    tag: u32,
+    tsn: u32,
+    last: Vec<Bytes>,
+}
+
+fn chunk(kind: u8, flags: u8, body: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(4 + body.len()).unwrap().to_be_bytes();
+    let mut chunk = vec![kind, flags, length[0], length[1]];
+    chunk.extend_from_slice(body);
+    chunk.resize(chunk.len().next_multiple_of(4), 0);
+    chunk
+}
+
+fn packet(tag: u32, chunks: &[Vec<u8>]) -> Bytes {
+    let mut packet = [OUR_PORT, OUR_PORT].concat();
+    packet.extend(tag.to_be_bytes());
+    packet.extend([0; 4]);
+    packet.extend(chunks.concat());
+    let checksum = crc32c::crc32c(&packet).to_le_bytes();
+    packet[8..12].copy_from_slice(&checksum);
+    packet.into()
+}
+
+fn init(tag: u32, tsn: u32) -> Vec<u8> {
+    let mut body = tag.to_be_bytes().to_vec();
+    body.extend(200_000_u32.to_be_bytes());
+    body.extend([0, 100, 0, 100]);
+    body.extend(tsn.to_be_bytes());
+    // RFC 5061 §4.2.7: RE-CONFIG and FORWARD TSN.
+    body.extend([0x80, 0x08, 0, 6, 130, 192, 0, 0]);
+    chunk(1, 0, &body)
+}
+
+/// Flags: 1 ends a message, 2 begins one, 4 is unordered.
+fn data_chunk(tsn: u32, stream: u16, number: u16, protocol: u32, flags: u8, payload: &[u8]) -> Vec<u8> {
+    let mut body = tsn.to_be_bytes().to_vec();
+    body.extend(stream.to_be_bytes());
+    body.extend(number.to_be_bytes());
+    body.extend(protocol.to_be_bytes());
+    body.extend_from_slice(payload);
+    chunk(0, flags, &body)
+}
+
+impl Hand {
+    /// Connected, as the one that began, with this first number.
+    fn connected(tsn: u32) -> Self {
+        Self::connected_with(tsn, false)
+    }
+
+    fn connected_with(tsn: u32, echo: bool) -> Self {
+        let now = Instant::now();
+        let mut hand = Self {
+            now,
+            ours: Sctp::new(Role::Server, data(5000, echo)),
+            tag: 0,
+            tsn,
+            last: vec![],
+        };
+        hand.say(&[init(77, tsn)]);
+        let (tag, cookie) = hand.accepted();
+        hand.tag = tag;
+        hand.say(&[chunk(10, 0, &cookie)]);
+        assert!(hand.is_open());
+        hand
+    }
+
+    /// Our tag and cookie, from the INIT ACK.
+    fn accepted(&self) -> (u32, Vec<u8>) {
+        let answer = packet::chunks(&self.last[0]).next().unwrap().unwrap();
+        assert_eq!(answer.kind, packet::Kind::InitAck);
+        let length = usize::from(answer.half(18).unwrap());
+        assert_eq!(answer.half(16), Some(7), "the cookie stands first");
+        (answer.word(0).unwrap(), answer.body[20..16 + length].to_vec())
+    }
+
+    fn say(&mut self, chunks: &[Vec<u8>]) {
+        self.ours.receive(self.now, &packet(self.tag, chunks));
+        self.now += Duration::from_millis(1);
+        self.ours.handle_timeout(self.now);
+        self.last = std::iter::from_fn(|| self.ours.poll_transmit()).collect();
+    }
+
+    /// The next chunk of data in order.
+    fn data(&mut self, stream: u16, number: u16, protocol: u32, flags: u8, payload: &[u8]) {
+        let tsn = self.tsn;
+        self.tsn = tsn.wrapping_add(1);
+        self.say(&[data_chunk(tsn, stream, number, protocol, flags, payload)]);
+    }
+
+    /// Long enough for a delayed acknowledgement, which comes after 200 ms.
+    fn pass(&mut self, time: Duration) {
+        self.now += time;
+        self.ours.handle_timeout(self.now);
+        while self.ours.poll_transmit().is_some() {}
+    }
+
+    fn is_open(&self) -> bool {
+        matches!(&self.ours.stage, Stage::Open(open) if matches!(open.handshake, Handshake::Complete))
+    }
+
+    /// Channels still work.
+    fn works(&mut self) {
+        let before = self.ours.stats().messages;
+        self.data(40, 0, 51, 7, b"still here");
+        assert_eq!(self.ours.stats().messages, before + 1);
+    }
+}
+
+#[test]
+fn a_message_is_taken_from_a_hand_made_packet() {
+    let mut hand = Hand::connected(1000);
+    hand.data(2, 0, 50, 3, &open_message(0, 0, "by hand"));
+    hand.data(2, 1, 51, 3, b"hello");
+    assert_eq!((hand.ours.stats().channels, hand.ours.stats().messages), (1, 1));
+    assert_eq!(hand.ours.poll_opened().as_deref(), Some("by hand"));
+}
+
+/// They cost the window nothing, and memory.
+#[test]
+fn data_without_data_ends_the_association() {
+    let mut hand = Hand::connected(1000);
+    hand.data(2, 0, 51, 2, b"");
+    assert!(!hand.is_open());
+    assert_eq!(hand.ours.poll_timeout(), None);
+    // It is over: another one is not begun.
+    hand.tag = 0;
+    hand.say(&[init(78, 1)]);
+    assert_eq!(hand.last.len(), 0);
+}
+
+#[test]
+fn a_stream_that_was_not_agreed_on_ends_the_association() {
+    let mut hand = Hand::connected(1000);
+    hand.data(STREAMS_MAX - 1, 0, 51, 3, b"the last one");
+    assert!(hand.is_open());
+    hand.data(STREAMS_MAX, 0, 51, 3, b"one more");
+    assert!(!hand.is_open());
+}
+
+/// rtc-sctp counts to the number one by one: 2^31 would take seconds.
+#[test]
+fn a_forward_tsn_to_the_far_end_is_dropped() {
+    for ahead in [1 << 12, 1 << 20, (1 << 31) - 1, 1 << 31] {
+        let mut hand = Hand::connected(1000);
+        hand.say(&[chunk(192, 0, &1000_u32.wrapping_add(ahead).to_be_bytes())]);
+        hand.works();
+        assert_eq!(hand.ours.stats().dropped, u64::from(ahead < 1 << 31), "{ahead}");
+    }
+}
+
+/// One byte each, of a message that never ends: the window would hold 262,144 of them.
+#[test]
+fn fragments_without_end_are_bounded() {
+    let mut hand = Hand::connected(1000);
+    let counted = allocation_counter::measure(|| {
+        hand.data(2, 0, 53, 2, &[1]);
+        for _ in 0..20_000 {
+            hand.data(2, 0, 53, 0, &[1]);
+        }
+    });
+    assert!(counted.bytes_current < 1 << 20, "{counted:?}");
+    assert!(hand.ours.stats().dropped > 19_000);
+}
+
+/// A hole that is never filled, and whole messages behind it: those are counted, but their numbers cannot be forgotten.
+#[test]
+fn numbers_behind_a_hole_are_bounded() {
+    let mut hand = Hand::connected(1000);
+    hand.tsn += 1;
+    let counted = allocation_counter::measure(|| {
+        for _ in 0..20_000 {
+            hand.data(2, 0, 53, 7, &[1; 1100]);
+        }
+    });
+    assert!(counted.bytes_current < 4 << 20, "{counted:?}");
+    assert!(hand.ours.stats().messages <= 1024);
+    // Filling the hole makes room again.
+    hand.tsn = 1000;
+    hand.works();
+    hand.pass(Duration::from_millis(300));
+    hand.tsn = 1000 + hand.ours.stats().messages as u32;
+    hand.works();
+}
+
+/// Each is remembered by rtc-sctp until the data before it has come.
+#[test]
+fn resets_that_come_too_early_are_dropped() {
+    let mut hand = Hand::connected(1000);
+    let counted = allocation_counter::measure(|| {
+        for request in 0..5000_u32 {
+            let mut reset = vec![0, 13, 0, 18];
+            reset.extend(request.to_be_bytes());
+            reset.extend([0; 4]);
+            reset.extend(500_000_u32.to_be_bytes());
+            reset.extend([0, 2]);
+            hand.say(&[chunk(130, 0, &reset)]);
+        }
+    });
+    assert_eq!(hand.ours.stats().dropped, 5000);
+    assert!(counted.bytes_current < 100_000, "{counted:?}");
+    hand.works();
+}
+
+#[test]
+fn a_repeated_init_gets_the_same_answer_and_another_one_its_own() {
+    let now = Instant::now();
+    let mut hand = Hand {
+        now,
+        ours: Sctp::new(Role::Server, data(5000, false)),
+        tag: 0,
+        tsn: 5,
+        last: vec![],
+    };
+    hand.say(&[init(77, 5)]);
+    let first = hand.last.clone();
+    hand.say(&[init(77, 5)]);
+    assert_eq!(hand.last, first);
+    hand.say(&[init(78, 5)]);
+    let (tag, cookie) = hand.accepted();
+    assert_ne!(hand.last, first);
+    hand.tag = tag;
+    hand.say(&[chunk(10, 0, &cookie)]);
+    assert!(hand.is_open());
+    // Restarting an association is not WebRTC's: whoever connected is left alone.
+    hand.tag = 0;
+    hand.say(&[init(79, 5)]);
+    assert_eq!(hand.last.len(), 0);
+    hand.tag = tag;
+    hand.works();
+}
+
+#[test]
+fn numbers_may_wrap() {
+    let mut hand = Hand::connected(u32::MAX - 2);
+    for number in 0..4 {
+        hand.data(2, number, 53, 3, b"whole");
+        hand.pass(Duration::from_millis(300));
+    }
+    assert_eq!(hand.ours.stats().messages, 4);
+}
+
+/// Over for the channels; the session does not end by it. rtc-sctp reads causes of an abort or an error that are said to be longer than
+/// they are, and panics.
+#[test]
+fn an_abort_ends_the_association_and_an_error_does_not() {
+    for causes in [&[][..], &[0, 12, 0, 4], &[0, 12, 3, 232]] {
+        let mut hand = Hand::connected(1000);
+        hand.say(&[chunk(9, 0, causes)]);
+        hand.works();
+        hand.say(&[chunk(6, 0, causes)]);
+        assert!(!hand.is_open());
+        assert_eq!((hand.ours.stats().channels, hand.ours.poll_timeout()), (0, None));
+    }
+}
+
+fn arbitrary_chunk() -> impl Strategy<Value = Vec<u8>> {
+    let kinds = prop_oneof![Just(0), Just(1), Just(3), Just(130), Just(192), 0..16_u8, any::<u8>()];
+    let bodies = prop::collection::vec(prop_oneof![Just(0_u8), 0..8_u8, any::<u8>()], 0..64);
+    // Numbers near the expected ones reach further.
+    let near = (990..1100_u32).prop_map(|tsn| tsn.to_be_bytes().to_vec());
+    let starts = prop_oneof![near, Just(vec![])];
+    (kinds, any::<u8>(), starts, bodies, any::<u8>()).prop_map(|(kind, flags, start, body, cut)| {
+        let mut chunk = chunk(kind, flags & 0x0F, &[start, body].concat());
+        if cut < 20 {
+            chunk[3] = chunk[3].wrapping_add(cut);
+        }
+        chunk
+    })
+}
+
+proptest! {
+    /// With a right checksum and tag, before and after the handshake.
+    #[test]
+    fn any_packets_are_survived(
+        connected in any::<bool>(),
+        echo in any::<bool>(),
+        packets in prop::collection::vec(prop::collection::vec(arbitrary_chunk(), 0..4), 1..40),
+    ) {
+        let mut hand = Hand::connected_with(1000, echo);
+        if !connected {
+            hand.ours = Sctp::new(Role::Client, data(5000, echo));
+            hand.ours.begin(hand.now);
+            let began = hand.ours.poll_transmit().unwrap();
+            hand.tag = packet::chunks(&began).next().unwrap().unwrap().word(0).unwrap();
+        }
+        for chunks in packets {
+            hand.say(&chunks);
+            hand.now += Duration::from_millis(700);
+            hand.ours.handle_timeout(hand.now);
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_survived(packets in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..80), 1..10)) {
+        let mut ours = Sctp::new(Role::Server, data(5000, true));
+        for packet in packets {
+            ours.receive(Instant::now(), &packet.into());
+        }
+        prop_assert!(matches!(ours.stage, Stage::Waiting));
+    }
+
+    #[test]
+    fn openings_are_read_within_the_message(message in prop::collection::vec(any::<u8>(), 0..200), length in 0..300_usize) {
+        drop(dcep::Open::parse(&message));
+        let mut opening = open_message(0, 0, &"é".repeat(length));
+        let open = dcep::Open::parse(&opening).unwrap();
+        prop_assert_eq!(open.label, "é".repeat(length.min(64)));
+        if opening.pop().is_some() && length > 0 {
+            prop_assert_eq!(dcep::Open::parse(&opening), None);
+        }
+    }
+}
