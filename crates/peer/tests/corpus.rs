@@ -18,6 +18,8 @@ mod mux;
 mod rtcp;
 #[path = "../../../tests/fuzz/src/rtp.rs"]
 mod rtp;
+#[path = "../../../tests/fuzz/src/sctp.rs"]
+mod sctp;
 #[path = "../../../tests/fuzz/src/session.rs"]
 mod session;
 #[path = "../../../tests/fuzz/src/srtp_open.rs"]
@@ -43,6 +45,11 @@ fn rtcp_is_read_and_written_whole() {
 #[test]
 fn srtp_opens_only_what_was_sealed() {
     corpus::replay("srtp_open", srtp_open::run);
+}
+
+#[test]
+fn data_channels_outlive_any_packets() {
+    corpus::replay("sctp", sctp::run);
 }
 
 #[test]

@@ -14,6 +14,7 @@ pub mod range;
 pub mod recording;
 pub mod rtcp;
 pub mod rtp;
+pub mod sctp;
 mod session;
 pub mod srtp_open;
 pub mod stun;
