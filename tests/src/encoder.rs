@@ -35,6 +35,8 @@ pub enum Encoder {
     ChromiumSimulcastH264,
     /// VP8, with an ICE restart after 3 s.
     ChromiumRestart,
+    /// VP8, and a data channel whose messages come back.
+    ChromiumDataChannel,
     FirefoxVp8,
     /// The gateway's own page.
     FirefoxPage,
@@ -85,6 +87,9 @@ pub struct Sent {
     /// Chromium, each 100 ms: milliseconds since connected, bytes of video sent, pictures encoded.
     #[serde(default)]
     pub samples: Vec<(f64, f64, u32)>,
+    /// Of a data channel: messages that came back as they were sent.
+    #[serde(default)]
+    pub echoes: u32,
 }
 
 impl Encoder {
@@ -100,6 +105,7 @@ impl Encoder {
             Self::ChromiumSimulcast => ("chromium.py", "simulcast"),
             Self::ChromiumSimulcastH264 => ("chromium.py", "simulcast-h264"),
             Self::ChromiumRestart => ("chromium.py", "restart"),
+            Self::ChromiumDataChannel => ("chromium.py", "datachannel"),
             Self::FirefoxVp8 => ("firefox.py", "vp8"),
             Self::FirefoxPage => ("firefox.py", "page"),
             Self::AiortcH264 => ("aiortc.py", "h264"),
@@ -131,6 +137,7 @@ impl Encoder {
             | Self::ChromiumSimulcast
             | Self::ChromiumSimulcastH264
             | Self::ChromiumRestart
+            | Self::ChromiumDataChannel
             | Self::ExampleBrowser => "/usr/bin/chromium".into(),
             Self::FirefoxVp8 | Self::FirefoxPage => "/usr/bin/firefox-esr".into(),
             Self::AiortcH264 | Self::AiortcVp8 | Self::PyavPassive | Self::PyavActive | Self::ExampleAiortc => {
@@ -230,6 +237,7 @@ impl Publishing {
                 frames: None,
                 last: None,
                 samples: Vec::new(),
+                echoes: 0,
             }
         }
     }

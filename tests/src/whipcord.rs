@@ -49,6 +49,16 @@ pub struct Session {
     pub packets_received: u64,
     pub remote: Option<SocketAddr>,
     pub tracks: Vec<Track>,
+    pub pinned: bool,
+    pub data_channels: Option<DataChannels>,
+}
+
+/// What an encoder said beside its media.
+#[derive(Debug, Clone, Deserialize)]
+pub struct DataChannels {
+    pub open: u32,
+    pub messages_received: u64,
+    pub bytes_received: u64,
 }
 
 /// A track of a session, or a layer of one.

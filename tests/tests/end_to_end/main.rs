@@ -5,6 +5,7 @@
 mod bad_network;
 mod bench_reads;
 mod cluster;
+mod data_channel;
 mod process;
 mod publish;
 mod recordings;

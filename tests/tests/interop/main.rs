@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "all of this is tests")]
 
+mod data_channel;
 mod endings;
 mod handshakes;
 mod impaired;

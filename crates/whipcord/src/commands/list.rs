@@ -127,7 +127,7 @@ fn print(text: &str, replaces: bool) -> io::Result<()> {
 
 fn table(view: View, listed: &Value) -> String {
     let mut table = Table::new();
-    table.set_header(view.heads);
+    table.load_style(presets::NOTHING).set_header(view.heads);
     for row in (view.rows)(listed) {
         table.add_row(row);
     }
