@@ -49,23 +49,68 @@ impl<'a> Chunk<'a> {
             _ => return Err(Malformed),
         };
         let body = bytes.get(CHUNK_HEADER_BYTES..length).ok_or(Malformed)?;
-        let kind = match bytes[0] {
-            0 => Kind::Data,
-            1 => Kind::Init,
-            2 => Kind::InitAck,
-            3 => Kind::Sack,
-            6 => Kind::Abort,
-            9 => Kind::Error,
-            // HEARTBEAT, SHUTDOWN, SHUTDOWN ACK, COOKIE ECHO, COOKIE ACK, SHUTDOWN COMPLETE.
-            4 | 7 | 8 | 10 | 11 | 14 => Kind::Plain,
-            130 => Kind::Reconfig,
-            192 => Kind::ForwardTsn,
-            _ => return Err(Malformed),
-        };
+        let kind = kind(bytes[0], body).ok_or(Malformed)?;
         // Each begins at a multiple of four (RFC 9260 §3.2).
         let after = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
         Ok((Self { kind, body }, after))
     }
+}
+
+/// None for a chunk of another kind, and for one that is longer than what it holds: rtc-sctp takes the surplus for the next chunk, so
+/// that one could hide in another.
+fn kind(number: u8, body: &[u8]) -> Option<Kind> {
+    let (kind, exact) = match number {
+        0 => (Kind::Data, true),
+        1 => (Kind::Init, body.get(16..).is_some_and(|rest| are_parameters(rest, 16))),
+        2 => (
+            Kind::InitAck,
+            body.get(16..).is_some_and(|rest| are_parameters(rest, 16)),
+        ),
+        3 => (Kind::Sack, body.len() == sack_length(body)?),
+        // HEARTBEAT.
+        4 => (Kind::Plain, are_parameters(body, 1)),
+        6 => (Kind::Abort, true),
+        // SHUTDOWN.
+        7 => (Kind::Plain, body.len() == 4),
+        // SHUTDOWN ACK, COOKIE ACK, SHUTDOWN COMPLETE.
+        8 | 11 | 14 => (Kind::Plain, body.is_empty()),
+        9 => (Kind::Error, true),
+        // COOKIE ECHO.
+        10 => (Kind::Plain, true),
+        130 => (Kind::Reconfig, are_parameters(body, 2)),
+        192 => (Kind::ForwardTsn, body.len() >= 4 && body.len().is_multiple_of(4)),
+        _ => return None,
+    };
+    exact.then_some(kind)
+}
+
+/// Acknowledged number, window, two counts, and the blocks and numbers counted (RFC 9260 §3.3.4).
+fn sack_length(body: &[u8]) -> Option<usize> {
+    let counts = body.get(8..12)?;
+    let count = |at: usize| usize::from(counts[at]) << 8 | usize::from(counts[at + 1]);
+    Some(12 + 4 * (count(0) + count(2)))
+}
+
+/// At most so many parameters (RFC 9260 §3.2.1), each as long as rtc-sctp reads it, up to the end or its padding.
+fn are_parameters(mut rest: &[u8], most: usize) -> bool {
+    /// RFC 6525 §4.4: without the optional numbers of another kind of reset.
+    const RECONFIG_RESPONSE: (u16, usize) = (16, 12);
+    /// RFC 3758 §3.1.
+    const FORWARD_TSN_SUPPORTED: (u16, usize) = (0xC000, 4);
+    /// RFC 4895 §3.3: numbers of two bytes.
+    const REQUESTED_HMAC: u16 = 0x8004;
+    for _ in 0..most {
+        let [k0, k1, l0, l1, ..] = *rest else { break };
+        let (kind, length) = (u16::from_be_bytes([k0, k1]), usize::from(u16::from_be_bytes([l0, l1])));
+        let fixed = [RECONFIG_RESPONSE, FORWARD_TSN_SUPPORTED];
+        let legal = fixed.iter().all(|(known, exact)| kind != *known || length == *exact)
+            && (kind != REQUESTED_HMAC || length.is_multiple_of(2));
+        if !legal || length < 4 || length > rest.len() {
+            return false;
+        }
+        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+    }
+    rest.is_empty()
 }
 
 /// The chunks of a packet; after a malformed one nothing.

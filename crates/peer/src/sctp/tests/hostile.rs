@@ -266,6 +266,34 @@ fn an_abort_ends_the_association_and_an_error_does_not() {
     }
 }
 
+/// rtc-sctp goes by what a chunk holds and not by its length, and takes what is left for another chunk.
+#[test]
+fn no_chunk_hides_in_another() {
+    let hidden = data_chunk(1001, 2, 0, 51, 3, b"hidden");
+    let beat = [0, 1, 0, 4];
+    let response = [&[0, 16, 0, 20][..], &[0; 16]].concat();
+    let hosts: [(u8, &[u8]); 6] = [
+        (11, &[]),
+        (8, &[]),
+        (3, &[0; 12]),
+        (4, &beat),
+        (130, &response),
+        (192, &[0, 0, 0, 1, 7]),
+    ];
+    for (kind, body) in hosts {
+        let mut hand = Hand::connected(1000);
+        hand.works();
+        let host = chunk(kind, 0, &[body, &hidden[..]].concat());
+        hand.say(&[host]);
+        assert_eq!(
+            (hand.ours.stats().messages, hand.ours.stats().dropped),
+            (1, 1),
+            "{kind}"
+        );
+        hand.works();
+    }
+}
+
 fn arbitrary_chunk() -> impl Strategy<Value = Vec<u8>> {
     let kinds = prop_oneof![Just(0), Just(1), Just(3), Just(130), Just(192), 0..16_u8, any::<u8>()];
     let bodies = prop::collection::vec(prop_oneof![Just(0_u8), 0..8_u8, any::<u8>()], 0..64);
