@@ -1,35 +1,68 @@
 //! Which worker lives, and which session owns a stream: a soft index, rebuilt from the workers.
 //!
-//! In memory for one process; later in Redis. It must not choose a worker: that is the gateway's placement. It knows no session's
-//! media, and no live statistics.
+//! In memory for one process, in Redis or Valkey for a cluster, by the same rules. It must not choose a worker: that is the
+//! gateway's placement. It knows no session's media, and no live statistics.
 //!
 //! A worker says hello and gets a lease, which each beat renews. It reports all its sessions once (`add`, then `end_snapshot`), and
 //! then what changes. A gateway reserves a stream with `place` before it asks the worker, and takes it with `commit` afterwards:
-//! until then the former holder keeps it. Of two that place one stream at once the later wins.
+//! until then the former holder keeps it. Each ownership of a stream has a later epoch than all before: of two sessions that live
+//! through a partition, the later keeps the stream.
+//!
+//! # In Redis
+//!
+//! Keys begin with `whipcord:1:{CLUSTER}:`; the braces put all of a cluster into one slot of a Redis Cluster, because scripts touch
+//! several keys at once. All times are the server's own (`TIME`), in milliseconds. Redis 6.2, or any Valkey.
+//!
+//! | key | kind | holds |
+//! |---|---|---|
+//! | `boot` | text | `FORMAT BEGAN SEEN`: the version of these data, when they began, when a gateway last looked |
+//! | `leases` | sorted set | incarnation → end of its lease |
+//! | `workers` | hash | incarnation → hello, as JSON |
+//! | `states` | hash | incarnation → lease serial, changes counted, health, sessions known and told, packets/s, CPU |
+//! | `sessions:INCARNATION` | hash | sid → serial of the lease that last confirmed it, stream |
+//! | `stream:STREAM` | hash | sid → incarnation, epoch, live or reserved since, mode, client, worker |
+//! | `past:STREAM` | text, 60 s | the last epoch, and who lost the stream when |
+//! | `number:NUMBER` | text, 25 h | the incarnation that claimed this worker number |
+//!
+//! - **Rebuilding.** Data that began less than [`REBUILD`] ago are incomplete: absence means nothing then, [`Lookup::Unknown`] is said
+//!   instead of `Absent`, and nothing is placed that must be the only one. They begin when `boot` is missing (a server came back
+//!   empty, `FLUSHALL`), and when no gateway has looked for half a lease: leases that ended then ended because nobody could renew them.
+//! - **Lost writes.** A replica may be promoted that lacks acknowledged writes. Each change a worker reports is counted in its state,
+//!   and in the gateway it reports to; a beat whose count differs is refused, so that the worker says hello and tells all again.
+//! - **Redis away.** Every call ends within [`CALL_MAX`]. A gateway goes on acknowledging the workers that report to it, and knows
+//!   them; their next beat after it is back is refused, and so they tell all again. [`Directory::workers`] never asks Redis.
+//! - **Cost.** Beats of all workers of a gateway are renewed by one script each 200 ms, the view of all workers is one script each
+//!   500 ms; both run a constant number of commands, and so do `place` and `commit`.
 
+mod config;
 mod memory;
+mod redis;
+mod timing;
+mod values;
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
-use whipcord_identity::{Incarnation, Owner, SessionId, StreamName, WorkerAddress, WorkerId, WorkerNumber};
+use whipcord_identity::{Epoch, Incarnation, SessionId, StreamName};
 
 use memory::Memory;
 
-/// A lease not renewed for this long is over: of a worker's beats, one a second, two may be lost.
-pub const LEASE: Duration = Duration::from_secs(3);
-/// A reservation not committed for this long is over: longer than a gateway waits for a worker, and an encoder for a gateway
-/// (OBS: 8 s).
-pub const RESERVATION: Duration = Duration::from_secs(10);
-/// A worker number names one incarnation only for this long after its last beat, because encoders may go on sending to it.
-pub const NUMBER_REST: Duration = Duration::from_secs(24 * 3600);
+pub use self::{
+    config::{Config, ConfigError, Url, UrlError},
+    redis::CALL_MAX,
+    timing::{LEASE, LOSER_WAIT, NUMBER_REST, REBUILD, RESERVATION, Timing},
+    values::{
+        CommitError, Freshness, Health, Hello, HelloError, Lease, Load, Lookup, PlaceError, Placement, ReportError,
+        Reported, Session, Takeover, Unavailable, View, Worker,
+    },
+};
+
 /// Beyond any cluster planned for; a bound for the tables.
 pub const WORKERS_MAX: usize = 4096;
 /// Beyond what one worker carries; a bound for what one may report.
 pub const SESSIONS_PER_WORKER_MAX: usize = 100_000;
+/// Where a stream may have several sessions; a bound for what one script looks at.
+pub const SESSIONS_PER_STREAM_MAX: usize = 256;
 
 /// The directory of one cluster. Cheap to clone: clones share it.
 #[derive(Clone, Debug)]
@@ -39,164 +72,150 @@ pub struct Directory(Store);
 enum Store {
     /// Owned by the `Directory`; held for one table operation, never across an await.
     Memory(Arc<Mutex<Memory>>),
-}
-
-/// How a worker introduces one incarnation of itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hello {
-    pub worker: WorkerId,
-    pub incarnation: Incarnation,
-    pub number: WorkerNumber,
-    pub address: WorkerAddress,
-    /// Sessions it accepts at once.
-    pub sessions_max: u32,
-}
-
-/// The right to report for one incarnation; each hello gives a new one, and the former is void.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lease {
-    incarnation: Incarnation,
-    serial: u64,
-}
-
-/// A worker whose lease lives.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Worker {
-    pub hello: Hello,
-    pub health: Health,
-    /// Live sessions and reservations, as far as the directory knows.
-    pub sessions: usize,
-}
-
-/// How much a worker can be relied on while its lease lives. One without a lease is dead, and not in the directory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Health {
-    Alive,
-    /// Its report stream broke: nothing is placed there, but what lives there is kept.
-    Suspect,
-}
-
-/// Who owns which session.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Session {
-    pub sid: SessionId,
-    pub stream: StreamName,
-    pub owner: Owner,
+    Redis(Arc<redis::Redis>),
 }
 
 impl Directory {
-    /// Empty, in this process's memory.
+    /// Empty, in this process's memory. It begins and ends with its one worker, so its absence always means something.
     pub fn memory() -> Self {
-        Self(Store::Memory(Arc::default()))
+        Self::memory_with(Timing {
+            rebuild: std::time::Duration::ZERO,
+            ..Timing::STANDARD
+        })
+    }
+
+    /// With other times than the standard ones: for tests.
+    pub fn memory_with(timing: Timing) -> Self {
+        Self(Store::Memory(Arc::new(Mutex::new(Memory::new(timing, now())))))
+    }
+
+    /// In Redis, which need not be there yet. Inside a tokio runtime.
+    pub fn redis(config: &Config, cluster: &str) -> Result<Self, ConfigError> {
+        Self::redis_with(config, cluster, Timing::STANDARD)
+    }
+
+    /// With other times than the standard ones: for tests.
+    pub fn redis_with(config: &Config, cluster: &str, timing: Timing) -> Result<Self, ConfigError> {
+        let redis = redis::Redis::start(config, cluster, timing)?;
+        Ok(Self(Store::Redis(redis)))
     }
 
     /// A worker's incarnation introduces itself, or comes back.
     pub async fn hello(&self, hello: Hello) -> Result<Lease, HelloError> {
-        self.lock().hello(hello, now())
+        match &self.0 {
+            Store::Memory(memory) => lock(memory).hello(hello, now()),
+            Store::Redis(redis) => redis.hello(hello).await,
+        }
     }
 
-    /// Renews a lease.
-    pub async fn beat(&self, lease: &Lease) -> Result<(), ReportError> {
-        self.lock().beat(lease, now())
+    /// Renews a lease, and tells what the worker carries.
+    pub async fn beat(&self, lease: &Lease, load: Load) -> Result<(), ReportError> {
+        match &self.0 {
+            Store::Memory(memory) => lock(memory).beat(lease, load, now()),
+            Store::Redis(redis) => redis.beat(lease, load).await,
+        }
     }
 
-    /// Sessions a worker reports as living there. Returns those whose stream another session holds: they must be ended.
-    pub async fn add(&self, lease: &Lease, sessions: Vec<Session>) -> Result<Vec<Session>, ReportError> {
-        self.lock().add(lease, sessions, now())
+    /// Sessions a worker reports as living there. Returns those that lost their stream to a later epoch's: they must be ended.
+    pub async fn add(&self, lease: &Lease, sessions: Vec<Reported>) -> Result<Vec<Session>, ReportError> {
+        match &self.0 {
+            Store::Memory(memory) => lock(memory).add(lease, sessions, now()),
+            Store::Redis(redis) => redis.add(lease, &sessions).await,
+        }
     }
 
     /// Sessions a worker reports as ended.
     pub async fn remove(&self, lease: &Lease, sids: &[SessionId]) -> Result<(), ReportError> {
-        self.lock().remove(lease, sids, now())
+        match &self.0 {
+            Store::Memory(memory) => lock(memory).remove(lease, sids, now()),
+            Store::Redis(redis) => redis.remove(lease, sids).await,
+        }
     }
 
     /// All of a worker's sessions have been added: those known from before its hello and not added since are gone.
     pub async fn end_snapshot(&self, lease: &Lease) -> Result<(), ReportError> {
-        self.lock().end_snapshot(lease, now())
+        match &self.0 {
+            Store::Memory(memory) => lock(memory).end_snapshot(lease, now()),
+            Store::Redis(redis) => redis.end_snapshot(lease).await,
+        }
     }
 
     /// The worker's report stream broke. Without effect if it has said hello elsewhere since.
     pub async fn suspect(&self, lease: &Lease) {
-        self.lock().suspect(lease);
+        match &self.0 {
+            Store::Memory(memory) => lock(memory).suspect(lease),
+            Store::Redis(redis) => redis.suspect(lease).await,
+        }
     }
 
     /// An incarnation is known to be dead: its address refused, or answered as another.
     pub async fn bury(&self, incarnation: Incarnation) {
-        self.lock().bury(incarnation);
+        match &self.0 {
+            Store::Memory(memory) => lock(memory).bury(incarnation),
+            Store::Redis(redis) => redis.bury(incarnation).await,
+        }
     }
 
-    /// Reserves the stream for a session about to be created on `session.owner`. It replaces a reservation of the same stream.
-    pub async fn place(&self, session: Session) -> Result<(), PlaceError> {
-        self.lock().place(session, now())
+    /// Reserves the stream for a session about to be created, and names the epoch of its ownership.
+    pub async fn place(&self, placement: &Placement) -> Result<Epoch, PlaceError> {
+        match &self.0 {
+            Store::Memory(memory) => lock(memory).place(placement, now()),
+            Store::Redis(redis) => redis.place(placement).await,
+        }
     }
 
-    /// The reserved session lives: it takes its stream. Returns the session that held it and must be ended now.
-    pub async fn commit(&self, sid: SessionId) -> Result<Option<Session>, CommitError> {
-        self.lock().commit(sid, now())
+    /// The reserved session lives: it takes its stream. Returns the sessions that held it and must be ended now.
+    pub async fn commit(&self, session: &Session) -> Result<Vec<Session>, CommitError> {
+        match &self.0 {
+            Store::Memory(memory) => lock(memory).commit(session, now()),
+            Store::Redis(redis) => redis.commit(session).await,
+        }
     }
 
-    /// Forgets a reservation or a session.
-    pub async fn release(&self, sid: SessionId) {
-        self.lock().release(sid);
+    /// Forgets a reservation or a session of this owner. Where Redis is away, its worker's report says so later.
+    pub async fn release(&self, session: &Session) {
+        match &self.0 {
+            Store::Memory(memory) => lock(memory).release(session),
+            Store::Redis(redis) => redis.release(session).await,
+        }
     }
 
     /// A live session; not a reserved one.
-    pub async fn by_sid(&self, sid: SessionId) -> Option<Session> {
-        self.lock().by_sid(sid, now())
+    pub async fn lookup(&self, stream: &StreamName, sid: SessionId) -> Lookup {
+        match &self.0 {
+            Store::Memory(memory) => lock(memory).lookup(stream, sid, now()),
+            Store::Redis(redis) => redis.lookup(stream, sid).await,
+        }
     }
 
-    /// The session that holds a stream.
-    pub async fn by_stream(&self, stream: &StreamName) -> Option<Session> {
-        self.lock().by_stream(stream, now())
+    /// The sessions that hold a stream, in no order.
+    pub async fn holders(&self, stream: &StreamName) -> Result<Vec<Session>, Unavailable> {
+        match &self.0 {
+            Store::Memory(memory) => Ok(lock(memory).holders(stream, now())),
+            Store::Redis(redis) => redis.holders(stream).await,
+        }
     }
 
     /// A worker by incarnation, while its lease lives.
     pub async fn worker(&self, incarnation: Incarnation) -> Option<Worker> {
-        self.lock().worker(incarnation, now())
+        match &self.0 {
+            Store::Memory(memory) => lock(memory).worker(incarnation, now()),
+            Store::Redis(redis) => redis.worker(incarnation).await,
+        }
     }
 
-    /// All workers whose lease lives, in no order.
-    pub async fn workers(&self) -> Vec<Worker> {
-        self.lock().workers(now())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Memory> {
-        let Store::Memory(memory) = &self.0;
-        // A panic inside an operation would be a defect; refusing every later request would make it an outage.
-        memory.lock().unwrap_or_else(PoisonError::into_inner)
+    /// All workers whose lease lives, in no order, as this gateway last heard of them.
+    pub fn workers(&self) -> View {
+        match &self.0 {
+            Store::Memory(memory) => lock(memory).view(now()),
+            Store::Redis(redis) => redis.view(),
+        }
     }
 }
 
-/// Why a hello is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum HelloError {
-    #[error("the worker number is another incarnation's: draw again")]
-    NumberTaken,
-    #[error("the directory holds {WORKERS_MAX} workers, which is its limit")]
-    Full,
-}
-
-/// Why a report is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ReportError {
-    #[error("the lease is over: say hello again")]
-    Expired,
-    #[error("a worker reports at most {SESSIONS_PER_WORKER_MAX} sessions")]
-    TooManySessions,
-}
-
-/// Why a session cannot be placed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PlaceError {
-    #[error("the worker has no lease, or is suspect")]
-    NotAlive,
-}
-
-/// Why a reservation cannot be committed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CommitError {
-    #[error("the reservation was replaced, ended or expired")]
-    Lost,
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic inside an operation would be a defect; refusing every later request would make it an outage.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn now() -> std::time::Instant {

@@ -1,26 +1,23 @@
 //! The directory in memory: tables and rules. Time is passed in; an expired lease or reservation is dropped at the next look.
 
-use std::{
-    collections::{HashMap, HashSet},
-    time::Instant,
-};
+mod streams;
 
-use whipcord_identity::{Incarnation, SessionId, StreamName, WorkerNumber};
+use std::{collections::HashMap, time::Instant};
 
+use whipcord_identity::{Epoch, Incarnation, SessionId, StreamName, WorkerNumber};
+
+use self::streams::{Entry, State, Streams};
 use crate::{
-    CommitError, Health, Hello, HelloError, LEASE, Lease, NUMBER_REST, PlaceError, RESERVATION, ReportError,
-    SESSIONS_PER_WORKER_MAX, Session, WORKERS_MAX, Worker,
+    CommitError, Freshness, Health, Hello, HelloError, Lease, Load, Lookup, PlaceError, Placement, ReportError,
+    Reported, SESSIONS_PER_STREAM_MAX, SESSIONS_PER_WORKER_MAX, Session, Takeover, Timing, View, WORKERS_MAX, Worker,
 };
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Memory {
+    timing: Timing,
+    began: Instant,
     workers: HashMap<Incarnation, Record>,
-    /// Live and reserved.
-    sessions: HashMap<SessionId, (Session, State)>,
-    /// Each stream's live session.
-    holders: HashMap<StreamName, SessionId>,
-    /// Each stream's newest reservation.
-    reservations: HashMap<StreamName, SessionId>,
+    streams: Streams,
     numbers: HashMap<WorkerNumber, Claim>,
     /// Of the last lease given.
     serial: u64,
@@ -32,19 +29,8 @@ struct Record {
     serial: u64,
     health: Health,
     renewed: Instant,
-    sessions: HashSet<SessionId>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Reserved {
-        since: Instant,
-    },
-    /// `confirmed`: the lease under which the worker or a commit last named it. A snapshot ends what an older lease named; what
-    /// was committed since the hello may be younger than the snapshot, so it stays.
-    Live {
-        confirmed: u64,
-    },
+    load: Load,
+    sessions: HashMap<SessionId, StreamName>,
 }
 
 #[derive(Debug)]
@@ -54,51 +40,58 @@ struct Claim {
 }
 
 impl Memory {
+    pub(crate) fn new(timing: Timing, now: Instant) -> Self {
+        Self {
+            timing,
+            began: now,
+            workers: HashMap::new(),
+            streams: Streams::default(),
+            numbers: HashMap::new(),
+            serial: 0,
+        }
+    }
+
     pub(crate) fn hello(&mut self, hello: Hello, now: Instant) -> Result<Lease, HelloError> {
         self.expire(now);
+        let rest = self.timing.number_rest;
         self.numbers
-            .retain(|_, claim| now.saturating_duration_since(claim.renewed) < NUMBER_REST);
+            .retain(|_, claim| now.saturating_duration_since(claim.renewed) < rest);
         let incarnation = hello.incarnation;
-        if self
-            .numbers
-            .get(&hello.number)
-            .is_some_and(|claim| claim.incarnation != incarnation)
-        {
+        let claim = self.numbers.get(&hello.number);
+        if claim.is_some_and(|claim| claim.incarnation != incarnation) {
             return Err(HelloError::NumberTaken);
         }
         if self.workers.len() >= WORKERS_MAX && !self.workers.contains_key(&incarnation) {
             return Err(HelloError::Full);
         }
-        self.numbers.insert(
-            hello.number,
-            Claim {
-                incarnation,
-                renewed: now,
-            },
-        );
+        let claim = Claim {
+            incarnation,
+            renewed: now,
+        };
+        self.numbers.insert(hello.number, claim);
         self.serial += 1;
         let serial = self.serial;
-        let sessions = self
+        let (load, sessions) = self
             .workers
             .remove(&incarnation)
-            .map(|known| known.sessions)
+            .map(|known| (known.load, known.sessions))
             .unwrap_or_default();
-        self.workers.insert(
-            incarnation,
-            Record {
-                hello,
-                serial,
-                health: Health::Alive,
-                renewed: now,
-                sessions,
-            },
-        );
+        let record = Record {
+            hello,
+            serial,
+            health: Health::Alive,
+            renewed: now,
+            load,
+            sessions,
+        };
+        self.workers.insert(incarnation, record);
         Ok(Lease { incarnation, serial })
     }
 
-    pub(crate) fn beat(&mut self, lease: &Lease, now: Instant) -> Result<(), ReportError> {
+    pub(crate) fn beat(&mut self, lease: &Lease, load: Load, now: Instant) -> Result<(), ReportError> {
         let record = self.leased(lease, now)?;
         record.renewed = now;
+        record.load = load;
         let number = record.hello.number;
         if let Some(claim) = self.numbers.get_mut(&number) {
             claim.renewed = now;
@@ -109,7 +102,7 @@ impl Memory {
     pub(crate) fn add(
         &mut self,
         lease: &Lease,
-        sessions: Vec<Session>,
+        sessions: Vec<Reported>,
         now: Instant,
     ) -> Result<Vec<Session>, ReportError> {
         let record = self.leased(lease, now)?;
@@ -118,105 +111,135 @@ impl Memory {
         }
         Ok(sessions
             .into_iter()
-            .filter_map(|session| self.add_one(session, lease.serial))
+            .flat_map(|reported| self.add_one(reported, lease.serial))
             .collect())
     }
 
     pub(crate) fn remove(&mut self, lease: &Lease, sids: &[SessionId], now: Instant) -> Result<(), ReportError> {
-        self.leased(lease, now)?;
-        for sid in sids {
-            if self
-                .sessions
-                .get(sid)
-                .is_some_and(|(session, _)| session.owner.incarnation == lease.incarnation)
-            {
-                self.release(*sid);
-            }
+        let record = self.leased(lease, now)?;
+        let named = sids.iter().filter_map(|sid| record.sessions.remove_entry(sid));
+        for (sid, stream) in named.collect::<Vec<_>>() {
+            self.streams.remove(&stream, sid);
         }
         Ok(())
     }
 
     pub(crate) fn end_snapshot(&mut self, lease: &Lease, now: Instant) -> Result<(), ReportError> {
-        let sids = self.leased(lease, now)?.sessions.clone();
-        for sid in sids {
-            let state = self.sessions.get(&sid).map(|(_, state)| *state);
+        let sessions = self.leased(lease, now)?.sessions.clone();
+        for (sid, stream) in sessions {
+            let state = self.streams.get(&stream, sid).map(|entry| entry.state);
             if matches!(state, Some(State::Live { confirmed }) if confirmed < lease.serial) {
-                self.release(sid);
+                self.forget(&stream, sid);
             }
         }
         Ok(())
     }
 
     pub(crate) fn suspect(&mut self, lease: &Lease) {
-        if let Some(record) = self
-            .workers
-            .get_mut(&lease.incarnation)
-            .filter(|record| record.serial == lease.serial)
-        {
+        let record = self.workers.get_mut(&lease.incarnation);
+        if let Some(record) = record.filter(|record| record.serial == lease.serial) {
             record.health = Health::Suspect;
         }
     }
 
     pub(crate) fn bury(&mut self, incarnation: Incarnation) {
-        for sid in self
-            .workers
-            .remove(&incarnation)
-            .map(|record| record.sessions)
-            .unwrap_or_default()
-        {
-            self.forget(sid);
+        let sessions = self.workers.remove(&incarnation).map(|record| record.sessions);
+        for (sid, stream) in sessions.unwrap_or_default() {
+            self.streams.remove(&stream, sid);
         }
     }
 
-    pub(crate) fn place(&mut self, session: Session, now: Instant) -> Result<(), PlaceError> {
+    pub(crate) fn place(&mut self, placement: &Placement, now: Instant) -> Result<Epoch, PlaceError> {
         self.expire(now);
-        let worker = self.workers.get(&session.owner.incarnation);
+        let worker = self.workers.get(&placement.incarnation);
         if worker.is_none_or(|record| record.health == Health::Suspect) {
             return Err(PlaceError::NotAlive);
         }
-        if let Some(former) = self.reservations.get(&session.stream).copied() {
-            self.release(former);
+        let stream = &placement.stream;
+        let others = || self.streams.of(stream).filter(|(sid, _)| *sid != placement.sid);
+        let live = others().filter(|(_, entry)| entry.is_live());
+        let holder = live.max_by_key(|(_, entry)| entry.owner.epoch);
+        let latest = holder.map(|(_, entry)| entry.owner.epoch);
+        let newest = others().map(|(_, entry)| entry.owner.epoch).max();
+        match placement.takeover {
+            Takeover::Replace if placement.former.is_some() && newest > placement.former => {
+                return Err(PlaceError::Superseded);
+            }
+            Takeover::Reject if others().next().is_some() => return Err(PlaceError::Held),
+            Takeover::Reject if self.is_rebuilding(now) => return Err(PlaceError::Rebuilding),
+            Takeover::Several if others().count() >= SESSIONS_PER_STREAM_MAX => return Err(PlaceError::Full),
+            Takeover::Reject | Takeover::Several => {}
+            Takeover::Replace => {
+                if let Some((sid, entry)) = holder {
+                    let wait = self.timing.loser_wait;
+                    self.streams.may_replace(placement, (sid, entry), wait, now)?;
+                }
+                let reserved = others().filter(|(_, entry)| !entry.is_live());
+                // Of two that place at once the later wins.
+                for sid in reserved.map(|(sid, _)| sid).collect::<Vec<_>>() {
+                    self.forget(stream, sid);
+                }
+            }
         }
-        self.reservations.insert(session.stream.clone(), session.sid);
-        self.insert(session, State::Reserved { since: now });
-        Ok(())
+        let epoch = self.streams.next_epoch(stream, latest, now);
+        let entry = Entry {
+            owner: placement.session(epoch).owner,
+            state: State::Reserved { since: now },
+            takeover: placement.takeover,
+            client: placement.client,
+        };
+        self.insert(stream, placement.sid, entry);
+        Ok(epoch)
     }
 
-    pub(crate) fn commit(&mut self, sid: SessionId, now: Instant) -> Result<Option<Session>, CommitError> {
+    pub(crate) fn commit(&mut self, session: &Session, now: Instant) -> Result<Vec<Session>, CommitError> {
         self.expire(now);
-        let Some((session, State::Reserved { .. })) = self.sessions.get(&sid) else {
-            return Err(CommitError::Lost);
-        };
-        let session = session.clone();
-        let serial = self.workers.get(&session.owner.incarnation).map(|record| record.serial);
-        let confirmed = serial.ok_or(CommitError::Lost)?;
-        let replaced = self.by_stream(&session.stream, now).filter(|held| held.sid != sid);
-        if let Some(replaced) = &replaced {
-            self.release(replaced.sid);
+        let (sid, stream) = (session.sid, &session.stream);
+        let entry = self.streams.get(stream, sid).filter(|entry| !entry.is_live()).cloned();
+        let mine = entry.ok_or(CommitError::Lost)?;
+        let worker = self.workers.get(&mine.owner.incarnation).ok_or(CommitError::Lost)?;
+        let confirmed = worker.serial;
+        let mut replaced = Vec::new();
+        if mine.takeover != Takeover::Several {
+            let live = self.streams.of(stream).filter(|(_, entry)| entry.is_live());
+            for (sid, entry) in live.map(|(sid, entry)| (sid, entry.clone())).collect::<Vec<_>>() {
+                self.forget(stream, sid);
+                // An encoder that takes its own stream back is no loser.
+                if entry.client != mine.client
+                    && let Some(client) = entry.client
+                {
+                    self.streams.note_loser(stream, client, now);
+                }
+                replaced.push(entry.session(stream, sid));
+            }
         }
-        self.reservations.remove(&session.stream);
-        self.holders.insert(session.stream.clone(), sid);
-        self.insert(session, State::Live { confirmed });
+        let state = State::Live { confirmed };
+        self.insert(stream, sid, Entry { state, ..mine });
         Ok(replaced)
     }
 
-    pub(crate) fn release(&mut self, sid: SessionId) {
-        if let Some(session) = self.forget(sid)
-            && let Some(record) = self.workers.get_mut(&session.owner.incarnation)
-        {
-            record.sessions.remove(&sid);
+    pub(crate) fn release(&mut self, session: &Session) {
+        let entry = self.streams.get(&session.stream, session.sid);
+        if entry.is_some_and(|entry| {
+            entry.owner.incarnation == session.owner.incarnation && entry.owner.epoch <= session.owner.epoch
+        }) {
+            self.forget(&session.stream, session.sid);
         }
     }
 
-    pub(crate) fn by_sid(&mut self, sid: SessionId, now: Instant) -> Option<Session> {
+    pub(crate) fn lookup(&mut self, stream: &StreamName, sid: SessionId, now: Instant) -> Lookup {
         self.expire(now);
-        let (session, state) = self.sessions.get(&sid)?;
-        matches!(state, State::Live { .. }).then(|| session.clone())
+        match self.streams.get(stream, sid).filter(|entry| entry.is_live()) {
+            Some(entry) => Lookup::Live(entry.session(stream, sid)),
+            None if self.is_rebuilding(now) => Lookup::Unknown,
+            None => Lookup::Absent,
+        }
     }
 
-    pub(crate) fn by_stream(&mut self, stream: &StreamName, now: Instant) -> Option<Session> {
-        let sid = *self.holders.get(stream)?;
-        self.by_sid(sid, now)
+    pub(crate) fn holders(&mut self, stream: &StreamName, now: Instant) -> Vec<Session> {
+        self.expire(now);
+        let live = self.streams.of(stream).filter(|(_, entry)| entry.is_live());
+        live.map(|(sid, entry)| entry.session(stream, sid)).collect()
     }
 
     pub(crate) fn worker(&mut self, incarnation: Incarnation, now: Instant) -> Option<Worker> {
@@ -224,79 +247,87 @@ impl Memory {
         self.workers.get(&incarnation).map(Worker::from)
     }
 
-    pub(crate) fn workers(&mut self, now: Instant) -> Vec<Worker> {
+    pub(crate) fn view(&mut self, now: Instant) -> View {
         self.expire(now);
-        self.workers.values().map(Worker::from).collect()
+        View {
+            workers: self.workers.values().map(Worker::from).collect(),
+            freshness: Freshness::Current,
+        }
     }
 
-    /// One session its worker names. Returned when another holds its stream.
-    fn add_one(&mut self, session: Session, confirmed: u64) -> Option<Session> {
-        let (sid, stream) = (session.sid, session.stream.clone());
-        if let Some((known, _)) = self.sessions.get(&sid) {
-            // A session has one owner: the later epoch's. What an earlier one still reports is stale.
-            if known.owner.epoch > session.owner.epoch || known.stream != stream {
-                return Some(session);
-            }
-            if self.reservations.get(&stream) == Some(&sid) {
+    /// One session its worker names. Returns those that lose their stream: it, or who held it with an earlier epoch.
+    fn add_one(&mut self, reported: Reported, confirmed: u64) -> Vec<Session> {
+        let Reported { session, takeover } = reported;
+        let Session { sid, stream, owner } = session.clone();
+        let mut client = None;
+        if let Some(known) = self.streams.get(&stream, sid) {
+            if !known.is_live() && known.owner == owner {
                 // Its gateway's commit is on the way, and decides about the stream.
-                return None;
+                return Vec::new();
             }
-            self.release(sid);
+            // A session has one owner: the later epoch's. What an earlier one still reports is stale.
+            if known.owner.epoch > owner.epoch {
+                return vec![session];
+            }
+            client = known.client.filter(|_| known.owner.incarnation == owner.incarnation);
         }
-        if self.holders.contains_key(&stream) {
-            return Some(session);
+        let others = self.streams.of(&stream);
+        let rivals = others.filter(|(other, entry)| *other != sid && entry.is_live() && takeover != Takeover::Several);
+        let rivals: Vec<Session> = rivals.map(|(other, entry)| entry.session(&stream, other)).collect();
+        if rivals.iter().any(|rival| rival.owner.epoch >= owner.epoch) {
+            self.forget(&stream, sid);
+            return vec![session];
         }
-        self.holders.insert(stream, sid);
-        self.insert(session, State::Live { confirmed });
-        None
+        for sid in rivals.iter().map(|rival| rival.sid).chain([sid]) {
+            self.forget(&stream, sid);
+        }
+        let state = State::Live { confirmed };
+        let entry = Entry {
+            owner,
+            state,
+            takeover,
+            client,
+        };
+        self.insert(&stream, sid, entry);
+        rivals
     }
 
-    fn insert(&mut self, session: Session, state: State) {
-        if let Some(record) = self.workers.get_mut(&session.owner.incarnation) {
-            record.sessions.insert(session.sid);
+    fn insert(&mut self, stream: &StreamName, sid: SessionId, entry: Entry) {
+        if let Some(record) = self.workers.get_mut(&entry.owner.incarnation) {
+            record.sessions.insert(sid, stream.clone());
         }
-        self.sessions.insert(session.sid, (session, state));
+        self.streams.insert(stream, sid, entry);
     }
 
-    /// From every table but the worker's own.
-    fn forget(&mut self, sid: SessionId) -> Option<Session> {
-        let (session, _) = self.sessions.remove(&sid)?;
-        for table in [&mut self.holders, &mut self.reservations] {
-            if table.get(&session.stream) == Some(&sid) {
-                table.remove(&session.stream);
-            }
+    fn forget(&mut self, stream: &StreamName, sid: SessionId) {
+        let entry = self.streams.remove(stream, sid);
+        let worker = entry.and_then(|entry| self.workers.get_mut(&entry.owner.incarnation));
+        if let Some(record) = worker {
+            record.sessions.remove(&sid);
         }
-        Some(session)
     }
 
     fn leased(&mut self, lease: &Lease, now: Instant) -> Result<&mut Record, ReportError> {
         self.expire(now);
-        let record = self
-            .workers
-            .get_mut(&lease.incarnation)
-            .filter(|record| record.serial == lease.serial);
-        record.ok_or(ReportError::Expired)
+        let record = self.workers.get_mut(&lease.incarnation);
+        record
+            .filter(|record| record.serial == lease.serial)
+            .ok_or(ReportError::Expired)
+    }
+
+    fn is_rebuilding(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.began) < self.timing.rebuild
     }
 
     fn expire(&mut self, now: Instant) {
         let over = |since: Instant, limit| now.saturating_duration_since(since) >= limit;
-        let dead: Vec<_> = self
-            .workers
-            .iter()
-            .filter(|(_, record)| over(record.renewed, LEASE))
-            .map(|(id, _)| *id)
-            .collect();
-        for incarnation in dead {
+        let workers = self.workers.iter();
+        let dead = workers.filter(|(_, record)| over(record.renewed, self.timing.lease));
+        for incarnation in dead.map(|(id, _)| *id).collect::<Vec<_>>() {
             self.bury(incarnation);
         }
-        let stale = |sid: &SessionId| match self.sessions.get(sid) {
-            Some((_, State::Reserved { since })) => over(*since, RESERVATION),
-            Some((_, State::Live { .. })) => false,
-            None => true,
-        };
-        let stale: Vec<_> = self.reservations.values().copied().filter(stale).collect();
-        for sid in stale {
-            self.release(sid);
+        for (stream, sid) in self.streams.reserved_before(self.timing.reservation, now) {
+            self.forget(&stream, sid);
         }
     }
 }
@@ -307,6 +338,7 @@ impl From<&Record> for Worker {
             hello: record.hello.clone(),
             health: record.health,
             sessions: record.sessions.len(),
+            load: record.load,
         }
     }
 }

@@ -6,7 +6,11 @@ use http::Uri;
 use ipnet::IpNet;
 use whipcord_whip::link::{self, IceServer};
 
-use crate::{auth, cors::Origin};
+use crate::{
+    auth,
+    cors::Origin,
+    takeover::{Rule, WithoutDirectory},
+};
 
 /// Flags and environment of the gateway.
 #[derive(Clone, Debug, clap::Args)]
@@ -42,6 +46,20 @@ pub struct Config {
     /// POST, PATCH and DELETE requests per second from one address or with one token; ten times as many at once
     #[arg(long, env = "WHIPCORD_REQUEST_RATE", value_name = "N", default_value = "100")]
     pub request_rate: NonZeroU32,
+    /// Who gets a stream that is held, as in live/*=reject: replace (default), reject or several (repeatable; the first that
+    /// matches holds)
+    #[arg(long, env = "WHIPCORD_TAKEOVER", value_name = "PATTERN=RULE", value_delimiter = ',')]
+    pub takeover: Vec<Rule>,
+    /// What a POST gets while Redis does not answer: a place on a worker last known to live, or 503
+    #[arg(
+        long,
+        env = "WHIPCORD_WITHOUT_DIRECTORY",
+        value_enum,
+        default_value_t,
+        value_name = "place|refuse",
+        hide_possible_values = true
+    )]
+    pub without_directory: WithoutDirectory,
 }
 
 impl Config {

@@ -24,6 +24,7 @@ mod response;
 mod router;
 mod sessions;
 mod stats;
+mod takeover;
 mod whip;
 mod workers;
 
@@ -42,6 +43,7 @@ pub use auth::Authority;
 pub use config::{Config, PublicUrl};
 pub use cors::Origin;
 pub use report::Reports;
+pub use takeover::{Rule, RuleError, WithoutDirectory};
 pub use workers::Workers;
 
 /// Where encoders connect.

@@ -58,3 +58,6 @@ pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(2);
 pub(crate) const REPORT_RESPONSES_MAX: usize = 16;
 /// Sessions named in one report: a chunk of 1 MiB holds fewer.
 pub(crate) const REPORT_SESSIONS_MAX: usize = 65_536;
+/// What a worker says it knows is kept in the directory: room for years of it.
+pub(crate) const FEATURES_MAX: usize = 64;
+pub(crate) const FEATURE_BYTES_MAX: usize = 64;

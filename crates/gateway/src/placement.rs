@@ -35,7 +35,7 @@ fn is_less_loaded(one: &Worker, other: &Worker) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use whipcord_directory::Hello;
+    use whipcord_directory::{Hello, Load};
     use whipcord_identity::WorkerNumber;
 
     use super::*;
@@ -47,11 +47,13 @@ mod tests {
             number: WorkerNumber::new(n),
             address: "pipe".parse().unwrap(),
             sessions_max,
+            features: Vec::new(),
         };
         Worker {
             hello,
             health: Health::Alive,
             sessions,
+            load: Load::default(),
         }
     }
 

@@ -67,6 +67,17 @@ pub(crate) enum Error {
     #[error("another publisher took the stream at the same time")]
     Superseded,
 
+    #[error("another publisher holds the stream, and the server is set to keep it; end that one first")]
+    Held,
+    #[error("the stream has as many publishers as it may have")]
+    StreamFull,
+    #[error("another publisher took this stream a moment ago and is sending; end that one, or wait for half a minute")]
+    LostStream,
+    #[error("the server does not know yet whether the stream is free; try again")]
+    Rebuilding,
+    #[error("the server's directory does not answer now; try again")]
+    DirectoryAway,
+
     #[error("too many requests; slow down")]
     TooManyRequests { retry_after: Duration },
     #[error("no worker can take the session now; try again")]
@@ -165,6 +176,11 @@ impl Error {
             Self::IfMatchMissing => (StatusCode::PRECONDITION_REQUIRED, "if_match_missing"),
             Self::IfMatchStale => (StatusCode::PRECONDITION_FAILED, "if_match_stale"),
             Self::Superseded => (StatusCode::CONFLICT, "superseded"),
+            Self::Held => (StatusCode::CONFLICT, "held"),
+            Self::StreamFull => (StatusCode::CONFLICT, "stream_full"),
+            Self::LostStream => (StatusCode::CONFLICT, "lost_stream"),
+            Self::Rebuilding => (StatusCode::SERVICE_UNAVAILABLE, "rebuilding"),
+            Self::DirectoryAway => (StatusCode::SERVICE_UNAVAILABLE, "directory_away"),
             Self::TooManyRequests { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),
             Self::NoWorker => (StatusCode::SERVICE_UNAVAILABLE, "no_worker"),
             Self::WorkerAway(_) => (StatusCode::SERVICE_UNAVAILABLE, "worker_away"),
@@ -192,7 +208,17 @@ impl Error {
                 let size = HeaderValue::try_from(format!("bytes */{size}")).expect("a number is visible ASCII");
                 headers.insert(header::CONTENT_RANGE, size);
             }
-            Self::NoWorker | Self::WorkerAway(_) | Self::Superseded | Self::TooManyDownloads => {
+            Self::LostStream => {
+                headers.insert(header::RETRY_AFTER, seconds(whipcord_directory::LOSER_WAIT));
+            }
+            Self::NoWorker
+            | Self::WorkerAway(_)
+            | Self::Superseded
+            | Self::TooManyDownloads
+            | Self::Held
+            | Self::StreamFull
+            | Self::Rebuilding
+            | Self::DirectoryAway => {
                 headers.insert(header::RETRY_AFTER, seconds(crate::limits::RETRY_AFTER));
             }
             _ => {}

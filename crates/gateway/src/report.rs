@@ -6,7 +6,7 @@ use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::{info, warn};
-use whipcord_directory::{Hello, HelloError, LEASE, Lease, ReportError, Session};
+use whipcord_directory::{Hello, HelloError, LEASE, Lease, Load, ReportError, Reported, Session};
 use whipcord_identity::{Epoch, Incarnation, Owner, SessionId, WorkerNumber};
 use whipcord_proto::{
     convert,
@@ -18,7 +18,7 @@ use whipcord_proto::{
 
 use crate::{
     Shared,
-    limits::{REPORT_RESPONSES_MAX, REPORT_SESSIONS_MAX},
+    limits::{FEATURE_BYTES_MAX, FEATURES_MAX, REPORT_RESPONSES_MAX, REPORT_SESSIONS_MAX},
 };
 
 /// The gRPC service; made by [`crate::Gateway::directory_service`].
@@ -101,6 +101,7 @@ impl Reporter {
         let lease = shared.directory.hello(hello).await.map_err(|error| match error {
             HelloError::NumberTaken => Status::already_exists(error.to_string()),
             HelloError::Full => Status::resource_exhausted(error.to_string()),
+            HelloError::Unavailable(_) => Status::unavailable(error.to_string()),
         })?;
         info!(worker = %owner.worker, incarnation = %owner.incarnation, %address, "a worker reports");
         Ok(Self { shared, lease, owner })
@@ -130,7 +131,13 @@ impl Reporter {
         let directory = &self.shared.directory;
         let applied = match report {
             Report::Hello(_) => return Err(Status::failed_precondition("hello comes once")),
-            Report::Heartbeat(_) => directory.beat(&self.lease).await,
+            Report::Heartbeat(heartbeat) => {
+                let load = Load {
+                    sessions: heartbeat.sessions,
+                    ..Load::default()
+                };
+                directory.beat(&self.lease, load).await
+            }
             Report::Delta(delta) => {
                 let removed = delta.removed.iter().map(|sid| convert::session_id(sid));
                 let removed: Vec<SessionId> = removed.collect::<Result<_, _>>()?;
@@ -166,15 +173,17 @@ impl Reporter {
         Ok(())
     }
 
-    fn session(&self, entry: &SessionEntry) -> Result<Session, convert::Error> {
-        Ok(Session {
+    fn session(&self, entry: &SessionEntry) -> Result<Reported, convert::Error> {
+        let session = Session {
             sid: convert::session_id(&entry.session_id)?,
             stream: convert::stream(&entry.stream)?,
             owner: Owner {
                 epoch: Epoch(entry.epoch),
                 ..self.owner.clone()
             },
-        })
+        };
+        let takeover = self.shared.config.takeover(&session.stream);
+        Ok(Reported { session, takeover })
     }
 }
 
@@ -200,7 +209,16 @@ fn hello(message: proto::Hello) -> Result<Hello, convert::Error> {
         number: WorkerNumber::try_from(message.worker_number)?,
         address: message.address.parse()?,
         sessions_max: message.capacity.map_or(0, |capacity| capacity.sessions_max),
+        features: known(message.features),
     })
+}
+
+/// What is longer or more is of no version there will be, and not kept.
+fn known(features: Vec<String>) -> Vec<String> {
+    let named = features
+        .into_iter()
+        .filter(|feature| feature.len() <= FEATURE_BYTES_MAX);
+    named.take(FEATURES_MAX).collect()
 }
 
 fn status(error: ReportError) -> Status {

@@ -36,6 +36,8 @@ pub(crate) struct Snapshot {
     pub(crate) flows: Vec<Flow>,
     pub(crate) recording_packets_lost: u64,
     pub(crate) age: Duration,
+    /// Since media came last.
+    pub(crate) silent: Duration,
 }
 
 impl Info {
@@ -97,6 +99,7 @@ impl Snapshot {
                 messages_received: data.messages,
                 bytes_received: data.bytes,
             }),
+            silent_ms: u64::try_from(self.silent.as_millis()).unwrap_or(u64::MAX),
         }
     }
 

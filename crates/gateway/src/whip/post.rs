@@ -19,6 +19,7 @@ use crate::{
     problem::Error,
     response::{Response, with_body},
     sessions::{Created, NewSession},
+    takeover,
 };
 
 /// The stream when neither path, query nor token names one.
@@ -39,7 +40,7 @@ pub(crate) async fn post(
         return Err(Error::Forbidden(stream));
     }
     check_bearer_rate(shared, Some(&grant))?;
-    let created = create(shared, parts, incoming, stream.clone(), query)
+    let created = create(shared, client, parts, incoming, stream.clone(), query)
         .await
         .inspect_err(|error| {
             info!(%stream, status = error.status().as_u16(), reason = error.reason(), "refused a session");
@@ -49,6 +50,7 @@ pub(crate) async fn post(
 
 async fn create(
     shared: &Arc<Shared>,
+    client: &Client,
     parts: &Parts,
     incoming: &mut Incoming,
     stream: StreamName,
@@ -63,6 +65,7 @@ async fn create(
             stream,
             offer: offer.into(),
             metadata,
+            client: takeover::client(client.address),
         })
         .await
 }

@@ -22,7 +22,7 @@ use tonic::{
 };
 use tracing::Level;
 use tracing_subscriber::{Layer as _, filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
-use whipcord_directory::{Directory, Hello, Lease};
+use whipcord_directory::{Directory, Hello, Lease, Session};
 use whipcord_gateway::{
     Authority, Config, Gateway, Listener, Workers,
     auth::{Pattern, Scope},
@@ -171,8 +171,14 @@ impl Bed {
             number: WorkerNumber::new(n.into()),
             address: "pipe".parse().unwrap(),
             sessions_max: 100,
+            features: Vec::new(),
         };
         self.directory.hello(hello).await.unwrap()
+    }
+
+    /// Who has a stream.
+    pub(crate) async fn holder(&self, stream: &str) -> Option<Session> {
+        self.directory.holders(&stream.parse().unwrap()).await.unwrap().pop()
     }
 
     pub(crate) fn mint(&self, patterns: &[&str]) -> String {

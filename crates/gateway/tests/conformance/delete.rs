@@ -57,7 +57,8 @@ async fn f4_what_has_ended_is_404_and_a_late_delete_is_200_while_the_worker_reme
 async fn a_hint_routes_while_the_directory_knows_nothing() {
     let bed = Bed::start().await;
     let session = bed.publish("cam").await;
-    bed.directory.release(session.sid().parse().unwrap()).await;
+    let held = bed.holder("cam").await.unwrap();
+    bed.directory.release(&held).await;
     assert_eq!(bed.request("GET", &session.path, &[], b"").await.status, 204);
     bed.bearer("DELETE", session.without_hint(), &[], b"")
         .await

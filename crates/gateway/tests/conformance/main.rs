@@ -20,3 +20,4 @@ mod recordings;
 mod report;
 mod secrets;
 mod stats;
+mod takeover;

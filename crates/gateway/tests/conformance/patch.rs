@@ -138,7 +138,8 @@ async fn d21_checks_come_in_their_order() {
 async fn d21_a_session_the_directory_does_not_know_is_asked_for_before_428() {
     let bed = Bed::start().await;
     let session = bed.publish("cam").await;
-    bed.directory.release(session.sid().parse().unwrap()).await;
+    let held = bed.holder("cam").await.unwrap();
+    bed.directory.release(&held).await;
     bed.request("PATCH", &session.path, &[SDP_FRAGMENT], b"")
         .await
         .is_problem(428, "if_match_missing");

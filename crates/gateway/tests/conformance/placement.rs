@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tonic::Code;
+use whipcord_directory::Load;
 use whipcord_proto::{convert, worker::DeleteReason};
 use whipcord_whip::Refusal;
 
@@ -31,7 +32,7 @@ async fn a_workers_refusal_reaches_the_encoder_as_it_is() {
         answer.is_problem(status, refusal.reason());
         assert!(answer.body.contains(&refusal.to_string()), "{answer:?}");
     }
-    assert_eq!(bed.directory.workers().await[0].sessions, 0);
+    assert_eq!(bed.directory.workers().workers[0].sessions, 0);
 }
 
 #[tokio::test]
@@ -53,7 +54,7 @@ async fn g6_without_a_worker_it_is_503_with_retry_after() {
         bed.post("/whip/cam").await.is_problem(status, reason);
     }
     assert_eq!(
-        bed.directory.workers().await,
+        bed.directory.workers().workers,
         [],
         "another incarnation answered: this one is dead"
     );
@@ -70,7 +71,7 @@ async fn g10_a_worker_that_does_not_answer_is_given_up_in_time_and_its_session_e
     assert_eq!(
         bed.directory
             .workers()
-            .await
+            .workers
             .first()
             .map_or(0, |worker| worker.sessions),
         0
@@ -106,7 +107,7 @@ async fn a_post_that_had_to_wait_does_not_take_the_stream_back() {
         loop {
             seconds.tick().await;
             for lease in &leases {
-                bed.directory.beat(lease).await.unwrap();
+                bed.directory.beat(lease, Load::default()).await.unwrap();
             }
         }
     };
@@ -115,7 +116,7 @@ async fn a_post_that_had_to_wait_does_not_take_the_stream_back() {
         () = beats => unreachable!("workers never stop beating"),
     };
     first.is_problem(409, "superseded");
-    let holder = bed.directory.by_stream(&"cam".parse().unwrap()).await.unwrap();
+    let holder = bed.holder("cam").await.unwrap();
     assert_eq!(holder.sid.to_string(), later.sid());
 }
 
@@ -138,9 +139,8 @@ async fn an_encoder_that_goes_away_leaves_no_half_made_session() {
     bed.worker.next(Step::Late(Duration::from_millis(100)));
     let gone = tokio::time::timeout(Duration::from_millis(50), bed.post("/whip/cam")).await;
     assert!(gone.is_err());
-    let stream = "cam".parse().unwrap();
     for _ in 0..100 {
-        if bed.directory.by_stream(&stream).await.is_some() {
+        if bed.holder("cam").await.is_some() {
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -112,7 +112,7 @@ async fn a8_what_is_no_offer_is_refused_and_leaves_nothing() {
             .is_problem(422, reason);
     }
     assert_eq!(bed.worker.state().created.len(), 0);
-    assert_eq!(bed.directory.workers().await[0].sessions, 0);
+    assert_eq!(bed.directory.workers().workers[0].sessions, 0);
 }
 
 #[tokio::test]

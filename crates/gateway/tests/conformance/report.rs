@@ -106,16 +106,10 @@ async fn a_workers_sessions_are_in_the_directory_once_acknowledged() {
         }))
         .await
         .unwrap();
-    let known = async |n| {
-        bed.directory
-            .by_sid(SessionId::new([n; 16]))
-            .await
-            .map(|session| session.stream.to_string())
-    };
-    assert_eq!(known(1).await, None);
-    assert_eq!(known(2).await.as_deref(), Some("two"));
-    assert_eq!(known(3).await.as_deref(), Some("three"));
-    let workers = bed.directory.workers().await;
+    assert_eq!(bed.holder("one").await, None);
+    assert_eq!(bed.holder("two").await.unwrap().sid, SessionId::new([2; 16]));
+    assert_eq!(bed.holder("three").await.unwrap().sid, SessionId::new([3; 16]));
+    let workers = bed.directory.workers().workers;
     assert_eq!((workers[0].sessions, workers[0].health), (2, Health::Alive));
     assert_eq!(bed.post("/whip/cam").await.status, 201, "and sessions are placed there");
 }
@@ -134,16 +128,16 @@ async fn a_broken_stream_makes_its_worker_suspect_until_it_comes_back() {
         .unwrap();
     drop(reporting);
     for _ in 0..500 {
-        if bed.directory.workers().await[0].health == Health::Suspect {
+        if bed.directory.workers().workers[0].health == Health::Suspect {
             break;
         }
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
     bed.post("/whip/cam").await.is_problem(503, "no_worker");
-    assert!(bed.directory.by_sid(SessionId::new([1; 16])).await.is_some());
+    assert!(bed.holder("one").await.is_some());
     let mut again = Reporting::start(&bed).await;
     again.say(Report::Hello(hello())).await.unwrap();
-    assert_eq!(bed.directory.workers().await[0].health, Health::Alive);
+    assert_eq!(bed.directory.workers().workers[0].health, Health::Alive);
 }
 
 #[tokio::test]

@@ -72,6 +72,7 @@ struct Live {
     stream: String,
     ice_session: String,
     metadata: HashMap<String, String>,
+    silent_ms: u64,
 }
 
 pub(crate) enum Step {
@@ -95,6 +96,17 @@ impl Worker {
 
     pub(crate) fn fail(&self, code: Code) {
         self.next(Step::Fail(Status::new(code, "scripted")));
+    }
+
+    /// A session made elsewhere, which has been silent for so long.
+    pub(crate) fn hold(&self, sid: &[u8], stream: &str, silent_ms: u64) {
+        let live = Live {
+            stream: stream.to_owned(),
+            ice_session: "elsewhere".to_owned(),
+            metadata: HashMap::new(),
+            silent_ms,
+        };
+        self.state().sessions.insert(sid.to_vec(), live);
     }
 
     pub(crate) fn sessions(&self) -> usize {
@@ -148,6 +160,7 @@ impl WorkerService for Worker {
                 stream: request.stream,
                 ice_session: ice_session.clone(),
                 metadata: request.metadata,
+                silent_ms: 0,
             };
             self.state().sessions.insert(request.session_id, live);
         }
@@ -310,6 +323,7 @@ fn session(sid: &[u8], live: &Live) -> Session {
             messages_received: 3,
             bytes_received: 25,
         }),
+        silent_ms: live.silent_ms,
         ..Session::default()
     }
 }

@@ -74,6 +74,11 @@ impl Meter {
         }
     }
 
+    /// When it last carried something.
+    pub(super) fn heard(&self) -> Option<Instant> {
+        self.heard
+    }
+
     /// Computes rates; once a second.
     pub(super) fn tick(&mut self, now: Instant) {
         let elapsed = now.saturating_duration_since(self.since);

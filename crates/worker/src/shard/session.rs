@@ -154,12 +154,14 @@ impl Session {
     fn snapshot(&self, now: Instant, stats: Stats) -> Snapshot {
         let flows = (0..).zip(&self.meters);
         let flows: Vec<_> = flows.map(|(id, meter)| meter.flow(TrackId(id), now)).collect();
+        let heard = self.meters.iter().filter_map(Meter::heard).max();
         Snapshot {
             journal: self.journal.clone(),
             stats,
             flows,
             recording_packets_lost: self.tap.as_ref().map_or(0, Tap::packets_lost),
             age: now.saturating_duration_since(self.started),
+            silent: now.saturating_duration_since(heard.unwrap_or(self.started)),
         }
     }
 }

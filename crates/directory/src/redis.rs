@@ -1,0 +1,400 @@
+//! The directory in Redis. Rules are in the scripts, each of which Redis runs as one; here is who calls them, with what, and what
+//! goes on while Redis is away.
+
+mod beats;
+mod connection;
+mod reporters;
+mod script;
+mod view;
+mod wire;
+
+use std::sync::{Arc, Mutex};
+
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::debug;
+use whipcord_identity::{Epoch, Incarnation, SessionId, StreamName};
+
+use self::{
+    beats::Beats,
+    connection::Connection,
+    reporters::{Reporters, Standing},
+    script::{Reply, Script, Scripts, Space, texts},
+    view::Cache,
+    wire::{mode, pack},
+};
+use crate::{
+    CommitError, Config, ConfigError, Hello, HelloError, Lease, Load, Lookup, PlaceError, Placement, ReportError,
+    Reported, SESSIONS_PER_STREAM_MAX, SESSIONS_PER_WORKER_MAX, Session, Timing, Unavailable, View, WORKERS_MAX,
+    Worker, lock,
+};
+
+pub use connection::CALL_MAX;
+
+/// Sessions, leases or entries one script goes through: 500 take it 2 ms, during which Redis serves nobody else.
+const CHUNK: usize = 500;
+/// A cluster's name is part of every key.
+const CLUSTER_BYTES_MAX: usize = 64;
+
+#[derive(Debug)]
+pub(crate) struct Redis {
+    timing: Timing,
+    link: Link,
+    beats: Beats,
+    /// Owned by the `Redis`; held for one table operation, never across an await.
+    reporters: Mutex<Reporters>,
+    /// As `reporters`.
+    cache: Mutex<Cache>,
+    /// Ends the tasks.
+    _stop: DropGuard,
+}
+
+/// What a script needs to be run.
+#[derive(Debug)]
+struct Link {
+    connection: Connection,
+    scripts: Scripts,
+    space: Space,
+}
+
+impl Link {
+    async fn run(&self, script: &Script, keys: &[String], arguments: &[String]) -> Result<Reply, Unavailable> {
+        script.run(&self.connection, &self.space, keys, arguments).await
+    }
+}
+
+impl Redis {
+    pub(crate) fn start(config: &Config, cluster: &str, timing: Timing) -> Result<Arc<Self>, ConfigError> {
+        let named = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+        if !(1..=CLUSTER_BYTES_MAX).contains(&cluster.len()) || !cluster.bytes().all(named) {
+            return Err(ConfigError::Cluster);
+        }
+        let stop = CancellationToken::new();
+        let link = Link {
+            connection: Connection::start(config.clone(), stop.clone())?,
+            scripts: Scripts::new(),
+            space: Space::new(cluster, timing),
+        };
+        let redis = Arc::new(Self {
+            timing,
+            link,
+            beats: Beats::default(),
+            reporters: Mutex::default(),
+            cache: Mutex::default(),
+            _stop: stop.clone().drop_guard(),
+        });
+        tokio::spawn(beats::run(Arc::downgrade(&redis), stop.clone()));
+        tokio::spawn(view::run(Arc::downgrade(&redis), stop));
+        Ok(redis)
+    }
+
+    pub(crate) async fn hello(&self, hello: Hello) -> Result<Lease, HelloError> {
+        let incarnation = hello.incarnation;
+        let arguments = [
+            incarnation.to_string(),
+            pack(&hello),
+            hello.number.get().to_string(),
+            WORKERS_MAX.to_string(),
+        ];
+        let keys = [self.link.space.sessions(incarnation)];
+        let reply = self.link.run(&self.link.scripts.hello, &keys, &arguments).await;
+        let standing = match &reply {
+            Ok(reply) => match (
+                reply.word.as_str(),
+                reply.texts().next().and_then(|serial| serial.parse().ok()),
+            ) {
+                ("ok", Some(serial)) => Some((serial, Standing::Leased { changes: 0 })),
+                ("taken", _) => return Err(HelloError::NumberTaken),
+                ("full", _) => return Err(HelloError::Full),
+                _ => None,
+            },
+            Err(Unavailable::Away) => None,
+            Err(newer) => return Err(HelloError::Unavailable(*newer)),
+        };
+        let mut reporters = lock(&self.reporters);
+        let (serial, standing) = standing.unwrap_or_else(|| reporters.adrift());
+        reporters.insert(hello, serial, standing);
+        Ok(Lease { incarnation, serial })
+    }
+
+    pub(crate) async fn beat(&self, lease: &Lease, load: Load) -> Result<(), ReportError> {
+        let seen = lock(&self.cache).seen();
+        let standing = lock(&self.reporters).beat(lease, load).ok_or(ReportError::Expired)?;
+        match standing {
+            Standing::Adrift { since } if seen.is_some_and(|seen| seen > since) => Err(self.expired(lease)),
+            Standing::Adrift { .. } => Ok(()),
+            Standing::Leased { .. } => match self.beats.renew(lease.clone()).await {
+                Ok(true) | Err(Unavailable::Away) => Ok(()),
+                Ok(false) | Err(Unavailable::Newer(_)) => Err(self.expired(lease)),
+            },
+        }
+    }
+
+    pub(crate) async fn add(&self, lease: &Lease, sessions: &[Reported]) -> Result<Vec<Session>, ReportError> {
+        let mut lost = Vec::new();
+        for chunk in sessions.chunks(CHUNK) {
+            let Some(worker) = chunk.first().map(|reported| &reported.session.owner.worker) else {
+                break;
+            };
+            let mut arguments = vec![SESSIONS_PER_WORKER_MAX.to_string(), worker.to_string()];
+            let mut keys = vec![self.link.space.sessions(lease.incarnation)];
+            for Reported { session, takeover } in chunk {
+                keys.push(self.link.space.stream(&session.stream));
+                arguments.extend([
+                    session.sid.to_string(),
+                    session.stream.to_string(),
+                    session.owner.epoch.0.to_string(),
+                    mode(*takeover).to_owned(),
+                ]);
+            }
+            let Some(reply) = self.change(lease, &self.link.scripts.add, &keys, arguments).await? else {
+                continue;
+            };
+            let words: Vec<String> = reply.texts().collect();
+            lost.extend(words.chunks_exact(5).filter_map(|words| {
+                let (stream, words) = words.split_last()?;
+                wire::session(words, &stream.parse().ok()?)
+            }));
+        }
+        Ok(lost)
+    }
+
+    pub(crate) async fn remove(&self, lease: &Lease, sids: &[SessionId]) -> Result<(), ReportError> {
+        let keys = [self.link.space.sessions(lease.incarnation)];
+        for chunk in sids.chunks(CHUNK) {
+            let arguments = chunk.iter().map(ToString::to_string).collect();
+            self.change(lease, &self.link.scripts.remove, &keys, arguments).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn end_snapshot(&self, lease: &Lease) -> Result<(), ReportError> {
+        let keys = [self.link.space.sessions(lease.incarnation)];
+        let mut cursor = "0".to_owned();
+        loop {
+            let arguments = vec![cursor, CHUNK.to_string()];
+            let reply = self
+                .change(lease, &self.link.scripts.end_snapshot, &keys, arguments)
+                .await?;
+            match reply.and_then(|reply| reply.texts().next()) {
+                Some(next) if next != "0" => cursor = next,
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    pub(crate) async fn suspect(&self, lease: &Lease) {
+        lock(&self.reporters).suspect(lease);
+        let arguments = [lease.incarnation.to_string(), lease.serial.to_string()];
+        if let Err(error) = self.link.run(&self.link.scripts.suspect, &[], &arguments).await {
+            debug!(%error, "cannot tell that a worker is suspect; its lease ends");
+        }
+    }
+
+    pub(crate) async fn bury(&self, incarnation: Incarnation) {
+        lock(&self.reporters).remove(incarnation);
+        lock(&self.cache).remove(incarnation);
+        if let Err(error) = self.clear(incarnation, true).await {
+            debug!(%error, "cannot bury a worker; its lease ends");
+        }
+    }
+
+    pub(crate) async fn place(&self, placement: &Placement) -> Result<Epoch, PlaceError> {
+        let Placement {
+            sid,
+            stream,
+            worker,
+            incarnation,
+            takeover,
+            client,
+            force,
+            former,
+        } = placement;
+        let arguments = [
+            incarnation.to_string(),
+            worker.to_string(),
+            sid.to_string(),
+            stream.to_string(),
+            mode(*takeover).to_owned(),
+            client.map_or_else(|| "-".to_owned(), |client| format!("{client:016x}")),
+            u8::from(*force).to_string(),
+            former.map_or(0, |epoch| epoch.0).to_string(),
+            SESSIONS_PER_STREAM_MAX.to_string(),
+        ];
+        let keys = [self.link.space.sessions(incarnation), self.link.space.stream(stream)];
+        let reply = self.link.run(&self.link.scripts.place, &keys, &arguments).await?;
+        let words: Vec<String> = reply.texts().collect();
+        match (reply.word.as_str(), words.as_slice()) {
+            ("ok", [epoch, known, ..]) => {
+                let known = known.parse().map_err(|_| Unavailable::Away)?;
+                lock(&self.cache).count(*incarnation, known);
+                Ok(Epoch(epoch.parse().map_err(|_| Unavailable::Away)?))
+            }
+            ("dead", _) => Err(PlaceError::NotAlive),
+            ("held", _) => Err(PlaceError::Held),
+            ("full", _) => Err(PlaceError::Full),
+            ("superseded", _) => Err(PlaceError::Superseded),
+            ("rebuilding", _) => Err(PlaceError::Rebuilding),
+            ("lost", words) => {
+                let holder = wire::session(words, stream).ok_or(Unavailable::Away)?;
+                Err(PlaceError::Lost { holder })
+            }
+            _ => Err(Unavailable::Away.into()),
+        }
+    }
+
+    pub(crate) async fn commit(&self, session: &Session) -> Result<Vec<Session>, CommitError> {
+        let Session { sid, stream, owner } = session;
+        let keys = [
+            self.link.space.sessions(owner.incarnation),
+            self.link.space.stream(stream),
+        ];
+        let arguments = [sid.to_string(), stream.to_string()];
+        let reply = self.link.run(&self.link.scripts.commit, &keys, &arguments).await?;
+        if reply.word == "ok" {
+            Ok(sessions(&reply, stream))
+        } else {
+            Err(CommitError::Lost)
+        }
+    }
+
+    pub(crate) async fn release(&self, session: &Session) {
+        let Session { sid, stream, owner } = session;
+        let keys = [
+            self.link.space.sessions(owner.incarnation),
+            self.link.space.stream(stream),
+        ];
+        let arguments = [
+            sid.to_string(),
+            stream.to_string(),
+            owner.incarnation.to_string(),
+            owner.epoch.0.to_string(),
+        ];
+        if let Err(error) = self.link.run(&self.link.scripts.release, &keys, &arguments).await {
+            debug!(%sid, %error, "cannot release a session; its worker tells");
+        }
+    }
+
+    pub(crate) async fn lookup(&self, stream: &StreamName, sid: SessionId) -> Lookup {
+        match self.find(stream, &sid.to_string()).await {
+            Ok(reply) => match sessions(&reply, stream).pop() {
+                Some(session) => Lookup::Live(session),
+                None if reply.word == "ok" => Lookup::Absent,
+                None => Lookup::Unknown,
+            },
+            Err(_) => Lookup::Unknown,
+        }
+    }
+
+    pub(crate) async fn holders(&self, stream: &StreamName) -> Result<Vec<Session>, Unavailable> {
+        let reply = self.find(stream, "").await?;
+        Ok(sessions(&reply, stream))
+    }
+
+    /// One that said hello elsewhere a moment ago is asked for: what lives there is routed to it at once.
+    pub(crate) async fn worker(&self, incarnation: Incarnation) -> Option<Worker> {
+        let known = self.view().workers.into_iter();
+        let known = known.into_iter().find(|worker| worker.hello.incarnation == incarnation);
+        if known.is_some() {
+            return known;
+        }
+        let hello = self.hellos(&[incarnation]).await.ok()?.pop()??;
+        Some(Worker {
+            hello,
+            health: crate::Health::Alive,
+            sessions: 0,
+            load: Load::default(),
+        })
+    }
+
+    pub(crate) fn view(&self) -> View {
+        let reporters = lock(&self.reporters);
+        lock(&self.cache).view(&reporters, self.timing.lease)
+    }
+
+    async fn find(&self, stream: &StreamName, sid: &str) -> Result<Reply, Unavailable> {
+        let keys = [self.link.space.stream(stream)];
+        let arguments = [stream.to_string(), sid.to_owned()];
+        self.link.run(&self.link.scripts.lookup, &keys, &arguments).await
+    }
+
+    async fn hellos(&self, incarnations: &[Incarnation]) -> Result<Vec<Option<Hello>>, Unavailable> {
+        let mut command = redis::cmd("HMGET");
+        command.arg(self.link.space.workers());
+        for incarnation in incarnations {
+            command.arg(incarnation.to_string());
+        }
+        let value = self.link.connection.call(&command).await?;
+        let redis::Value::Array(values) = value.map_err(|_| Unavailable::Away)? else {
+            return Err(Unavailable::Away);
+        };
+        let read =
+            |(value, incarnation): (&redis::Value, &Incarnation)| wire::unpack(*incarnation, &script::text(value)?);
+        Ok(values.iter().zip(incarnations).map(read).collect())
+    }
+
+    /// Takes a dead incarnation's sessions out, a chunk at a time.
+    async fn clear(&self, incarnation: Incarnation, known_dead: bool) -> Result<(), Unavailable> {
+        let keys = [self.link.space.sessions(incarnation)];
+        let arguments = [
+            incarnation.to_string(),
+            u8::from(known_dead).to_string(),
+            CHUNK.to_string(),
+        ];
+        for _ in 0..=SESSIONS_PER_WORKER_MAX / CHUNK {
+            let reply = self.link.run(&self.link.scripts.bury, &keys, &arguments).await?;
+            if reply.texts().next().is_none_or(|more| more == "0") {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// A change a worker reports: counted here and there. None while it can be told to nobody.
+    async fn change(
+        &self,
+        lease: &Lease,
+        script: &Script,
+        keys: &[String],
+        arguments: Vec<String>,
+    ) -> Result<Option<Reply>, ReportError> {
+        let standing = lock(&self.reporters).standing(lease).ok_or(ReportError::Expired)?;
+        let Standing::Leased { changes } = standing else {
+            return Ok(None);
+        };
+        let mut all = vec![
+            lease.incarnation.to_string(),
+            lease.serial.to_string(),
+            changes.to_string(),
+        ];
+        all.extend(arguments);
+        match self.link.run(script, keys, &all).await {
+            Ok(reply) if reply.word == "ok" => {
+                lock(&self.reporters).set_standing(lease, Standing::Leased { changes: changes + 1 });
+                Ok(Some(reply))
+            }
+            Ok(reply) if reply.word == "many" => Err(ReportError::TooManySessions),
+            Ok(_) | Err(Unavailable::Newer(_)) => Err(self.expired(lease)),
+            Err(Unavailable::Away) => {
+                // It may have been made or not: when Redis is back, the worker tells all again.
+                let mut reporters = lock(&self.reporters);
+                let (_, adrift) = reporters.adrift();
+                reporters.set_standing(lease, adrift);
+                Ok(None)
+            }
+        }
+    }
+
+    fn expired(&self, lease: &Lease) -> ReportError {
+        lock(&self.reporters).void(lease);
+        ReportError::Expired
+    }
+}
+
+/// The sessions of a stream in an answer.
+fn sessions(reply: &Reply, stream: &StreamName) -> Vec<Session> {
+    let words: Vec<String> = reply.texts().collect();
+    words
+        .chunks_exact(4)
+        .filter_map(|words| wire::session(words, stream))
+        .collect()
+}

@@ -1,0 +1,146 @@
+//! The workers that report to this gateway: what it knows of them without Redis.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, SystemTime},
+};
+
+use tokio::time::Instant;
+use whipcord_identity::Incarnation;
+
+use super::script::NUMBER_RENEWAL;
+use crate::values::{Health, Hello, Lease, Load};
+
+#[derive(Debug, Default)]
+pub(super) struct Reporters {
+    table: HashMap<Incarnation, Reporter>,
+    /// Of the last lease that Redis did not give.
+    serial: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Reporter {
+    pub(super) hello: Hello,
+    pub(super) serial: u64,
+    pub(super) standing: Standing,
+    pub(super) health: Health,
+    pub(super) load: Load,
+    /// When it last said something.
+    pub(super) heard: Instant,
+    number_renewed: Instant,
+}
+
+/// What a reporter's lease is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Redis gave it, and has since been told of so many changes.
+    Leased { changes: u64 },
+    /// Redis does not know it, or not all that was reported. It holds until Redis has been heard of after this.
+    Adrift { since: Instant },
+}
+
+/// What a beat tells Redis.
+#[derive(Debug)]
+pub(super) struct Beat {
+    pub(super) changes: u64,
+    pub(super) load: Load,
+    /// The worker's number, when its claim is to be renewed.
+    pub(super) number: Option<u32>,
+}
+
+impl Reporters {
+    /// A serial and standing for a lease without Redis.
+    pub(super) fn adrift(&mut self) -> (u64, Standing) {
+        let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let micros = clock.map_or(0, |clock| clock.as_micros() as u64);
+        self.serial = micros.max(self.serial + 1);
+        let since = Instant::now();
+        (self.serial, Standing::Adrift { since })
+    }
+
+    pub(super) fn insert(&mut self, hello: Hello, serial: u64, standing: Standing) {
+        let former = self.table.remove(&hello.incarnation);
+        let now = Instant::now();
+        let reporter = Reporter {
+            serial,
+            standing,
+            health: Health::Alive,
+            load: former.map(|former| former.load).unwrap_or_default(),
+            heard: now,
+            number_renewed: now,
+            hello,
+        };
+        self.table.insert(reporter.hello.incarnation, reporter);
+    }
+
+    /// None when the lease is void.
+    pub(super) fn standing(&mut self, lease: &Lease) -> Option<Standing> {
+        self.of(lease).map(|reporter| {
+            reporter.heard = Instant::now();
+            reporter.standing
+        })
+    }
+
+    pub(super) fn set_standing(&mut self, lease: &Lease, standing: Standing) {
+        if let Some(reporter) = self.of(lease) {
+            reporter.standing = standing;
+        }
+    }
+
+    /// As [`Reporters::standing`], with what the worker carries now.
+    pub(super) fn beat(&mut self, lease: &Lease, load: Load) -> Option<Standing> {
+        self.of(lease)?.load = load;
+        self.standing(lease)
+    }
+
+    /// What to tell Redis; None when there is nothing to renew any more.
+    pub(super) fn renewal(&mut self, lease: &Lease) -> Option<Beat> {
+        let reporter = self.of(lease)?;
+        let Standing::Leased { changes } = reporter.standing else {
+            return None;
+        };
+        let due = reporter.number_renewed.elapsed() >= NUMBER_RENEWAL;
+        if due {
+            reporter.number_renewed = Instant::now();
+        }
+        Some(Beat {
+            changes,
+            load: reporter.load,
+            number: due.then(|| reporter.hello.number.get()),
+        })
+    }
+
+    pub(super) fn suspect(&mut self, lease: &Lease) {
+        if let Some(reporter) = self.of(lease) {
+            reporter.health = Health::Suspect;
+        }
+    }
+
+    pub(super) fn void(&mut self, lease: &Lease) {
+        if self.of(lease).is_some() {
+            self.remove(lease.incarnation);
+        }
+    }
+
+    pub(super) fn remove(&mut self, incarnation: Incarnation) {
+        self.table.remove(&incarnation);
+    }
+
+    /// Forgets those silent for so long.
+    pub(super) fn expire(&mut self, lease: Duration) {
+        self.table.retain(|_, reporter| reporter.heard.elapsed() < lease);
+    }
+
+    /// Those that have said something within a lease.
+    pub(super) fn alive(&self, lease: Duration) -> impl Iterator<Item = &Reporter> {
+        self.table
+            .values()
+            .filter(move |reporter| reporter.heard.elapsed() < lease)
+    }
+
+    fn of(&mut self, lease: &Lease) -> Option<&mut Reporter> {
+        self.table
+            .get_mut(&lease.incarnation)
+            .filter(|reporter| reporter.serial == lease.serial)
+    }
+}

@@ -1,0 +1,201 @@
+//! All workers, as last heard of: looked at twice a second, so that placing asks Redis nothing, however many they are.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Weak,
+    time::Duration,
+};
+
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+use whipcord_identity::Incarnation;
+
+use super::{
+    Redis,
+    reporters::{Reporters, Standing},
+    texts,
+    wire::{self, State},
+};
+use crate::{
+    lock,
+    values::{Freshness, Hello, Unavailable, View, Worker},
+};
+
+#[derive(Debug, Default)]
+pub(super) struct Cache {
+    /// When Redis last told.
+    seen: Option<Instant>,
+    workers: HashMap<Incarnation, Known>,
+    /// Buried since the look that is under way began.
+    buried: HashSet<Incarnation>,
+}
+
+#[derive(Debug)]
+struct Known {
+    serial: u64,
+    worker: Worker,
+}
+
+/// What one look found.
+struct Look {
+    /// Those whose lease lives.
+    living: HashMap<Incarnation, State>,
+    dead: Vec<Incarnation>,
+}
+
+impl Cache {
+    pub(super) fn seen(&self) -> Option<Instant> {
+        self.seen
+    }
+
+    /// A newer count than the last look's.
+    pub(super) fn count(&mut self, incarnation: Incarnation, sessions: usize) {
+        if let Some(known) = self.workers.get_mut(&incarnation) {
+            known.worker.sessions = sessions;
+        }
+    }
+
+    pub(super) fn remove(&mut self, incarnation: Incarnation) {
+        self.workers.remove(&incarnation);
+        self.buried.insert(incarnation);
+    }
+
+    /// What was seen, and who reports here; of one worker the later lease's word counts.
+    pub(super) fn view(&self, reporters: &Reporters, lease: Duration) -> View {
+        let mut workers: HashMap<Incarnation, Worker> = self
+            .workers
+            .iter()
+            .map(|(incarnation, known)| (*incarnation, known.worker.clone()))
+            .collect();
+        for reporter in reporters.alive(lease) {
+            let incarnation = reporter.hello.incarnation;
+            let known = self.workers.get(&incarnation);
+            let leased = matches!(reporter.standing, Standing::Leased { .. });
+            if leased && known.is_some_and(|known| known.serial > reporter.serial) {
+                continue;
+            }
+            let sessions = known.map_or(reporter.load.sessions as usize, |known| known.worker.sessions);
+            let worker = Worker {
+                hello: reporter.hello.clone(),
+                health: reporter.health,
+                sessions,
+                load: reporter.load,
+            };
+            workers.insert(incarnation, worker);
+        }
+        let current = self.seen.is_some_and(|seen| seen.elapsed() < lease);
+        View {
+            workers: workers.into_values().collect(),
+            freshness: if current { Freshness::Current } else { Freshness::Stale },
+        }
+    }
+
+    /// Those of whom no hello is known, or an older one.
+    fn unknown(&self, living: &HashMap<Incarnation, State>) -> Vec<Incarnation> {
+        let unknown = living.iter().filter(|(incarnation, state)| {
+            self.workers
+                .get(incarnation)
+                .is_none_or(|known| known.serial != state.serial)
+        });
+        unknown.map(|(incarnation, _)| *incarnation).collect()
+    }
+
+    fn update(&mut self, living: HashMap<Incarnation, State>, hellos: Vec<Hello>) {
+        let mut hellos: HashMap<_, _> = hellos.into_iter().map(|hello| (hello.incarnation, hello)).collect();
+        let mut former = std::mem::take(&mut self.workers);
+        for (incarnation, state) in living {
+            if self.buried.contains(&incarnation) {
+                continue;
+            }
+            let hello = hellos.remove(&incarnation);
+            let Some(hello) = hello.or_else(|| former.remove(&incarnation).map(|known| known.worker.hello)) else {
+                continue;
+            };
+            let worker = Worker {
+                hello,
+                health: state.health,
+                sessions: state.sessions,
+                load: state.load,
+            };
+            let serial = state.serial;
+            self.workers.insert(incarnation, Known { serial, worker });
+        }
+        self.seen = Some(Instant::now());
+    }
+}
+
+/// Looks, until `stop` or until nobody needs it.
+pub(super) async fn run(redis: Weak<Redis>, stop: CancellationToken) {
+    let Some(timing) = redis.upgrade().map(|redis| redis.timing) else {
+        return;
+    };
+    let mut ticks = interval(timing.refresh());
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut refused = None;
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        let Some(redis) = redis.upgrade() else { return };
+        let result = redis.refresh().await;
+        if let Err(error @ Unavailable::Newer(_)) = result
+            && refused != Some(error)
+        {
+            warn!(%error, "the directory cannot be used");
+            refused = Some(error);
+        }
+        lock(&redis.reporters).expire(timing.lease);
+    }
+}
+
+impl Redis {
+    /// One look, and the clearing up of what it found dead.
+    async fn refresh(&self) -> Result<(), Unavailable> {
+        lock(&self.cache).buried.clear();
+        let reply = self.link.run(&self.link.scripts.view, &[], &[]).await?;
+        let Look { living, dead } = read(&reply).ok_or(Unavailable::Away)?;
+        let unknown = lock(&self.cache).unknown(&living);
+        let mut hellos = Vec::new();
+        if !unknown.is_empty() {
+            hellos = self.hellos(&unknown).await?.into_iter().flatten().collect();
+        }
+        lock(&self.cache).update(living, hellos);
+        let begun = Instant::now();
+        for incarnation in dead {
+            // The rest by the next look, or by another gateway.
+            if begun.elapsed() > self.timing.refresh() / 2 {
+                break;
+            }
+            info!(%incarnation, "a worker's lease is over");
+            self.clear(incarnation, false).await?;
+        }
+        Ok(())
+    }
+}
+
+/// `now, rebuilding, leases, states`.
+fn read(reply: &super::Reply) -> Option<Look> {
+    let [now, rebuilding, leases, states] = reply.rest.as_slice() else {
+        return None;
+    };
+    let now: f64 = super::script::text(now)?.parse().ok()?;
+    let rebuilding = super::script::text(rebuilding)? == "1";
+    let states = texts(states)?;
+    let states: HashMap<&str, &str> = states
+        .chunks_exact(2)
+        .map(|pair| (pair[0].as_str(), pair[1].as_str()))
+        .collect();
+    let mut look = Look {
+        living: HashMap::new(),
+        dead: Vec::new(),
+    };
+    for pair in texts(leases)?.chunks_exact(2) {
+        let (Some(incarnation), Ok(end)) = (wire::incarnation(&pair[0]), pair[1].parse::<f64>()) else {
+            continue;
+        };
+        if end < now && !rebuilding {
+            look.dead.push(incarnation);
+        } else if let Some(state) = states.get(pair[0].as_str()).and_then(|text| State::read(text)) {
+            look.living.insert(incarnation, state);
+        }
+    }
+    Some(look)
+}

@@ -1,0 +1,199 @@
+//! What is said to the directory, and what it answers.
+
+use std::time::Duration;
+
+use whipcord_identity::{Epoch, Incarnation, Owner, SessionId, StreamName, WorkerAddress, WorkerId, WorkerNumber};
+
+use crate::{SESSIONS_PER_STREAM_MAX, SESSIONS_PER_WORKER_MAX, WORKERS_MAX};
+
+/// How a worker introduces one incarnation of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hello {
+    pub worker: WorkerId,
+    pub incarnation: Incarnation,
+    pub number: WorkerNumber,
+    pub address: WorkerAddress,
+    /// Sessions it accepts at once.
+    pub sessions_max: u32,
+    /// Behaviour beyond the first version that it knows.
+    pub features: Vec<String>,
+}
+
+/// The right to report for one incarnation; each hello gives a new one, and the former is void.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    pub(crate) incarnation: Incarnation,
+    pub(crate) serial: u64,
+}
+
+/// What a worker carries, as it says itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    pub sessions: u32,
+    pub packets_per_second: u64,
+    /// Of all it may use, in percent.
+    pub cpu: u8,
+}
+
+/// A worker whose lease lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Worker {
+    pub hello: Hello,
+    pub health: Health,
+    /// Live sessions and reservations, as far as the directory knows.
+    pub sessions: usize,
+    pub load: Load,
+}
+
+/// How much a worker can be relied on while its lease lives. One without a lease is dead, and not in the directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    Alive,
+    /// Its report stream broke: nothing is placed there, but what lives there is kept.
+    Suspect,
+}
+
+/// The workers, as last heard of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    pub workers: Vec<Worker>,
+    pub freshness: Freshness,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    Current,
+    /// The directory has not been heard of for longer than a lease lasts: these are the last known, who is missing may live, and who
+    /// is named may not.
+    Stale,
+}
+
+/// Who owns which session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    pub sid: SessionId,
+    pub stream: StreamName,
+    pub owner: Owner,
+}
+
+/// A session its worker names, and whether its stream may have several.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reported {
+    pub session: Session,
+    pub takeover: Takeover,
+}
+
+/// What a publisher of a stream that is held gets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Takeover {
+    /// The stream: its holder is ended.
+    #[default]
+    Replace,
+    /// Nothing, as long as the holder lives.
+    Reject,
+    /// A session beside the holder's.
+    Several,
+}
+
+/// A session to be created.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placement {
+    pub sid: SessionId,
+    pub stream: StreamName,
+    pub worker: WorkerId,
+    pub incarnation: Incarnation,
+    pub takeover: Takeover,
+    /// Who publishes, as far as can be told: a hash, by which a publisher that lost its stream is known again.
+    pub client: Option<u64>,
+    /// Places also who lost the stream a moment ago: its holder was found silent.
+    pub force: bool,
+    /// The epoch that an earlier attempt of the same request was given: a later holder is not replaced.
+    pub former: Option<Epoch>,
+}
+
+/// What is known of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    Live(Session),
+    Absent,
+    /// The directory is away, or is being rebuilt: its worker may know.
+    Unknown,
+}
+
+/// Why a hello is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HelloError {
+    #[error("the worker number is another incarnation's: draw again")]
+    NumberTaken,
+    #[error("the directory holds {WORKERS_MAX} workers, which is its limit")]
+    Full,
+    #[error(transparent)]
+    Unavailable(Unavailable),
+}
+
+/// Why a report is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReportError {
+    #[error("the lease is over: say hello again")]
+    Expired,
+    #[error("a worker reports at most {SESSIONS_PER_WORKER_MAX} sessions")]
+    TooManySessions,
+}
+
+/// Why a session cannot be placed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlaceError {
+    #[error("the worker has no lease, or is suspect")]
+    NotAlive,
+    #[error("another session holds the stream")]
+    Held,
+    #[error("the stream has {SESSIONS_PER_STREAM_MAX} sessions, which is the limit")]
+    Full,
+    #[error("another publisher took the stream from this one a moment ago")]
+    Lost { holder: Session },
+    #[error("a later request took the stream")]
+    Superseded,
+    #[error("the directory is being rebuilt: who holds the stream is not known yet")]
+    Rebuilding,
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// Why a reservation cannot be committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommitError {
+    #[error("the reservation was replaced, ended or expired")]
+    Lost,
+    /// It may have been committed all the same.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// Why the directory does not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unavailable {
+    #[error("Redis does not answer")]
+    Away,
+    #[error("the directory's data are of format {0}, which this version does not know: update this gateway")]
+    Newer(u64),
+}
+
+impl Placement {
+    pub(crate) fn session(&self, epoch: Epoch) -> Session {
+        Session {
+            sid: self.sid,
+            stream: self.stream.clone(),
+            owner: Owner {
+                worker: self.worker.clone(),
+                incarnation: self.incarnation,
+                epoch,
+            },
+        }
+    }
+}
+
+/// Seconds since the Unix epoch, as an epoch: what a directory that has lost its data is sure to exceed what it gave before with.
+pub(crate) fn epoch_of(since_1970: Duration) -> u32 {
+    // Until 2106.
+    u32::try_from(since_1970.as_secs()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,11 @@
+//! The directory, in memory and in a real Redis or Valkey: one set of rules for all, and what only Redis can do to it.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+mod bed;
+mod server;
+
+mod loss;
+mod outage;
+mod races;
+mod rules;
+mod tls;

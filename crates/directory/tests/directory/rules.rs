@@ -1,0 +1,439 @@
+//! The rules, as functions over any directory.
+
+use std::time::Duration;
+
+use whipcord_directory::{
+    CommitError, Directory, Health, Hello, HelloError, Load, Lookup, PlaceError, ReportError, Takeover, Timing,
+};
+use whipcord_identity::{Epoch, Incarnation};
+
+use crate::{
+    bed::{
+        LONG, SHORT, eventually, health, hello, holders, introduction, is_live, keep, knows, live, place, placement,
+        report, reported, session, sid, worker,
+    },
+    server::{Server, is_installed},
+};
+
+macro_rules! rules {
+    ($($name:ident: $timing:expr),* $(,)?) => {
+        mod memory {
+            use super::*;
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(&Directory::memory_with($timing)).await;
+            })*
+        }
+        mod redis {
+            use super::*;
+            $(#[tokio::test]
+            async fn $name() {
+                let server = Server::start().await;
+                super::$name(&server.directory($timing)).await;
+            })*
+        }
+
+        /// All of them on one server, each in a cluster of its own, which thereby do not meet.
+        #[tokio::test]
+        async fn valkey_keeps_the_same_rules() {
+            if !is_installed("valkey-server") {
+                return;
+            }
+            let server = Server::with("valkey-server", &[]).await;
+            let directory = |cluster, timing| Directory::redis_with(&server.config(), cluster, timing).unwrap();
+            $(println!("{}", stringify!($name));
+            super::rules::$name(&directory(stringify!($name), $timing)).await;)*
+        }
+    };
+}
+
+rules![
+    a_lease_lives_while_it_is_beaten: SHORT,
+    a_number_rests_after_its_last_beat: SHORT,
+    a_second_hello_voids_the_first_lease: LONG,
+    nothing_is_placed_on_a_suspect_or_a_stranger: LONG,
+    a_reserved_session_shows_only_after_its_commit: LONG,
+    a_commit_takes_the_stream_and_names_the_one_replaced: LONG,
+    a_reservation_is_committed_once: LONG,
+    of_two_reservations_the_later_wins: LONG,
+    an_old_reservation_is_over: SHORT,
+    a_session_that_ended_before_its_commit_is_lost: LONG,
+    a_report_before_the_commit_leaves_the_decision_to_it: LONG,
+    a_snapshot_ends_what_it_does_not_name: LONG,
+    a_snapshot_keeps_what_was_committed_since_the_hello: LONG,
+    a_worker_that_comes_back_keeps_streams_nobody_took: SHORT,
+    a_dead_worker_takes_its_sessions_along: LONG,
+    only_the_owner_removes_and_releases: LONG,
+    of_two_that_live_the_later_epoch_keeps_the_stream: LONG,
+    epochs_of_a_stream_only_grow: LONG,
+    a_retry_does_not_take_the_stream_back: LONG,
+    reject_keeps_the_holder_and_the_reservation: SHORT,
+    reject_waits_until_the_index_is_rebuilt: Timing { rebuild: Duration::from_millis(600), ..LONG },
+    several_sessions_share_a_stream: LONG,
+    who_lost_a_stream_waits_unless_forced: SHORT,
+    who_takes_its_own_stream_back_is_no_loser: LONG,
+    a_beat_tells_the_load: LONG,
+    many_sessions_are_reported_and_removed: LONG,
+];
+
+async fn a_lease_lives_while_it_is_beaten(d: &Directory) {
+    let lease = hello(d, 1).await;
+    keep(d, &lease, SHORT.lease * 2).await;
+    assert_eq!(health(d, 1), Some(Health::Alive));
+    eventually(async || d.workers().workers.is_empty()).await;
+    assert_eq!(d.beat(&lease, Load::default()).await, Err(ReportError::Expired));
+    assert_eq!(d.worker(Incarnation(1)).await, None);
+}
+
+async fn a_number_rests_after_its_last_beat(d: &Directory) {
+    let second = Hello {
+        number: introduction(1).number,
+        ..introduction(2)
+    };
+    hello(d, 1).await;
+    assert_eq!(d.hello(second.clone()).await, Err(HelloError::NumberTaken));
+    eventually(async || d.workers().workers.is_empty()).await;
+    assert_eq!(
+        d.hello(second.clone()).await,
+        Err(HelloError::NumberTaken),
+        "longer than its lease"
+    );
+    eventually(async || d.hello(second.clone()).await.is_ok()).await;
+}
+
+async fn a_second_hello_voids_the_first_lease(d: &Directory) {
+    let first = hello(d, 1).await;
+    let cam = live(d, 1, 1, "cam").await;
+    let second = hello(d, 1).await;
+    assert_eq!(d.beat(&first, Load::default()).await, Err(ReportError::Expired));
+    assert_eq!(d.add(&first, report(&cam)).await, Err(ReportError::Expired));
+    assert_eq!(d.beat(&second, Load::default()).await, Ok(()));
+    d.suspect(&first).await;
+    assert_eq!(
+        health(d, 1),
+        Some(Health::Alive),
+        "a late word about the first stream changes nothing"
+    );
+    assert!(is_live(d, &cam).await, "its sessions stay until the snapshot tells");
+}
+
+async fn nothing_is_placed_on_a_suspect_or_a_stranger(d: &Directory) {
+    assert_eq!(d.place(&placement(1, 1, "cam")).await, Err(PlaceError::NotAlive));
+    let lease = hello(d, 1).await;
+    let cam = live(d, 1, 1, "cam").await;
+    d.suspect(&lease).await;
+    assert_eq!(health(d, 1), Some(Health::Suspect));
+    assert_eq!(d.place(&placement(1, 2, "cam2")).await, Err(PlaceError::NotAlive));
+    assert!(is_live(d, &cam).await, "what lives there is kept");
+    hello(d, 1).await;
+    assert!(d.place(&placement(1, 2, "cam2")).await.is_ok());
+}
+
+async fn a_reserved_session_shows_only_after_its_commit(d: &Directory) {
+    hello(d, 1).await;
+    let cam = place(d, 1, 1, "cam").await;
+    assert_eq!(d.lookup(&cam.stream, cam.sid).await, Lookup::Absent);
+    assert_eq!(holders(d, "cam").await, []);
+    knows(d, 1, 1).await;
+    assert_eq!(d.commit(&cam).await, Ok(vec![]));
+    assert!(is_live(d, &cam).await);
+    assert_eq!(holders(d, "cam").await, std::slice::from_ref(&cam));
+    assert_eq!(d.lookup(&"cam2".parse().unwrap(), cam.sid).await, Lookup::Absent);
+    d.release(&cam).await;
+    assert_eq!(d.lookup(&cam.stream, cam.sid).await, Lookup::Absent);
+    knows(d, 1, 0).await;
+}
+
+async fn a_commit_takes_the_stream_and_names_the_one_replaced(d: &Directory) {
+    hello(d, 1).await;
+    hello(d, 2).await;
+    let first = live(d, 1, 1, "cam").await;
+    let second = place(d, 2, 2, "cam").await;
+    assert_eq!(
+        holders(d, "cam").await,
+        std::slice::from_ref(&first),
+        "until the commit"
+    );
+    assert_eq!(d.commit(&second).await, Ok(vec![first.clone()]));
+    assert_eq!(holders(d, "cam").await, [second]);
+    assert_eq!(d.lookup(&first.stream, first.sid).await, Lookup::Absent);
+}
+
+async fn a_reservation_is_committed_once(d: &Directory) {
+    hello(d, 1).await;
+    let cam = live(d, 1, 1, "cam").await;
+    assert_eq!(d.commit(&cam).await, Err(CommitError::Lost));
+    assert_eq!(d.commit(&session(1, 2, "cam", 7)).await, Err(CommitError::Lost));
+    assert!(is_live(d, &cam).await);
+}
+
+async fn of_two_reservations_the_later_wins(d: &Directory) {
+    hello(d, 1).await;
+    let first = place(d, 1, 1, "cam").await;
+    let second = place(d, 1, 2, "cam").await;
+    assert_eq!(d.commit(&first).await, Err(CommitError::Lost));
+    assert_eq!(d.commit(&second).await, Ok(vec![]));
+    knows(d, 1, 1).await;
+}
+
+async fn an_old_reservation_is_over(d: &Directory) {
+    let lease = hello(d, 1).await;
+    let cam = place(d, 1, 1, "cam").await;
+    keep(d, &lease, SHORT.reservation * 2).await;
+    assert_eq!(d.commit(&cam).await, Err(CommitError::Lost));
+    place(d, 1, 2, "cam").await;
+    knows(d, 1, 1).await;
+}
+
+async fn a_session_that_ended_before_its_commit_is_lost(d: &Directory) {
+    let lease = hello(d, 1).await;
+    let cam = place(d, 1, 1, "cam").await;
+    d.remove(&lease, &[cam.sid]).await.unwrap();
+    assert_eq!(d.commit(&cam).await, Err(CommitError::Lost));
+}
+
+async fn a_report_before_the_commit_leaves_the_decision_to_it(d: &Directory) {
+    let lease = hello(d, 1).await;
+    let first = live(d, 1, 1, "cam").await;
+    let second = place(d, 1, 2, "cam").await;
+    assert_eq!(d.add(&lease, report(&second)).await, Ok(vec![]));
+    assert!(is_live(d, &first).await);
+    assert_eq!(d.commit(&second).await, Ok(vec![first]));
+}
+
+async fn a_snapshot_ends_what_it_does_not_name(d: &Directory) {
+    hello(d, 1).await;
+    let one = live(d, 1, 1, "cam1").await;
+    let two = live(d, 1, 2, "cam2").await;
+    let lease = hello(d, 1).await;
+    let named = [report(&two), vec![reported(1, 3, "cam3", 5)]].concat();
+    assert_eq!(d.add(&lease, named).await, Ok(vec![]));
+    assert!(is_live(d, &one).await, "not before the last chunk");
+    d.end_snapshot(&lease).await.unwrap();
+    assert_eq!(d.lookup(&one.stream, one.sid).await, Lookup::Absent);
+    assert_eq!(holders(d, "cam1").await, []);
+    assert!(is_live(d, &two).await);
+    assert!(is_live(d, &session(1, 3, "cam3", 5)).await);
+    knows(d, 1, 2).await;
+}
+
+async fn a_snapshot_keeps_what_was_committed_since_the_hello(d: &Directory) {
+    let lease = hello(d, 1).await;
+    let cam = live(d, 1, 1, "cam").await;
+    let waiting = place(d, 1, 2, "cam2").await;
+    d.end_snapshot(&lease).await.unwrap();
+    assert!(is_live(d, &cam).await);
+    assert_eq!(d.commit(&waiting).await, Ok(vec![]));
+}
+
+async fn a_worker_that_comes_back_keeps_streams_nobody_took(d: &Directory) {
+    hello(d, 1).await;
+    let (one, two) = (live(d, 1, 1, "cam1").await, live(d, 1, 2, "cam2").await);
+    eventually(async || d.workers().workers.is_empty()).await;
+    let other = hello(d, 2).await;
+    let taken = live(d, 2, 3, "cam1").await;
+    let lease = hello(d, 1).await;
+    let lost = d.add(&lease, [report(&one), report(&two)].concat()).await;
+    assert_eq!(lost, Ok(vec![one.clone()]));
+    assert_eq!(holders(d, "cam1").await, [taken]);
+    assert_eq!(holders(d, "cam2").await, [two]);
+    assert_eq!(d.lookup(&one.stream, one.sid).await, Lookup::Absent);
+    assert_eq!(d.beat(&other, Load::default()).await, Ok(()));
+}
+
+async fn a_dead_worker_takes_its_sessions_along(d: &Directory) {
+    let lease = hello(d, 1).await;
+    let cam = live(d, 1, 1, "cam").await;
+    d.bury(Incarnation(1)).await;
+    assert_eq!(d.lookup(&cam.stream, cam.sid).await, Lookup::Absent);
+    assert_eq!(holders(d, "cam").await, []);
+    assert_eq!(d.worker(Incarnation(1)).await, None);
+    assert_eq!(d.beat(&lease, Load::default()).await, Err(ReportError::Expired));
+}
+
+async fn only_the_owner_removes_and_releases(d: &Directory) {
+    hello(d, 1).await;
+    let cam = live(d, 1, 1, "cam").await;
+    let other = hello(d, 2).await;
+    d.remove(&other, &[cam.sid]).await.unwrap();
+    d.release(&session(2, 1, "cam", cam.owner.epoch.0)).await;
+    d.release(&session(1, 1, "cam", cam.owner.epoch.0 - 1)).await;
+    assert!(is_live(d, &cam).await);
+}
+
+/// As when a partition heals: both sides have gone on.
+async fn of_two_that_live_the_later_epoch_keeps_the_stream(d: &Directory) {
+    let leases = [hello(d, 1).await, hello(d, 2).await];
+    assert_eq!(d.add(&leases[0], vec![reported(1, 1, "cam", 10)]).await, Ok(vec![]));
+    let stale = d.add(&leases[1], vec![reported(2, 2, "cam", 9)]).await;
+    assert_eq!(stale, Ok(vec![session(2, 2, "cam", 9)]));
+    let same = d.add(&leases[1], vec![reported(2, 2, "cam", 10)]).await;
+    assert_eq!(same, Ok(vec![session(2, 2, "cam", 10)]), "who holds it stays");
+    let later = d.add(&leases[1], vec![reported(2, 2, "cam", 11)]).await;
+    assert_eq!(later, Ok(vec![session(1, 1, "cam", 10)]));
+    assert_eq!(holders(d, "cam").await, [session(2, 2, "cam", 11)]);
+    let stale = d.add(&leases[0], vec![reported(1, 2, "cam", 8)]).await;
+    assert_eq!(stale, Ok(vec![session(1, 2, "cam", 8)]), "of the same session, too");
+    assert_eq!(holders(d, "cam").await, [session(2, 2, "cam", 11)]);
+}
+
+async fn epochs_of_a_stream_only_grow(d: &Directory) {
+    let lease = hello(d, 1).await;
+    let mut last = Epoch(0);
+    for n in 0..20 {
+        let cam = live(d, 1, n, "cam").await;
+        assert!(cam.owner.epoch > last);
+        last = cam.owner.epoch;
+        d.release(&cam).await;
+    }
+    let far = last.0 + 1_000_000;
+    d.add(&lease, vec![reported(1, 30, "cam", far)]).await.unwrap();
+    assert_eq!(place(d, 1, 31, "cam").await.owner.epoch, Epoch(far + 1));
+}
+
+async fn a_retry_does_not_take_the_stream_back(d: &Directory) {
+    hello(d, 1).await;
+    let first = place(d, 1, 1, "cam").await;
+    let later = live(d, 1, 2, "cam").await;
+    let retry = whipcord_directory::Placement {
+        former: Some(first.owner.epoch),
+        ..placement(1, 3, "cam")
+    };
+    assert_eq!(d.place(&retry).await, Err(PlaceError::Superseded));
+    assert_eq!(holders(d, "cam").await, std::slice::from_ref(&later));
+    let after = whipcord_directory::Placement {
+        former: Some(later.owner.epoch),
+        ..retry
+    };
+    assert!(d.place(&after).await.is_ok(), "the same request may go elsewhere");
+}
+
+async fn reject_keeps_the_holder_and_the_reservation(d: &Directory) {
+    let knocking = |n| whipcord_directory::Placement {
+        takeover: Takeover::Reject,
+        ..placement(1, n, "cam")
+    };
+    let lease = hello(d, 1).await;
+    let first = d.place(&knocking(1)).await.unwrap();
+    assert_eq!(d.place(&knocking(2)).await, Err(PlaceError::Held), "it is reserved");
+    keep(d, &lease, SHORT.reservation * 2).await;
+    let second = d.place(&knocking(3)).await.unwrap();
+    assert!(second > first);
+    d.commit(&session(1, 3, "cam", second.0)).await.unwrap();
+    keep(d, &lease, SHORT.reservation * 2).await;
+    assert_eq!(d.place(&knocking(4)).await, Err(PlaceError::Held));
+    d.remove(&lease, &[sid(3)]).await.unwrap();
+    assert!(d.place(&knocking(5)).await.is_ok());
+}
+
+async fn reject_waits_until_the_index_is_rebuilt(d: &Directory) {
+    let knocking = whipcord_directory::Placement {
+        takeover: Takeover::Reject,
+        ..placement(1, 1, "cam")
+    };
+    hello(d, 1).await;
+    assert_eq!(d.place(&knocking).await, Err(PlaceError::Rebuilding));
+    let stream = "other".parse().unwrap();
+    assert_eq!(d.lookup(&stream, sid(9)).await, Lookup::Unknown);
+    assert!(
+        is_live(d, &live(d, 1, 2, "free").await).await,
+        "what may be replaced need not wait"
+    );
+    eventually(async || d.place(&knocking).await.is_ok()).await;
+    assert_eq!(d.lookup(&stream, sid(9)).await, Lookup::Absent);
+}
+
+async fn several_sessions_share_a_stream(d: &Directory) {
+    let lease = hello(d, 1).await;
+    let beside = |n| whipcord_directory::Placement {
+        takeover: Takeover::Several,
+        ..placement(1, n, "cam")
+    };
+    for n in 1..=3 {
+        let epoch = d.place(&beside(n)).await.unwrap();
+        assert_eq!(d.commit(&session(1, n, "cam", epoch.0)).await, Ok(vec![]));
+    }
+    let fourth = whipcord_directory::Reported {
+        takeover: Takeover::Several,
+        ..reported(1, 4, "cam", 1)
+    };
+    assert_eq!(d.add(&lease, vec![fourth]).await, Ok(vec![]));
+    assert_eq!(holders(d, "cam").await.len(), 4);
+    let last = place(d, 1, 5, "cam").await;
+    assert_eq!(d.commit(&last).await.unwrap().len(), 4, "as the pattern says now");
+}
+
+async fn who_lost_a_stream_waits_unless_forced(d: &Directory) {
+    let of = |client, n| whipcord_directory::Placement {
+        client: Some(client),
+        ..placement(1, n, "cam")
+    };
+    let lease = hello(d, 1).await;
+    for (client, n) in [(7, 1), (8, 2)] {
+        let epoch = d.place(&of(client, n)).await.unwrap();
+        d.commit(&session(1, n, "cam", epoch.0)).await.unwrap();
+    }
+    let holder = holders(d, "cam").await.pop().unwrap();
+    assert_eq!(holder.sid, sid(2));
+    let lost = d.place(&of(7, 3)).await;
+    assert_eq!(lost, Err(PlaceError::Lost { holder }));
+    assert!(d.place(&of(9, 4)).await.is_ok(), "a third one is no loser");
+    let forced = whipcord_directory::Placement {
+        force: true,
+        ..of(7, 5)
+    };
+    assert!(d.place(&forced).await.is_ok());
+    keep(d, &lease, SHORT.loser_wait * 2).await;
+    assert!(d.place(&of(7, 6)).await.is_ok(), "it need not wait for ever");
+}
+
+async fn who_takes_its_own_stream_back_is_no_loser(d: &Directory) {
+    hello(d, 1).await;
+    for n in 1..=4 {
+        let mine = whipcord_directory::Placement {
+            client: Some(7),
+            ..placement(1, n, "cam")
+        };
+        let epoch = d.place(&mine).await.unwrap();
+        d.commit(&session(1, n, "cam", epoch.0)).await.unwrap();
+    }
+    assert_eq!(holders(d, "cam").await[0].sid, sid(4));
+}
+
+async fn a_beat_tells_the_load(d: &Directory) {
+    let lease = hello(d, 1).await;
+    let load = Load {
+        sessions: 3,
+        packets_per_second: 5_000_000_000,
+        cpu: 85,
+    };
+    d.beat(&lease, load).await.unwrap();
+    eventually(async || worker(d, 1).is_some_and(|worker| worker.load == load)).await;
+}
+
+async fn many_sessions_are_reported_and_removed(d: &Directory) {
+    let lease = hello(d, 1).await;
+    let many: Vec<_> = (0..1200_u16)
+        .map(|n| {
+            let mut one = reported(1, 0, &format!("live/{n}"), 5);
+            let [high, low] = n.to_be_bytes();
+            one.session.sid = whipcord_identity::SessionId::new([high, low, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7]);
+            one
+        })
+        .collect();
+    assert_eq!(d.add(&lease, many.clone()).await, Ok(vec![]));
+    assert!(is_live(d, &many[1199].session).await);
+    let again = hello(d, 1).await;
+    d.add(&again, many[..600].to_vec()).await.unwrap();
+    d.end_snapshot(&again).await.unwrap();
+    knows(d, 1, 600).await;
+    assert_eq!(
+        d.lookup(&many[600].session.stream, many[600].session.sid).await,
+        Lookup::Absent
+    );
+    assert!(is_live(d, &many[599].session).await);
+    let sids: Vec<_> = many[..600].iter().map(|one| one.session.sid).collect();
+    d.remove(&again, &sids).await.unwrap();
+    knows(d, 1, 0).await;
+    assert_eq!(holders(d, "live/0").await, []);
+}

@@ -1,0 +1,239 @@
+//! A session is made: a worker chosen, its stream reserved, the worker asked, the stream taken.
+
+use std::{sync::Arc, time::SystemTime};
+
+use tokio::time::Instant;
+use tracing::{info, warn};
+use whipcord_directory::{CommitError, PlaceError, Placement, Session, Takeover, Worker};
+use whipcord_identity::{Epoch, Hint, Owner, Power, SessionId, WorkerAddress};
+use whipcord_proto::worker::{CreateSessionRequest, CreateSessionResponse};
+use whipcord_whip::etag::EntityTag;
+
+use super::{Created, NewSession};
+use crate::{
+    Shared,
+    limits::{CREATE_ATTEMPT_TIMEOUT, CREATE_ATTEMPTS_MAX, CREATE_TIMEOUT},
+    placement,
+    problem::{Defect, Error},
+    random,
+    workers::CallError,
+};
+
+/// How asking one worker ended, without a session.
+enum Failure {
+    /// The POST is over.
+    Final(Error),
+    /// Another worker may do.
+    Elsewhere(Error),
+}
+
+/// What a session is made by.
+#[derive(Clone, Copy)]
+enum Place {
+    Reserved(Epoch),
+    /// The directory does not answer: whoever else has the stream, the later epoch keeps it.
+    Unknown(Epoch),
+}
+
+impl Place {
+    fn epoch(self) -> Epoch {
+        match self {
+            Self::Reserved(epoch) | Self::Unknown(epoch) => epoch,
+        }
+    }
+}
+
+impl Shared {
+    /// Makes a session on a worker that takes it, and gives it its stream. Runs to its end even when the encoder goes away, so
+    /// that nothing is left half done.
+    pub(crate) async fn create(self: &Arc<Self>, new: NewSession) -> Result<Created, Error> {
+        let shared = Arc::clone(self);
+        self.tasks
+            .spawn(async move { shared.create_somewhere(&new).await })
+            .await
+            .map_err(|_| Defect::Task)?
+    }
+
+    async fn create_somewhere(self: &Arc<Self>, new: &NewSession) -> Result<Created, Error> {
+        let deadline = Instant::now() + CREATE_TIMEOUT;
+        let mut tried = Vec::new();
+        let mut former = None;
+        let mut last = Error::NoWorker;
+        while tried.len() < CREATE_ATTEMPTS_MAX && Instant::now() < deadline {
+            let draw = u64::from_ne_bytes(random::bytes());
+            let workers = self.directory.workers().workers;
+            let Some(worker) = placement::choose(workers, &tried, [draw as u32, (draw >> 32) as u32]) else {
+                break;
+            };
+            tried.push(worker.hello.incarnation);
+            match self.create_on(worker, new, &mut former, deadline).await {
+                Ok(created) => return Ok(created),
+                Err(Failure::Final(error)) => return Err(error),
+                Err(Failure::Elsewhere(error)) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    /// Under an id of its own for each worker: two of which one answers too late never hold the same session. `former` is the epoch of
+    /// the last attempt: a later POST that took the stream while a worker kept this one waiting is not replaced.
+    async fn create_on(
+        self: &Arc<Self>,
+        worker: Worker,
+        new: &NewSession,
+        former: &mut Option<Epoch>,
+        deadline: Instant,
+    ) -> Result<Created, Failure> {
+        let hello = worker.hello;
+        let placement = Placement {
+            sid: new_sid(),
+            stream: new.stream.clone(),
+            worker: hello.worker.clone(),
+            incarnation: hello.incarnation,
+            takeover: self.config.takeover(&new.stream),
+            client: Some(new.client),
+            force: false,
+            former: *former,
+        };
+        let place = self.reserve(&placement).await?;
+        *former = Some(place.epoch());
+        let owner = Owner {
+            worker: hello.worker,
+            incarnation: hello.incarnation,
+            epoch: place.epoch(),
+        };
+        let session = Session {
+            sid: placement.sid,
+            stream: placement.stream,
+            owner: owner.clone(),
+        };
+
+        let request = CreateSessionRequest {
+            session_id: session.sid.as_bytes().to_vec(),
+            stream: new.stream.to_string(),
+            offer: new.offer.clone(),
+            owner: Some((&owner).into()),
+            metadata: new.metadata.clone(),
+        };
+        let limit = CREATE_ATTEMPT_TIMEOUT.min(deadline.saturating_duration_since(Instant::now()));
+        let response = match self.workers.create(&hello.address, request, limit).await {
+            Ok(response) => response,
+            Err(error) => return Err(self.create_failed(session, &hello.address, error).await),
+        };
+        let hint = Hint {
+            owner,
+            address: hello.address,
+        };
+        let taken = self.take_stream(session, placement.takeover, place, hint, response);
+        taken.await.map_err(Failure::Final)
+    }
+
+    async fn reserve(&self, placement: &Placement) -> Result<Place, Failure> {
+        match self.place(placement.clone()).await {
+            Ok(epoch) => Ok(Place::Reserved(epoch)),
+            Err(PlaceError::NotAlive) => Err(Failure::Elsewhere(Error::NoWorker)),
+            Err(PlaceError::Unavailable(error)) => {
+                if !self.config.places_without_directory(placement.takeover) {
+                    return Err(Failure::Final(Error::DirectoryAway));
+                }
+                warn!(stream = %placement.stream, %error, "placing a session without the directory");
+                Ok(Place::Unknown(epoch_by_clock()))
+            }
+            Err(error) => Err(Failure::Final(match error {
+                PlaceError::Held => Error::Held,
+                PlaceError::Full => Error::StreamFull,
+                PlaceError::Lost { .. } => Error::LostStream,
+                PlaceError::Superseded => Error::Superseded,
+                PlaceError::Rebuilding => Error::Rebuilding,
+                PlaceError::NotAlive | PlaceError::Unavailable(_) => Error::NoWorker,
+            })),
+        }
+    }
+
+    /// The worker has the session; now the stream becomes its own.
+    async fn take_stream(
+        self: &Arc<Self>,
+        session: Session,
+        takeover: Takeover,
+        place: Place,
+        hint: Hint,
+        response: CreateSessionResponse,
+    ) -> Result<Created, Error> {
+        let Ok(etag) = EntityTag::new(&response.ice_session) else {
+            self.abandon(session, &hint.address).await;
+            return Err(Defect::EntityTag.into());
+        };
+        if let Place::Reserved(_) = place {
+            match self.directory.commit(&session).await {
+                Ok(all) => {
+                    for replaced in all {
+                        self.end_replaced(replaced).await;
+                    }
+                }
+                // The worker's report makes it known.
+                Err(CommitError::Unavailable(_)) if self.config.places_without_directory(takeover) => {}
+                Err(CommitError::Unavailable(_)) => {
+                    self.abandon(session, &hint.address).await;
+                    return Err(Error::DirectoryAway);
+                }
+                Err(CommitError::Lost) => {
+                    self.abandon(session, &hint.address).await;
+                    return Err(Error::Superseded);
+                }
+            }
+        }
+        let Session { sid, stream, owner } = session;
+        info!(%sid, %stream, worker = %owner.worker, "session placed");
+        let hint = hint.seal(Power::Publish, &self.keys, &stream, sid, random::bytes());
+        Ok(Created {
+            sid,
+            hint,
+            answer: response.answer,
+            etag,
+        })
+    }
+
+    async fn create_failed(self: &Arc<Self>, session: Session, address: &WorkerAddress, error: CallError) -> Failure {
+        match error {
+            CallError::Refused(refusal) => {
+                self.directory.release(&session).await;
+                Failure::Final(Error::Refused(refusal))
+            }
+            CallError::Full => {
+                warn!(worker = %session.owner.worker, stream = %session.stream, "a worker has as many sessions as it may (--sessions-max)");
+                self.directory.release(&session).await;
+                Failure::Elsewhere(Error::NoWorker)
+            }
+            CallError::NotOwner => {
+                self.directory.bury(session.owner.incarnation).await;
+                Failure::Elsewhere(Error::NoWorker)
+            }
+            // It may have made the session, and its answer may have been lost.
+            CallError::Unavailable | CallError::TimedOut => {
+                warn!(worker = %session.owner.worker, sid = %session.sid, %error, "a worker did not take a session");
+                self.abandon(session, address).await;
+                Failure::Elsewhere(Error::WorkerAway(error))
+            }
+            CallError::NotFound | CallError::Stale | CallError::Unknown | CallError::Defect { .. } => {
+                self.abandon(session, address).await;
+                Failure::Elsewhere(Defect::Worker(error).into())
+            }
+        }
+    }
+}
+
+/// A recording is named by it, and a file whose name begins with `-` is taken for an option.
+fn new_sid() -> SessionId {
+    loop {
+        let sid = SessionId::new(random::bytes());
+        if !sid.to_string().starts_with('-') {
+            return sid;
+        }
+    }
+}
+
+/// As the directory would give it.
+fn epoch_by_clock() -> Epoch {
+    let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    Epoch(clock.map_or(0, |clock| u32::try_from(clock.as_secs()).unwrap_or(u32::MAX)))
+}
