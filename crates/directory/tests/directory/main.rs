@@ -4,8 +4,11 @@
 mod bed;
 mod server;
 
+mod cluster;
+mod cost;
 mod loss;
 mod outage;
 mod races;
 mod rules;
+mod sentinel;
 mod tls;

@@ -1,0 +1,176 @@
+//! What Redis is asked: the same for ten workers and a thousand. Commands are counted by Redis, those inside scripts too.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use whipcord_directory::{Directory, Hello, Lease, Load, Placement, Reported, Session, Takeover, Timing};
+use whipcord_identity::{Epoch, Incarnation, Owner, SessionId, WorkerNumber};
+
+use crate::{bed::eventually, server::Server};
+
+/// Commands and the microseconds they took, all in all.
+async fn spent(server: &Server) -> (u64, u64) {
+    let info: String = server.ask("INFO commandstats").await;
+    let field = |line: &str, name: &str| -> u64 {
+        let rest = line.split(name).nth(1).unwrap();
+        rest.split(',').next().unwrap().parse().unwrap()
+    };
+    let lines = info.lines().filter(|line| line.starts_with("cmdstat_"));
+    // Our own questions are not the directory's.
+    let ours = ["cmdstat_info", "cmdstat_ping", "cmdstat_client"];
+    let theirs = lines.filter(|line| !ours.iter().any(|name| line.starts_with(name)));
+    theirs.fold((0, 0), |(calls, micros), line| {
+        // A script's time includes that of what it calls.
+        let outer = line.starts_with("cmdstat_evalsha") || line.starts_with("cmdstat_eval:");
+        let micros = micros + if outer { field(line, "usec=") } else { 0 };
+        (calls + field(line, "calls="), micros)
+    })
+}
+
+fn number(n: u32) -> Hello {
+    Hello {
+        worker: format!("worker-{n}").parse().unwrap(),
+        incarnation: Incarnation(n.into()),
+        number: WorkerNumber::new(n),
+        address: format!("10.0.0.1:{}", 1000 + n).parse().unwrap(),
+        sessions_max: 1000,
+        features: Vec::new(),
+    }
+}
+
+fn sid(n: u64) -> SessionId {
+    let mut bytes = [7; 16];
+    bytes[..8].copy_from_slice(&n.to_be_bytes());
+    SessionId::new(bytes)
+}
+
+/// A whole POST as the directory sees it, on a worker drawn from the view, and its worker's report.
+async fn post(d: &Directory, leases: &[Lease], n: u64) {
+    let workers = d.workers().workers;
+    let chosen = &workers[n as usize * 7 % workers.len()].hello;
+    let placement = Placement {
+        sid: sid(n),
+        stream: format!("live/{n}").parse().unwrap(),
+        worker: chosen.worker.clone(),
+        incarnation: chosen.incarnation,
+        takeover: Takeover::Replace,
+        client: Some(n),
+        force: false,
+        former: None,
+    };
+    let epoch = d.place(&placement).await.unwrap();
+    let session = Session {
+        sid: placement.sid,
+        stream: placement.stream,
+        owner: Owner {
+            worker: placement.worker,
+            incarnation: placement.incarnation,
+            epoch,
+        },
+    };
+    assert_eq!(d.commit(&session).await, Ok(vec![]));
+    let reported = Reported {
+        takeover: Takeover::Replace,
+        session,
+    };
+    let lease = &leases[reported.session.owner.incarnation.0 as usize];
+    assert_eq!(d.add(lease, vec![reported]).await, Ok(vec![]));
+}
+
+#[tokio::test]
+async fn a_post_costs_the_same_with_ten_workers_and_a_thousand() {
+    const POSTS: u64 = 200;
+    // Beats and views are another test's: here none falls between.
+    let quiet = Timing {
+        lease: Duration::from_secs(3600),
+        ..Timing::STANDARD
+    };
+    let mut costs = Vec::new();
+    for workers in [10, 100, 1000] {
+        let server = Server::start().await;
+        let d = server.directory(quiet);
+        let mut leases = Vec::new();
+        for n in 0..workers {
+            leases.push(d.hello(number(n)).await.unwrap());
+        }
+        // So that every script is known, and all that is done once is done.
+        post(&d, &leases, 1_000_000).await;
+        let before = spent(&server).await;
+        for n in 0..POSTS {
+            post(&d, &leases, n).await;
+        }
+        let after = spent(&server).await;
+        let per_post = |before: u64, after: u64| (after - before) as f64 / POSTS as f64;
+        let (commands, micros) = (per_post(before.0, after.0), per_post(before.1, after.1));
+        println!("{workers} workers: {commands:.1} commands and {micros:.0} us of Redis per POST");
+        costs.push(commands);
+    }
+    assert!(costs[0] > 3.0, "it counts: {costs:?}");
+    assert!(costs.iter().all(|cost| *cost <= costs[0] * 1.3), "{costs:?}");
+}
+
+#[tokio::test]
+async fn a_thousand_idle_workers_cost_less_than_500_commands_a_second() {
+    const WORKERS: u32 = 1000;
+    const SESSIONS: u64 = 20;
+    let server = Server::start().await;
+    let gateways = [(); 3].map(|()| server.directory(Timing::STANDARD));
+    let mut leases = Vec::new();
+    for n in 0..WORKERS {
+        let gateway = &gateways[n as usize % 3];
+        let hello = number(n);
+        let owner = Owner {
+            worker: hello.worker.clone(),
+            incarnation: hello.incarnation,
+            epoch: Epoch(1),
+        };
+        let lease = gateway.hello(hello).await.unwrap();
+        let sessions = (0..SESSIONS).map(|k| Reported {
+            session: Session {
+                sid: sid(u64::from(n) * SESSIONS + k),
+                stream: format!("live/{n}/{k}").parse().unwrap(),
+                owner: owner.clone(),
+            },
+            takeover: Takeover::Replace,
+        });
+        assert_eq!(gateway.add(&lease, sessions.collect()).await, Ok(vec![]));
+        gateway.end_snapshot(&lease).await.unwrap();
+        leases.push(lease);
+        // Those before must not end while the others come.
+        if n % 100 == 99 {
+            beat_all(&gateways, &leases).await;
+        }
+    }
+    eventually(async || gateways[0].workers().workers.len() == WORKERS as usize).await;
+    let mut seconds = interval(Duration::from_secs(1));
+    seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    seconds.tick().await;
+    let (start, before) = (Instant::now(), spent(&server).await);
+    for _ in 0..6 {
+        beat_all(&gateways, &leases).await;
+        seconds.tick().await;
+    }
+    let (after, elapsed) = (spent(&server).await, start.elapsed().as_secs_f64());
+    let commands = (after.0 - before.0) as f64 / elapsed;
+    let busy = (after.1 - before.1) as f64 / elapsed / 1e6;
+    println!(
+        "{commands:.0} commands a second, Redis busy for {:.1} % of a core",
+        busy * 100.0
+    );
+    assert!(commands > 20.0, "it counts: {commands}");
+    assert!(commands <= 500.0, "{commands} commands a second");
+    let alive = gateways[1].workers().workers.len();
+    assert_eq!(alive, WORKERS as usize, "all of them were renewed");
+}
+
+/// At once, as each second.
+async fn beat_all(gateways: &[Directory; 3], leases: &[Lease]) {
+    let mut beats = tokio::task::JoinSet::new();
+    for (n, lease) in leases.iter().enumerate() {
+        let (gateway, lease) = (gateways[n % 3].clone(), lease.clone());
+        beats.spawn(async move { gateway.beat(&lease, Load::default()).await });
+    }
+    while let Some(beaten) = beats.join_next().await {
+        assert_eq!(beaten.unwrap(), Ok(()));
+    }
+}
