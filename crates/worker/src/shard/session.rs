@@ -184,3 +184,50 @@ impl Hasher for KeyHasher {
         self.0.rotate_left(26)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashMap, time::Duration};
+
+    use whipcord_peer::Packet;
+
+    use super::*;
+
+    #[test]
+    fn a_session_is_silent_since_media_came_last_or_since_it_began() {
+        let begin = Instant::now();
+        let at = |seconds| begin + Duration::from_secs(seconds);
+        let info = Arc::new(Info {
+            sid: SessionId::new([1; 16]),
+            stream: "cam".parse().unwrap(),
+            created_at_ms: 0,
+            metadata: HashMap::new(),
+            mids: Vec::new(),
+            recording: None,
+        });
+        let mut session = Session::new(Arc::clone(&info), None, begin);
+        let silent = |session: &Session, now| {
+            let stats = Stats {
+                path: None,
+                packets: 0,
+                bytes: 0,
+                tracks: Vec::new(),
+                dropped: Default::default(),
+            };
+            session.snapshot(now, stats).to_message(&info).silent_ms
+        };
+        assert_eq!(silent(&session, at(1)), 1000);
+        session.meters = vec![Meter::new(begin), Meter::new(begin)];
+        let packet = Packet {
+            track: TrackId(1),
+            ssrc: 1,
+            sequence: 1,
+            timestamp: 1,
+            marker: false,
+            payload: &[1],
+        };
+        session.meters[1].count(&packet, at(3));
+        session.meters[0].count(&packet, at(2));
+        assert_eq!(silent(&session, at(5)), 2000);
+    }
+}
