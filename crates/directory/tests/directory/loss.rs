@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use whipcord_directory::{Load, Lookup, ReportError, Timing};
+use whipcord_directory::{Directory, Lease, Load, Lookup, ReportError, Timing};
 
 use crate::{
     bed::{eventually, hello, is_live, live, report, reported, session, sid},
@@ -17,7 +17,16 @@ const TIMING: Timing = Timing {
 };
 
 #[tokio::test]
-async fn a_report_that_was_lost_is_told_again() {
+async fn a_report_that_was_lost_is_told_again_at_the_next_beat() {
+    a_report_is_lost(async |d, lease| d.beat(lease, Load::default()).await).await;
+}
+
+#[tokio::test]
+async fn a_report_that_was_lost_is_told_again_at_the_next_change() {
+    a_report_is_lost(async |d, lease| d.remove(lease, &[sid(9)]).await).await;
+}
+
+async fn a_report_is_lost(refused: impl AsyncFn(&Directory, &Lease) -> Result<(), ReportError>) {
     let server = Server::start().await;
     let d = server.directory(TIMING);
     let lease = hello(&d, 1).await;
@@ -42,7 +51,7 @@ async fn a_report_that_was_lost_is_told_again() {
         .ask(&format!("HDEL whipcord:1:{{test}}:sessions:{incarnation} {}", sid(2)))
         .await;
     assert_eq!(d.lookup(&late.stream, late.sid).await, Lookup::Absent);
-    assert_eq!(d.beat(&lease, Load::default()).await, Err(ReportError::Expired));
+    assert_eq!(refused(&d, &lease).await, Err(ReportError::Expired));
     let lease = hello(&d, 1).await;
     d.add(&lease, [report(&cam), report(&late)].concat()).await.unwrap();
     d.end_snapshot(&lease).await.unwrap();
