@@ -3,6 +3,8 @@
 
 mod bed;
 mod server;
+#[macro_use]
+mod stores;
 
 mod cluster;
 mod cost;
@@ -11,4 +13,5 @@ mod outage;
 mod races;
 mod rules;
 mod sentinel;
+mod takeover;
 mod tls;
