@@ -6,8 +6,8 @@ use std::{fmt, fs, io, path::PathBuf, str::FromStr};
 #[derive(Clone, Debug, clap::Args)]
 #[group(skip)]
 pub struct Config {
-    /// Redis or Valkey: redis://HOST[:PORT][/DB], redis+sentinel://HOST[:PORT],.../MASTER, redis+cluster://HOST[:PORT],..., with
-    /// rediss for TLS, or unix:///PATH
+    /// Redis or Valkey: redis://HOST:PORT/DB, redis+sentinel://HOST:PORT,HOST:PORT/MASTER, redis+cluster://HOST:PORT,HOST:PORT, with
+    /// rediss for TLS, or unix:///PATH. Port and DB may be left out
     #[arg(
         id = "redis",
         long = "redis",
@@ -256,4 +256,40 @@ pub enum ConfigError {
     Certificates(String),
     #[error("a cluster's name has 1 to 64 letters, digits, '.', '_' and '-'")]
     Cluster,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_says_where_and_never_who() {
+        let table = [
+            ("redis://localhost", Ok("redis://localhost:6379/0")),
+            ("valkey://[::1]:7000/3", Ok("redis://[::1]:7000/3")),
+            ("rediss://r.example.com/", Ok("rediss://r.example.com:6379/0")),
+            ("unix:///run/redis.sock", Ok("unix:///run/redis.sock")),
+            ("redis+sentinel://a,b:7/main", Ok("redis+sentinel://a:26379,b:7/main")),
+            ("rediss+cluster://a,b:7", Ok("rediss+cluster://a:6379,b:7")),
+            ("redis://:secret@localhost", Err(UrlError::User)),
+            ("localhost:6379", Err(UrlError::Scheme)),
+            ("http://localhost", Err(UrlError::Scheme)),
+            ("redis+other://localhost", Err(UrlError::Scheme)),
+            ("redis://", Err(UrlError::Host)),
+            ("redis://a:0", Err(UrlError::Host)),
+            ("redis://[::1", Err(UrlError::Host)),
+            ("redis://a?db=1", Err(UrlError::Host)),
+            ("redis://a/b", Err(UrlError::Database)),
+            ("redis+cluster://a/1", Err(UrlError::Database)),
+            ("redis+sentinel://a", Err(UrlError::Master)),
+            ("unix://run/redis.sock", Err(UrlError::Path)),
+        ];
+        for (text, expected) in table {
+            let read = text.parse::<Url>().map(|url| url.to_string());
+            assert_eq!(read, expected.map(str::to_owned), "{text}");
+            if let Ok(shown) = read {
+                assert_eq!(shown.parse::<Url>().map(|url| url.to_string()), Ok(shown));
+            }
+        }
+    }
 }
