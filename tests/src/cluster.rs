@@ -1,9 +1,10 @@
 //! A cluster of real processes: gateways and workers, each at an address of its own.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    io::{Read as _, Write as _},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream},
     path::{Path, PathBuf},
-    process::{Command, ExitStatus},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::atomic::{AtomicU8, Ordering},
     time::Duration,
 };
@@ -28,6 +29,7 @@ pub struct Cluster {
     network: [u8; 2],
     folder: TempDir,
     token: String,
+    redis: Option<Child>,
     gateways: Vec<Option<Process>>,
     workers: Vec<Option<Process>>,
 }
@@ -39,6 +41,7 @@ const HTTP: u16 = 8080;
 const GRPC: u16 = 7000;
 const MEDIA: u16 = 8189;
 const ADMIN: u16 = 9090;
+const REDIS: u16 = 6379;
 
 /// The line of either role, as far as tests look at it.
 #[derive(Debug, Deserialize)]
@@ -65,14 +68,52 @@ impl Cluster {
             network,
             token: String::from_utf8(token.0).expect("a token is text").trim().to_owned(),
             folder,
+            redis: None,
             gateways: Vec::new(),
             workers: Vec::new(),
         }
     }
 
+    /// Starts Redis, for the first time or again, always empty.
+    ///
+    /// # Panics
+    /// When there is no redis-server: `tests/install test` installs it.
+    pub fn start_redis(&mut self) {
+        self.kill_redis();
+        let address = self.redis_address();
+        let mut command = Command::new("redis-server");
+        command
+            .args(["--bind", &address.to_string(), "--port", &REDIS.to_string()])
+            .args(["--save", "", "--appendonly", "no", "--dir"])
+            .arg(self.folder.path())
+            .stdout(Stdio::null());
+        let child = command.spawn();
+        self.redis = Some(child.unwrap_or_else(|error| panic!("redis-server: {error}; run tests/install test")));
+        eventually("Redis answers", KNOWN, || TcpStream::connect((address, REDIS)).ok());
+    }
+
+    /// SIGKILL.
+    pub fn kill_redis(&mut self) {
+        if let Some(mut redis) = self.redis.take() {
+            redis.kill().expect("a child can be killed");
+            redis.wait().expect("a child can be waited for");
+        }
+    }
+
+    /// One command, in the protocol's inline form; its answer is not looked at.
+    pub fn tell_redis(&self, command: &str) {
+        let mut redis = TcpStream::connect((self.redis_address(), REDIS)).expect("Redis runs");
+        redis
+            .write_all(format!("{command}\r\n").as_bytes())
+            .expect("Redis takes a command");
+        let mut answer = [0; 5];
+        redis.read_exact(&mut answer).expect("Redis answers");
+    }
+
     /// So many of each, the workers known to a gateway.
     pub fn start(gateways: usize, workers: usize) -> Self {
         let mut cluster = Self::new();
+        cluster.start_redis();
         for n in 0..gateways {
             cluster.start_gateway(n, &[]);
         }
@@ -94,6 +135,7 @@ impl Cluster {
             .arg(self.folder.path().join("session.keys"))
             .arg("--token-secret-file")
             .arg(self.folder.path().join("token.secret"))
+            .args(["--redis", &format!("redis://{}:{REDIS}", self.redis_address())])
             .args(arguments);
         place(&mut self.gateways, n, &mut command);
     }
@@ -141,6 +183,10 @@ impl Cluster {
         eventually("the worker is known", KNOWN, || {
             (http::request("GET", &url, &[], "").status == 200).then_some(())
         });
+    }
+
+    fn redis_address(&self) -> IpAddr {
+        self.address(200)
     }
 
     fn gateway_address(&self, n: usize) -> IpAddr {
@@ -226,6 +272,12 @@ impl Cluster {
     /// Keys, certificates and recordings.
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.kill_redis();
     }
 }
 

@@ -92,6 +92,7 @@ impl Memory {
         let record = self.leased(lease, now)?;
         record.renewed = now;
         record.load = load;
+        record.health = Health::of(load);
         let number = record.hello.number;
         if let Some(claim) = self.numbers.get_mut(&number) {
             claim.renewed = now;
@@ -152,7 +153,7 @@ impl Memory {
     pub(crate) fn place(&mut self, placement: &Placement, now: Instant) -> Result<Epoch, PlaceError> {
         self.expire(now);
         let worker = self.workers.get(&placement.incarnation);
-        if worker.is_none_or(|record| record.health == Health::Suspect) {
+        if worker.is_none_or(|record| record.health != Health::Alive) {
             return Err(PlaceError::NotAlive);
         }
         let stream = &placement.stream;

@@ -33,6 +33,8 @@ pub struct Load {
     pub packets_per_second: u64,
     /// Of all it may use, in percent.
     pub cpu: u8,
+    /// It takes no new sessions.
+    pub draining: bool,
 }
 
 /// A worker whose lease lives.
@@ -51,6 +53,15 @@ pub enum Health {
     Alive,
     /// Its report stream broke: nothing is placed there, but what lives there is kept.
     Suspect,
+    /// It serves what lives there, and takes nothing new.
+    Draining,
+}
+
+impl Health {
+    /// Of one that reports.
+    pub(crate) fn of(load: Load) -> Self {
+        if load.draining { Self::Draining } else { Self::Alive }
+    }
 }
 
 /// The workers, as last heard of.
@@ -143,7 +154,7 @@ pub enum ReportError {
 /// Why a session cannot be placed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlaceError {
-    #[error("the worker has no lease, or is suspect")]
+    #[error("the worker has no lease, is suspect, or drains")]
     NotAlive,
     #[error("another session holds the stream")]
     Held,

@@ -9,6 +9,7 @@ use whipcord_whip::link::{self, IceServer};
 use crate::{
     auth,
     cors::Origin,
+    placement::Placement,
     takeover::{Rule, WithoutDirectory},
 };
 
@@ -50,6 +51,16 @@ pub struct Config {
     /// matches holds)
     #[arg(long, env = "WHIPCORD_TAKEOVER", value_name = "PATTERN=RULE", value_delimiter = ',')]
     pub takeover: Vec<Rule>,
+    /// Where sessions go: spread over all workers, or pack into the fullest that has room
+    #[arg(
+        long,
+        env = "WHIPCORD_PLACEMENT",
+        value_enum,
+        default_value_t,
+        value_name = "spread|pack",
+        hide_possible_values = true
+    )]
+    pub placement: Placement,
     /// What a POST gets while Redis does not answer: a place on a worker last known to live, or 503
     #[arg(
         long,

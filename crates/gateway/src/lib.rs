@@ -42,6 +42,7 @@ use whipcord_proto::directory::directory_service_server::DirectoryServiceServer;
 pub use auth::Authority;
 pub use config::{Config, PublicUrl};
 pub use cors::Origin;
+pub use placement::Placement;
 pub use report::Reports;
 pub use takeover::{Rule, RuleError, WithoutDirectory};
 pub use workers::Workers;
@@ -70,6 +71,8 @@ struct Shared {
     page: page::Page,
     /// For answers of `/whip-stats`.
     stats_permits: Arc<Semaphore>,
+    /// For POSTs that wait until a worker has room.
+    waiting: Semaphore,
     /// For recordings on their way.
     download_permits: Arc<Semaphore>,
     /// Connections, report streams, and what a request began and must end without it.
@@ -91,6 +94,7 @@ impl Gateway {
         let shared = Arc::new(Shared {
             rates: rates::Rates::new(config.request_rate),
             page: page::Page::new(config.public_url.as_ref()),
+            waiting: Semaphore::new(limits::WAITING_MAX),
             stats_permits: Arc::new(Semaphore::new(limits::STATS_AT_ONCE)),
             download_permits: Arc::new(Semaphore::new(limits::DOWNLOADS_AT_ONCE)),
             config,

@@ -40,6 +40,13 @@ pub(crate) const METADATA_ENTRIES_MAX: usize = 64;
 pub(crate) const CREATE_TIMEOUT: Duration = Duration::from_secs(7);
 /// One worker answers a CreateSession within this; it takes milliseconds.
 pub(crate) const CREATE_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
+/// A POST waits this long for a worker with room, because OBS does not try again after a first POST that failed: a worker that
+/// starts, or an encoder that goes, may make room meanwhile.
+pub(crate) const ROOM_WAIT: Duration = Duration::from_secs(5);
+/// How often it looks: what it looks at, the directory's view, is as old as that.
+pub(crate) const ROOM_LOOK: Duration = Duration::from_millis(250);
+/// POSTs that wait at once, each with an offer of at most 64 KiB.
+pub(crate) const WAITING_MAX: usize = 1024;
 /// Workers asked for one POST.
 pub(crate) const CREATE_ATTEMPTS_MAX: usize = 3;
 /// A worker answers any other call within this.

@@ -3,18 +3,44 @@
 use whipcord_directory::{Health, Worker};
 use whipcord_identity::Incarnation;
 
-/// Of two workers drawn at random, the less loaded: nearly as even as the least loaded of all, and two gateways that choose at
-/// the same moment do not choose the same one (Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing").
+/// Where sessions go as long as there is room in several places.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Placement {
+    /// Evenly: each worker has its share.
+    #[default]
+    Spread,
+    /// To the fullest, so that the emptiest can be taken away.
+    Pack,
+}
+
+/// A worker as busy as this gets sessions only where all are: what it has should go on without a gap.
+const CPU_BUSY: u8 = 80;
+
+/// Of the workers that are alive, have room, and were not tried before, one that is not busy, if there is one.
 ///
-/// Only workers that are alive, have room, and were not tried before.
-pub(crate) fn choose(mut workers: Vec<Worker>, tried: &[Incarnation], random: [u32; 2]) -> Option<Worker> {
+/// Spread: of two drawn at random the less loaded, which is nearly as even as the least loaded of all, and two gateways that choose
+/// at the same moment do not choose the same one (Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing").
+pub(crate) fn choose(
+    mut workers: Vec<Worker>,
+    tried: &[Incarnation],
+    placement: Placement,
+    random: [u32; 2],
+) -> Option<Worker> {
     workers.retain(|worker| {
         worker.health == Health::Alive && has_room(worker) && !tried.contains(&worker.hello.incarnation)
     });
-    let first = draw(&mut workers, random[0])?;
-    match draw(&mut workers, random[1]) {
-        Some(second) if is_less_loaded(&second, &first) => Some(second),
-        _ => Some(first),
+    if workers.iter().any(|worker| worker.load.cpu < CPU_BUSY) {
+        workers.retain(|worker| worker.load.cpu < CPU_BUSY);
+    }
+    match placement {
+        Placement::Spread => {
+            let first = draw(&mut workers, random[0])?;
+            match draw(&mut workers, random[1]) {
+                Some(second) if share(&second) < share(&first) => Some(second),
+                _ => Some(first),
+            }
+        }
+        Placement::Pack => workers.into_iter().max_by_key(share),
     }
 }
 
@@ -24,13 +50,18 @@ fn draw(workers: &mut Vec<Worker>, random: u32) -> Option<Worker> {
 }
 
 fn has_room(worker: &Worker) -> bool {
-    worker.sessions < worker.hello.sessions_max as usize
+    known(worker) < u64::from(worker.hello.sessions_max)
 }
 
-/// By the share of its capacity: a/A < b/B as a·B < b·A.
-fn is_less_loaded(one: &Worker, other: &Worker) -> bool {
-    let product = |sessions: usize, capacity: u32| sessions as u128 * u128::from(capacity);
-    product(one.sessions, other.hello.sessions_max) < product(other.sessions, one.hello.sessions_max)
+/// What the directory knows, reservations among it, or what the worker says, whichever is more.
+fn known(worker: &Worker) -> u64 {
+    (worker.sessions as u64).max(worker.load.sessions.into())
+}
+
+/// In millionths of what it can carry, by what it has most of: sessions, or work.
+fn share(worker: &Worker) -> u64 {
+    let of_sessions = known(worker) * 1_000_000 / u64::from(worker.hello.sessions_max).max(1);
+    of_sessions.max(u64::from(worker.load.cpu) * 10_000)
 }
 
 #[cfg(test)]
@@ -59,7 +90,7 @@ mod tests {
 
     fn chosen(workers: Vec<Worker>, tried: &[u64], random: [u32; 2]) -> Option<u64> {
         let tried: Vec<_> = tried.iter().copied().map(Incarnation).collect();
-        choose(workers, &tried, random).map(|worker| worker.hello.incarnation.0)
+        choose(workers, &tried, Placement::Spread, random).map(|worker| worker.hello.incarnation.0)
     }
 
     #[test]
@@ -82,5 +113,50 @@ mod tests {
             assert_eq!(chosen(vec![worker(1, 10, 100), worker(2, 9, 10)], &[], random), Some(1));
             assert_eq!(chosen(vec![worker(1, 6, 10), worker(2, 50, 100)], &[], random), Some(2));
         }
+    }
+
+    fn working(n: u32, sessions: usize, cpu: u8, packets_per_second: u64) -> Worker {
+        let load = Load {
+            sessions: sessions as u32,
+            packets_per_second,
+            cpu,
+            draining: false,
+        };
+        Worker {
+            load,
+            ..worker(n, sessions, 100)
+        }
+    }
+
+    #[test]
+    fn who_works_more_counts_as_fuller_and_who_is_busy_is_left_alone() {
+        for random in [[0, 0], [1, 0]] {
+            assert_eq!(
+                chosen(vec![working(1, 5, 60, 1), working(2, 50, 10, 1)], &[], random),
+                Some(2)
+            );
+            assert_eq!(
+                chosen(vec![working(1, 1, 80, 1), working(2, 99, 79, 1)], &[], random),
+                Some(2)
+            );
+        }
+        assert_eq!(chosen(vec![working(1, 1, 95, 1)], &[], [0, 0]), Some(1), "all are busy");
+        let told = Worker {
+            sessions: 0,
+            ..working(1, 100, 0, 1)
+        };
+        assert_eq!(chosen(vec![told], &[], [0, 0]), None, "the worker says that it is full");
+    }
+
+    #[test]
+    fn packing_fills_the_fullest() {
+        let workers = vec![
+            worker(1, 3, 10),
+            worker(2, 9, 10),
+            worker(3, 10, 10),
+            working(4, 99, 90, 1),
+        ];
+        let chosen = choose(workers, &[], Placement::Pack, [0, 0]).unwrap();
+        assert_eq!(chosen.hello.incarnation, Incarnation(2));
     }
 }

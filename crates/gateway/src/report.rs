@@ -134,7 +134,9 @@ impl Reporter {
             Report::Heartbeat(heartbeat) => {
                 let load = Load {
                     sessions: heartbeat.sessions,
-                    ..Load::default()
+                    packets_per_second: heartbeat.packets_per_second,
+                    cpu: u8::try_from(heartbeat.cpu_percent).unwrap_or(u8::MAX).min(100),
+                    draining: heartbeat.draining,
                 };
                 directory.beat(&self.lease, load).await
             }

@@ -35,6 +35,8 @@ pub(crate) struct Config {
     #[arg(long, value_name = "FILE", env = "WHIPCORD_SESSION_KEYS")]
     session_keys: PathBuf,
     #[command(flatten)]
+    redis: whipcord_directory::Config,
+    #[command(flatten)]
     tls: tls::Config,
     #[command(flatten)]
     internal: internal::Config,
@@ -57,6 +59,8 @@ pub(crate) enum StartError {
     Keys(#[from] keys::Error),
     #[error(transparent)]
     Internal(#[from] internal::Error),
+    #[error(transparent)]
+    Directory(#[from] whipcord_directory::ConfigError),
     #[error(transparent)]
     Tls(#[from] tls::Error),
     #[error(transparent)]
@@ -89,6 +93,7 @@ async fn start(
     let authority = Authority::from_config(&config.gateway.auth)?;
     let session_keys = keys::session(&config.session_keys, end.clone())?;
     let internal = Internal::open(&config.internal, &config.gateway.cluster_id, end.clone())?;
+    let directory = Directory::redis(&config.redis, &config.gateway.cluster_id)?;
     let tls = config.tls.open(end.clone())?;
     let (http, http_address) = listen(config.http, "encoders", "--http").await?;
     let (grpc, grpc_address) = listen(config.grpc, "workers", "--grpc").await?;
@@ -103,7 +108,7 @@ async fn start(
         config.gateway.clone(),
         authority,
         Listener { tcp: http, tls },
-        Directory::memory(),
+        directory,
         session_keys,
         workers,
         stop.clone(),

@@ -34,6 +34,8 @@ use crate::{
 #[group(skip)]
 #[command(mut_arg("recordings", |arg| arg.default_value("recordings").help("Folder for recordings, {DIR}/{stream}/{session}.mp4")))]
 #[command(mut_arg("cluster_id", |arg| arg.hide(true)))]
+#[command(mut_arg("without_directory", |arg| arg.hide(true)))]
+#[command(mut_arg("placement", |arg| arg.hide(true)))]
 #[command(mut_args(|arg| arg.hide_env(true)))]
 pub(crate) struct Config {
     /// HTTP address for encoders

@@ -10,6 +10,7 @@ mod advertise;
 mod config;
 mod control;
 mod journal;
+mod load;
 mod notice;
 mod random;
 mod report;

@@ -21,7 +21,12 @@ use whipcord_proto::directory::{
     directory_service_client::DirectoryServiceClient, report_request::Report, report_response::Response,
 };
 
-use crate::{control::Control, random, sessions::Reported};
+use crate::{
+    control::Control,
+    load::{Load, Measured},
+    random,
+    sessions::Reported,
+};
 
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
@@ -55,6 +60,7 @@ pub(crate) struct Reporter {
     address: WorkerAddress,
     sessions_max: u32,
     registered: tokio::sync::watch::Sender<bool>,
+    load: Load,
 }
 
 /// One stream.
@@ -64,6 +70,7 @@ struct Conversation {
     sequence: u64,
     /// What the gateway has been told.
     told: BTreeMap<SessionId, Epoch>,
+    told_draining: bool,
     acknowledged: Instant,
 }
 
@@ -96,6 +103,7 @@ impl Reporter {
             address,
             sessions_max,
             registered,
+            load: Load::new(),
         }
     }
 
@@ -161,13 +169,16 @@ impl Reporter {
                 changed = changes.changed() => {
                     changed.map_err(|_| Status::cancelled("the worker is gone"))?;
                     conversation.delta(&self.control.sessions.reported()).await?;
+                    if self.control.sessions.is_draining() != conversation.told_draining {
+                        // At once, so that nothing more is placed here.
+                        beat.reset_immediately();
+                    }
                 }
                 _ = beat.tick() => {
                     if conversation.acknowledged.elapsed() > SILENCE_MAX {
                         return Err(Status::deadline_exceeded("the gateway does not acknowledge"));
                     }
-                    let sessions = conversation.told.len() as u32;
-                    conversation.send(Report::Heartbeat(Heartbeat { sessions })).await?;
+                    conversation.beat(&self.control, self.load.measure(&self.control)).await?;
                 }
                 () = shutdown.cancelled() => {
                     conversation.delta(&self.control.sessions.reported()).await?;
@@ -211,6 +222,7 @@ impl Reporter {
             incoming,
             sequence: 1,
             told: BTreeMap::new(),
+            told_draining: false,
             acknowledged: Instant::now(),
         })
     }
@@ -268,6 +280,17 @@ impl Conversation {
         }
         self.told = sessions.iter().map(|(sid, (_, epoch))| (*sid, *epoch)).collect();
         Ok(())
+    }
+
+    async fn beat(&mut self, control: &Control, load: Measured) -> Result<(), Status> {
+        self.told_draining = control.sessions.is_draining();
+        let heartbeat = Heartbeat {
+            sessions: self.told.len() as u32,
+            packets_per_second: load.packets_per_second,
+            cpu_percent: load.cpu_percent,
+            draining: self.told_draining,
+        };
+        self.send(Report::Heartbeat(heartbeat)).await
     }
 
     async fn send(&mut self, report: Report) -> Result<(), Status> {

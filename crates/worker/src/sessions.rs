@@ -258,7 +258,14 @@ impl Sessions {
     pub(crate) fn drain(&self) -> usize {
         let mut table = self.lock();
         table.admission = Admission::Draining;
-        table.entries.len()
+        let sessions = table.entries.len();
+        drop(table);
+        self.changed();
+        sessions
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.lock().admission == Admission::Draining
     }
 
     /// The ids and epochs of all that may be told to end.

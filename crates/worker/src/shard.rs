@@ -13,7 +13,10 @@ mod session;
 use std::{
     net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -71,11 +74,12 @@ pub(crate) fn spawn(mut setup: Setup) -> std::io::Result<(Handle, JoinHandle<()>
         .register(&mut setup.socket, SOCKET, Interest::READABLE)?;
     let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
     let (sender, commands) = mpsc::channel(COMMANDS_MAX);
-    let shard = Shard::new(poll, commands, setup);
+    let received = Arc::new(AtomicU64::new(0));
+    let shard = Shard::new(poll, commands, setup, Arc::clone(&received));
     let thread = std::thread::Builder::new()
         .name("shard-0".to_owned())
         .spawn(move || shard.run())?;
-    Ok((Handle::new(sender, waker), thread))
+    Ok((Handle::new(sender, waker, received), thread))
 }
 
 /// What the thread owns.
@@ -89,6 +93,8 @@ struct Shard {
     buffer: Vec<u8>,
     next_tick: Instant,
     dropped: Dropped,
+    /// Datagrams so far; told once a turn.
+    received: Arc<AtomicU64>,
 }
 
 /// What was dropped at the port when it was last said.
@@ -110,7 +116,7 @@ enum Turn {
 }
 
 impl Shard {
-    fn new(poll: Poll, commands: mpsc::Receiver<Command>, setup: Setup) -> Self {
+    fn new(poll: Poll, commands: mpsc::Receiver<Command>, setup: Setup, received: Arc<AtomicU64>) -> Self {
         let Setup {
             socket,
             certificate,
@@ -127,6 +133,7 @@ impl Shard {
             buffer: Vec::new(),
             next_tick: Instant::now() + TICK,
             dropped: Dropped::default(),
+            received,
         }
     }
 
@@ -183,12 +190,20 @@ impl Shard {
     }
 
     fn receive(&mut self, now: Instant) -> Queue {
+        let mut count = 0;
+        let queue = self.receive_batches(now, &mut count);
+        self.received.fetch_add(count, Relaxed);
+        queue
+    }
+
+    fn receive_batches(&mut self, now: Instant, count: &mut u64) -> Queue {
         for _ in 0..BATCHES_PER_TURN {
             // An error leaves an empty batch; the kernel reports it once, and UDP has none that ends a socket.
             let queue = self.socket.recv(&mut self.batch).unwrap_or(Queue::Drained);
             for datagram in self.batch.datagrams() {
                 let path = Path::udp(datagram.local, datagram.remote);
                 self.port.receive(now, path, datagram.bytes);
+                *count += 1;
             }
             if queue == Queue::Drained {
                 return Queue::Drained;

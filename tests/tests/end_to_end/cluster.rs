@@ -113,6 +113,7 @@ fn refused(child: Child) -> Option<(Option<i32>, String, String)> {
 #[test]
 fn a_drain_ends_at_its_deadline_and_ends_well() {
     let mut cluster = Cluster::new();
+    cluster.start_redis();
     cluster.start_gateway(0, &[]);
     cluster.start_worker(0, &["--drain-deadline", "1"]);
     cluster.wait_until_known(0);
@@ -129,6 +130,7 @@ fn a_drain_ends_at_its_deadline_and_ends_well() {
 #[test]
 fn who_has_no_certificate_of_the_role_is_refused() {
     let mut cluster = Cluster::new();
+    cluster.start_redis();
     cluster.start_gateway(0, &[]);
     // A gateway's certificate in a worker's place.
     let folder = cluster.folder().to_owned();

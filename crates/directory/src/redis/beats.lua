@@ -1,25 +1,25 @@
--- Renews many leases by a constant number of commands. Takes, for each: incarnation, serial, changes, sessions, packets/s, cpu, and
--- the worker's number where its claim is to be renewed, else `-`. Gives for each whether the lease goes on.
+-- Renews many leases by a constant number of commands. Takes, for each: incarnation, serial, changes, sessions, packets/s, cpu,
+-- health (A or D), and the worker's number where its claim is to be renewed, else `-`. Gives for each whether the lease goes on.
 local incarnations, scores = {}, nil
-for i = A, #ARGV, 7 do
+for i = A, #ARGV, 8 do
     incarnations[#incarnations + 1] = ARGV[i]
 end
 scores = redis.call('ZMSCORE', LEASES, unpack(incarnations))
 local states = redis.call('HMGET', STATES, unpack(incarnations))
 local answers, renewed, told = { 'ok' }, {}, {}
 for n, incarnation in ipairs(incarnations) do
-    local i = A + (n - 1) * 7
+    local i = A + (n - 1) * 8
     local s = state_of(states[n])
     local goes_on = s and lives(scores[n]) and s.serial == tonumber(ARGV[i + 1]) and s.changes == tonumber(ARGV[i + 2])
     answers[n + 1] = goes_on and '1' or '0'
     if goes_on then
-        s.told, s.pps, s.cpu = ARGV[i + 3], ARGV[i + 4], ARGV[i + 5]
+        s.told, s.pps, s.cpu, s.health = ARGV[i + 3], ARGV[i + 4], ARGV[i + 5], ARGV[i + 6]
         renewed[#renewed + 1] = now + LEASE
         renewed[#renewed + 1] = incarnation
         told[#told + 1] = incarnation
         told[#told + 1] = state_text(s)
-        if ARGV[i + 6] ~= '-' then
-            redis.call('SET', PREFIX .. 'number:' .. ARGV[i + 6], incarnation, 'PX', ARGV[4])
+        if ARGV[i + 7] ~= '-' then
+            redis.call('SET', PREFIX .. 'number:' .. ARGV[i + 7], incarnation, 'PX', ARGV[4])
         end
     end
 end

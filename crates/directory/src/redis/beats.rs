@@ -8,10 +8,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{CHUNK, Redis};
+use super::{CHUNK, Redis, wire};
 use crate::{
     lock,
-    values::{Lease, Unavailable},
+    values::{Health, Lease, Unavailable},
 };
 
 /// What waits for the next renewal.
@@ -72,6 +72,7 @@ impl Redis {
                     beat.load.sessions.to_string(),
                     beat.load.packets_per_second.to_string(),
                     beat.load.cpu.to_string(),
+                    wire::health(Health::of(beat.load)).to_owned(),
                     beat.number.map_or_else(|| "-".to_owned(), |number| number.to_string()),
                 ]);
                 told.push(answer);

@@ -7,7 +7,7 @@ local client, force, former, most = ARGV[A + 5], ARGV[A + 6] == '1', tonumber(AR
 local score = redis.call('ZSCORE', LEASES, incarnation)
 local s = state_of(redis.call('HGET', STATES, incarnation))
 -- While the index is rebuilt its gateway may know a worker that has not said hello to it.
-if not (lives(score) or (rebuilding and not score)) or (s and s.health == 'S') then
+if not (lives(score) or (rebuilding and not score)) or (s and s.health ~= 'A') then
     return { 'dead' }
 end
 local holder, gone, count, latest = nil, {}, 0, 0

@@ -89,7 +89,8 @@ impl Reporters {
 
     /// As [`Reporters::standing`], with what the worker carries now.
     pub(super) fn beat(&mut self, lease: &Lease, load: Load) -> Option<Standing> {
-        self.of(lease)?.load = load;
+        let reporter = self.of(lease)?;
+        (reporter.load, reporter.health) = (load, Health::of(load));
         self.standing(lease)
     }
 

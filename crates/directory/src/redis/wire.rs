@@ -48,22 +48,30 @@ pub(super) fn unpack(incarnation: Incarnation, text: &str) -> Option<Hello> {
     })
 }
 
+const HEALTHS: [Health; 3] = [Health::Alive, Health::Suspect, Health::Draining];
+
+pub(super) fn health(health: Health) -> &'static str {
+    match health {
+        Health::Alive => "A",
+        Health::Suspect => "S",
+        Health::Draining => "D",
+    }
+}
+
 impl State {
     pub(super) fn read(text: &str) -> Option<Self> {
         let mut words = text.split(' ');
         let mut word = || words.next();
         let serial = word()?.parse().ok()?;
         let _changes: u64 = word()?.parse().ok()?;
-        let health = match word()? {
-            "A" => Health::Alive,
-            "S" => Health::Suspect,
-            _ => return None,
-        };
+        let letter = word()?;
+        let health = HEALTHS.into_iter().find(|known| health(*known) == letter)?;
         let sessions = word()?.parse().ok()?;
         let load = Load {
             sessions: word()?.parse().ok()?,
             packets_per_second: word()?.parse().ok()?,
             cpu: word()?.parse().ok()?,
+            draining: health == Health::Draining,
         };
         word().is_none().then_some(Self {
             serial,

@@ -25,10 +25,15 @@ struct Worker {
     incarnation: String,
     /// Where gateways reach it.
     address: String,
+    /// `alive`; `suspect`: its report stream broke; `draining`: it takes no new sessions.
     health: &'static str,
     /// Live and being made.
     sessions: usize,
     sessions_max: u32,
+    /// Received over the last second.
+    packets_per_second: u64,
+    /// Of all that it may use.
+    cpu_percent: u8,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -46,7 +51,13 @@ pub(crate) struct Draining {
 /// The workers that report, by name.
 #[utoipa::path(get, path = "/api/workers", responses((status = 200, body = Workers)))]
 pub(super) async fn list(State(shared): State<Arc<Shared>>) -> Json<Workers> {
-    let mut workers: Vec<Worker> = shared.directory.workers().await.into_iter().map(Worker::from).collect();
+    let mut workers: Vec<Worker> = shared
+        .directory
+        .workers()
+        .workers
+        .into_iter()
+        .map(Worker::from)
+        .collect();
     workers.sort_by(|one, other| (&one.worker, &one.incarnation).cmp(&(&other.worker, &other.incarnation)));
     Json(Workers { workers })
 }
@@ -76,6 +87,7 @@ impl From<Listed> for Worker {
             hello,
             health,
             sessions,
+            load,
         }: Listed,
     ) -> Self {
         Self {
@@ -85,9 +97,12 @@ impl From<Listed> for Worker {
             health: match health {
                 Health::Alive => "alive",
                 Health::Suspect => "suspect",
+                Health::Draining => "draining",
             },
             sessions,
             sessions_max: hello.sessions_max,
+            packets_per_second: load.packets_per_second,
+            cpu_percent: load.cpu,
         }
     }
 }

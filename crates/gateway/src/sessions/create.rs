@@ -2,17 +2,17 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 use whipcord_directory::{CommitError, PlaceError, Placement, Session, Takeover, Worker};
-use whipcord_identity::{Epoch, Hint, Owner, Power, SessionId, WorkerAddress};
+use whipcord_identity::{Epoch, Hint, Incarnation, Owner, Power, SessionId, WorkerAddress};
 use whipcord_proto::worker::{CreateSessionRequest, CreateSessionResponse};
 use whipcord_whip::etag::EntityTag;
 
 use super::{Created, NewSession};
 use crate::{
     Shared,
-    limits::{CREATE_ATTEMPT_TIMEOUT, CREATE_ATTEMPTS_MAX, CREATE_TIMEOUT},
+    limits::{CREATE_ATTEMPT_TIMEOUT, CREATE_ATTEMPTS_MAX, CREATE_TIMEOUT, ROOM_LOOK, ROOM_WAIT},
     placement,
     problem::{Defect, Error},
     random,
@@ -55,14 +55,13 @@ impl Shared {
     }
 
     async fn create_somewhere(self: &Arc<Self>, new: &NewSession) -> Result<Created, Error> {
-        let deadline = Instant::now() + CREATE_TIMEOUT;
+        let begun = Instant::now();
+        let deadline = begun + CREATE_TIMEOUT;
         let mut tried = Vec::new();
         let mut former = None;
         let mut last = Error::NoWorker;
         while tried.len() < CREATE_ATTEMPTS_MAX && Instant::now() < deadline {
-            let draw = u64::from_ne_bytes(random::bytes());
-            let workers = self.directory.workers().workers;
-            let Some(worker) = placement::choose(workers, &tried, [draw as u32, (draw >> 32) as u32]) else {
+            let Some(worker) = self.worker_with_room(&tried, begun + ROOM_WAIT).await else {
                 break;
             };
             tried.push(worker.hello.incarnation);
@@ -73,6 +72,31 @@ impl Shared {
             }
         }
         Err(last)
+    }
+
+    /// Waits for one until then. `None` at once where as many POSTs wait as may.
+    async fn worker_with_room(&self, tried: &[Incarnation], until: Instant) -> Option<Worker> {
+        let choose = || {
+            let draw = u64::from_ne_bytes(random::bytes());
+            let workers = self.directory.workers().workers;
+            placement::choose(
+                workers,
+                tried,
+                self.config.placement,
+                [draw as u32, (draw >> 32) as u32],
+            )
+        };
+        if let Some(worker) = choose() {
+            return Some(worker);
+        }
+        let _permit = self.waiting.try_acquire().ok()?;
+        while Instant::now() < until {
+            sleep(ROOM_LOOK).await;
+            if let Some(worker) = choose() {
+                return Some(worker);
+            }
+        }
+        None
     }
 
     /// Under an id of its own for each worker: two of which one answers too late never hold the same session. `former` is the epoch of

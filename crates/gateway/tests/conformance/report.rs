@@ -95,7 +95,10 @@ async fn a_workers_sessions_are_in_the_directory_once_acknowledged() {
         .await
         .unwrap();
     reporting
-        .say(Report::Heartbeat(Heartbeat { sessions: 2 }))
+        .say(Report::Heartbeat(Heartbeat {
+            sessions: 2,
+            ..Heartbeat::default()
+        }))
         .await
         .unwrap();
     let removed = vec![vec![1; 16]];
@@ -162,7 +165,7 @@ async fn a_session_whose_stream_was_taken_is_ended() {
 async fn what_breaks_the_contract_ends_the_stream() {
     let bed = Bed::without_worker(&[]).await;
     let table = [
-        (Report::Heartbeat(Heartbeat { sessions: 0 }), Code::FailedPrecondition),
+        (Report::Heartbeat(Heartbeat::default()), Code::FailedPrecondition),
         (
             Report::Hello(Hello {
                 cluster_id: "other".to_owned(),
@@ -243,7 +246,7 @@ async fn what_breaks_the_contract_later_ends_the_stream_too() {
     let mut skipping = Reporting::start(&bed).await;
     skipping.say(Report::Hello(hello())).await.unwrap();
     skipping.sequence += 1;
-    let refused = skipping.say(Report::Heartbeat(Heartbeat { sessions: 0 })).await;
+    let refused = skipping.say(Report::Heartbeat(Heartbeat::default())).await;
     assert_eq!(refused.map_err(|status| status.code()), Err(Code::InvalidArgument));
 }
 

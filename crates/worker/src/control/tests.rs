@@ -39,7 +39,7 @@ async fn a_caller_that_gives_up_while_the_shard_is_busy_leaves_a_session_that_ca
     let poll = Poll::new().unwrap();
     let waker = Arc::new(Waker::new(poll.registry(), Token(0)).unwrap());
     let (sender, mut commands) = mpsc::channel(1);
-    let control = control(shard::Handle::new(sender, waker));
+    let control = control(shard::Handle::new(sender, waker, Arc::default()));
     control.shard.send(Command::Stop).unwrap();
 
     let mut given_up = Box::pin(control.close(sid(), EPOCH, EndReason::Deleted));

@@ -1,6 +1,12 @@
 //! What the rest of the worker asks of a shard.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Instant,
+};
 
 use mio::Waker;
 use tokio::sync::{mpsc, oneshot};
@@ -54,6 +60,7 @@ pub(crate) struct Create {
 pub(crate) struct Handle {
     commands: mpsc::Sender<Command>,
     waker: Arc<Waker>,
+    received: Arc<AtomicU64>,
 }
 
 /// Room for one command, which then arrives.
@@ -69,8 +76,17 @@ pub(crate) struct Room<'a> {
 pub(crate) struct Busy;
 
 impl Handle {
-    pub(crate) fn new(commands: mpsc::Sender<Command>, waker: Arc<Waker>) -> Self {
-        Self { commands, waker }
+    pub(crate) fn new(commands: mpsc::Sender<Command>, waker: Arc<Waker>, received: Arc<AtomicU64>) -> Self {
+        Self {
+            commands,
+            waker,
+            received,
+        }
+    }
+
+    /// Datagrams received so far, of all sessions and of none.
+    pub(crate) fn received(&self) -> u64 {
+        self.received.load(Relaxed)
     }
 
     /// Does not wait. Commands are worked off in the order in which they were sent.

@@ -200,6 +200,7 @@ mod tests {
         let info = Arc::new(Info {
             sid: SessionId::new([1; 16]),
             stream: "cam".parse().unwrap(),
+            epoch: whipcord_identity::Epoch(1),
             created_at_ms: 0,
             metadata: HashMap::new(),
             mids: Vec::new(),
@@ -212,6 +213,7 @@ mod tests {
                 packets: 0,
                 bytes: 0,
                 tracks: Vec::new(),
+                data: None,
                 dropped: Default::default(),
             };
             session.snapshot(now, stats).to_message(&info).silent_ms

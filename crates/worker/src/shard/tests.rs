@@ -33,7 +33,7 @@ impl Bench {
         };
         let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
         Self {
-            shard: Shard::new(Poll::new().unwrap(), receiver, setup),
+            shard: Shard::new(Poll::new().unwrap(), receiver, setup, Arc::default()),
             commands,
             notices,
         }
