@@ -213,7 +213,7 @@ fn authority(config: &whipcord_gateway::auth::Config) -> Result<(Authority, Opti
     };
     // The one reason for a refusal is that no secret is there to sign with.
     let token = authority
-        .mint(&[Pattern::All], Scope::Admin, TOKEN_LIFETIME, SystemTime::now())
+        .mint(&[Pattern::All], Scope::Publish, TOKEN_LIFETIME, SystemTime::now())
         .ok();
     Ok((authority, token))
 }
