@@ -2,4 +2,9 @@
 //!
 //! It must not know sessions, workers or directories: it sees what any encoder sees, an HTTP endpoint and a UDP address.
 
+pub mod doctor;
 pub mod publish;
+pub mod token;
+mod whip;
+
+pub use self::whip::{HttpError, Refusal};

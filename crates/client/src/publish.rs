@@ -8,9 +8,8 @@ mod packetise;
 mod progress;
 mod source;
 mod summary;
-mod whip;
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{ffi::OsString, time::Duration};
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -19,7 +18,6 @@ use self::{
     connection::Connection,
     progress::Progress,
     source::{Manner, Source},
-    whip::{Endpoint, Session},
 };
 pub use self::{
     connection::ConnectionError,
@@ -28,7 +26,10 @@ pub use self::{
         OggError, SelectionError,
     },
     summary::Summary,
-    whip::{HttpError, Refusal, Token, TokenError, UncheckedToken},
+};
+use crate::{
+    token,
+    whip::{Endpoint, HttpError, Session},
 };
 
 #[derive(Debug, clap::Args)]
@@ -40,12 +41,8 @@ pub struct Config {
     /// beep. Video: H.264 or H.265 without B-frames, or VP8. Audio: Opus, mono or stereo; other audio is left out.
     #[arg(value_name = "FILE|test")]
     pub input: Input,
-    /// Bearer token; better in the environment than on a command line that others can list.
-    #[arg(long, env = "WHIPCORD_TOKEN", hide_env_values = true)]
-    pub token: Option<UncheckedToken>,
-    /// File that holds the bearer token, in place of --token.
-    #[arg(long, value_name = "FILE")]
-    pub token_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub token: token::Config,
     /// Stop after this much media: 10s, 500ms, 2m, 1h. Without it, at the end of the file, or at Ctrl-C.
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub duration: Option<Duration>,
@@ -74,14 +71,10 @@ const SPEEDS: std::ops::RangeInclusive<i64> = 1..=16;
 
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
-    #[error("the bearer token cannot be used: {0}")]
-    Token(#[source] TokenError),
+    #[error(transparent)]
+    Token(#[from] token::ReadError),
     #[error("there are more arguments than URL and FILE|test; try --help")]
     Surplus,
-    #[error("cannot read the token file {}: {error}", path.display())]
-    TokenFile { path: PathBuf, error: std::io::Error },
-    #[error("the token file {} holds no token: {error}", path.display())]
-    TokenFileContent { path: PathBuf, error: TokenError },
     #[error(transparent)]
     File(#[from] FileError),
     #[error(transparent)]
@@ -104,7 +97,7 @@ pub enum PublishError {
 /// Publishes until the source ends, `duration` is over, or `stop` is cancelled; then ends the session. `Ok` means that the
 /// connection stood, media went out, and the server confirmed the end.
 pub async fn run(config: Config, stop: CancellationToken) -> Result<Summary, PublishError> {
-    let token = read_token(&config)?;
+    let token = config.token.read()?;
     if !config.surplus.is_empty() {
         return Err(PublishError::Surplus);
     }
@@ -239,22 +232,6 @@ impl Publication {
             nacks: feedback.nacked_packets(),
         }
     }
-}
-
-fn read_token(config: &Config) -> Result<Option<Token>, PublishError> {
-    let Some(path) = &config.token_file else {
-        let token = config.token.as_ref().map(UncheckedToken::check);
-        return token.transpose().map_err(PublishError::Token);
-    };
-    let content = std::fs::read_to_string(path).map_err(|error| PublishError::TokenFile {
-        path: path.clone(),
-        error,
-    })?;
-    let token = Token::new(&content).map_err(|error| PublishError::TokenFileContent {
-        path: path.clone(),
-        error,
-    })?;
-    Ok(Some(token))
 }
 
 #[derive(Debug, thiserror::Error)]

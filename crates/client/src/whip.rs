@@ -1,83 +1,31 @@
-//! The HTTP half of a WHIP client (RFC 9725 §4): POST an offer, DELETE the session. It knows nothing of media.
+//! The HTTP half of a WHIP client (RFC 9725 §4): OPTIONS, POST an offer, DELETE the session. It knows nothing of media.
 
 use std::{error::Error, fmt, io, time::Duration};
 
 use reqwest::{
-    Client, Method, Response, StatusCode, Url,
-    header::{ACCEPT, CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER},
+    Certificate, Client, Method, RequestBuilder, Response, StatusCode, Url,
+    header::{ACCEPT, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, LOCATION, RETRY_AFTER},
     redirect,
 };
 
-/// A bearer token as the command line has it. Checked after the arguments are parsed, because `clap` quotes what it refuses.
-#[derive(Clone)]
-pub struct UncheckedToken(String);
-
-impl UncheckedToken {
-    pub(super) fn check(&self) -> Result<Token, TokenError> {
-        Token::new(&self.0)
-    }
-}
-
-impl From<String> for UncheckedToken {
-    fn from(token: String) -> Self {
-        Self(token)
-    }
-}
-
-impl fmt::Debug for UncheckedToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("UncheckedToken(***)")
-    }
-}
-
-/// The bearer token. It is shown nowhere.
-#[derive(Clone)]
-pub struct Token(String);
-
-impl Token {
-    /// Surrounding white space, such as the newline at the end of a file, is not part of a token.
-    pub fn new(token: &str) -> Result<Self, TokenError> {
-        let token = token.trim();
-        if token
-            .split_whitespace()
-            .next()
-            .is_some_and(|word| word.eq_ignore_ascii_case("bearer"))
-        {
-            return Err(TokenError::Scheme);
-        }
-        if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(TokenError::Characters);
-        }
-        Ok(Self(token.to_owned()))
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token(***)")
-    }
-}
-
-/// Quotes nothing of the token: it may be a good one with a slip beside it.
-#[derive(Debug, thiserror::Error)]
-pub enum TokenError {
-    #[error("leave out `Bearer`: only the token itself is given")]
-    Scheme,
-    #[error("a bearer token is one word of printable ASCII characters")]
-    Characters,
-}
+use crate::token::Token;
 
 /// A WHIP endpoint and the right to publish there.
-pub(super) struct Endpoint {
+pub(crate) struct Endpoint {
     client: Client,
     url: Url,
     token: Option<Token>,
 }
 
 /// What a 201 brings.
-pub(super) struct Session {
-    url: Url,
-    pub(super) answer: String,
+pub(crate) struct Session {
+    pub(crate) url: Url,
+    /// The URL that was asked in the end: redirects are behind it.
+    pub(crate) asked: Url,
+    /// Location as it came: it may have been relative.
+    pub(crate) location: String,
+    pub(crate) etag: Option<String>,
+    pub(crate) answer: String,
 }
 
 impl fmt::Debug for Session {
@@ -136,14 +84,23 @@ const SDP: &str = "application/sdp";
 const PROBLEM: &str = "application/problem+json";
 
 impl Endpoint {
-    pub(super) fn new(url: &str, token: Option<Token>) -> Result<Self, HttpError> {
+    pub(crate) fn new(url: &str, token: Option<Token>) -> Result<Self, HttpError> {
+        Self::trusting(url, token, Vec::new())
+    }
+
+    /// `authorities`: who may sign the server's certificate besides those that the machine trusts.
+    pub(crate) fn trusting(url: &str, token: Option<Token>, authorities: Vec<Certificate>) -> Result<Self, HttpError> {
         let url = Url::parse(url)
             .ok()
             .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
         let url = url.ok_or_else(|| HttpError::Url)?;
         // Ours is the only provider in the program; that it is installed already is as good.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let client = Client::builder()
+        let mut client = Client::builder();
+        if !authorities.is_empty() {
+            client = client.tls_certs_merge(authorities);
+        }
+        let client = client
             // Redirects are followed here, because only 307 and 308 keep a POST a POST.
             .redirect(redirect::Policy::none())
             .timeout(REQUEST_TIMEOUT)
@@ -153,29 +110,43 @@ impl Endpoint {
         Ok(Self { client, url, token })
     }
 
+    /// The same endpoint for somebody without a token.
+    pub(crate) fn anonymous(&self) -> Self {
+        Self {
+            client: self.client.clone(),
+            url: self.url.clone(),
+            token: None,
+        }
+    }
+
+    pub(crate) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    pub(crate) fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
     /// Host and port as the URL has them: safe to show.
-    pub(super) fn host(&self) -> String {
+    pub(crate) fn host(&self) -> String {
         authority(&self.url)
     }
 
     /// For choosing local addresses: where the endpoint is, by name and port.
-    pub(super) fn address(&self) -> (String, u16) {
+    pub(crate) fn address(&self) -> (String, u16) {
         let host = self.url.host_str().unwrap_or_default().trim_matches(['[', ']']);
         (host.to_owned(), self.url.port_or_known_default().unwrap_or(80))
     }
 
     /// Section 4.2, following redirects (section 4.5). The token goes along only to the origin that it was given for:
     /// another host has its own ways to say who may publish.
-    pub(super) async fn post(&self, offer: &str) -> Result<Session, HttpError> {
+    pub(crate) async fn post(&self, offer: &str) -> Result<Session, HttpError> {
         let mut url = self.url.clone();
         for _ in 0..=REDIRECTS_MAX {
             let host = authority(&url);
             let token = self.token.as_ref().filter(|_| url.origin() == self.url.origin());
-            let mut request = self.client.request(Method::POST, url.clone()).header(ACCEPT, SDP);
-            if let Some(token) = token {
-                request = request.bearer_auth(&token.0);
-            }
-            let request = request.header(CONTENT_TYPE, SDP).body(offer.to_owned());
+            let request = self.client.request(Method::POST, url.clone()).header(ACCEPT, SDP);
+            let request = with(request, token).header(CONTENT_TYPE, SDP).body(offer.to_owned());
             let response = request.send().await.map_err(|error| unreachable(&host, error))?;
             match response.status() {
                 StatusCode::CREATED => return created(host, url, response).await,
@@ -192,17 +163,41 @@ impl Endpoint {
     }
 
     /// Section 4.2, the last but one paragraph: ends the session. Every request to a session carries the token (section 4.7).
-    pub(super) async fn delete(&self, session: &Session) -> Result<(), HttpError> {
-        let host = authority(&session.url);
-        let mut request = self.client.delete(session.url.clone());
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(&token.0);
-        }
+    pub(crate) async fn delete(&self, session: &Session) -> Result<(), HttpError> {
+        self.end(&session.url, self.token.as_ref()).await.map(drop)
+    }
+
+    /// The same where the session's URL may lead to a stranger: the token stays with the origin that it was given for.
+    pub(crate) async fn delete_carefully(&self, session: &Url) -> Result<StatusCode, HttpError> {
+        let token = self.token.as_ref().filter(|_| session.origin() == self.url.origin());
+        self.end(session, token).await
+    }
+
+    async fn end(&self, session: &Url, token: Option<&Token>) -> Result<StatusCode, HttpError> {
+        let host = authority(session);
+        let request = with(self.client.delete(session.clone()), token);
         let response = request.send().await.map_err(|error| unreachable(&host, error))?;
         if response.status().is_success() {
-            return Ok(());
+            return Ok(response.status());
         }
         Err(HttpError::Refused(refusal(host, response).await))
+    }
+
+    /// What the endpoint says to OPTIONS, as the pages of other origins and some SDKs ask before anything else.
+    pub(crate) async fn options(&self) -> Result<StatusCode, HttpError> {
+        let request = with(
+            self.client.request(Method::OPTIONS, self.url.clone()),
+            self.token.as_ref(),
+        );
+        let response = request.send().await.map_err(|error| unreachable(&self.host(), error))?;
+        Ok(response.status())
+    }
+}
+
+fn with(request: RequestBuilder, token: Option<&Token>) -> RequestBuilder {
+    match token {
+        Some(token) => request.bearer_auth(token.as_str()),
+        None => request,
     }
 }
 
@@ -210,17 +205,24 @@ async fn created(host: String, url: Url, response: Response) -> Result<Session, 
     let Some(session) = location(&url, response.headers()) else {
         return Err(HttpError::NoLocation { host });
     };
-    let header = |name| {
+    let header = |name: HeaderName| {
         response
             .headers()
             .get(name)
             .and_then(|value| value.to_str().ok())
             .map(str::to_owned)
     };
+    let (location, etag) = (header(LOCATION).unwrap_or_default(), header(ETAG));
     let is_sdp = header(CONTENT_TYPE).is_some_and(|value| media_type(&value).eq_ignore_ascii_case(SDP));
     let body = body(response).await.and_then(|body| String::from_utf8(body).ok());
     match body.filter(|body| is_sdp && body.starts_with("v=0")) {
-        Some(answer) => Ok(Session { url: session, answer }),
+        Some(answer) => Ok(Session {
+            url: session,
+            asked: url,
+            location,
+            etag,
+            answer,
+        }),
         None => Err(HttpError::NoAnswer { host }),
     }
 }
@@ -325,7 +327,7 @@ fn authority(url: &Url) -> String {
 }
 
 impl Refusal {
-    pub(super) fn is_not_found(&self) -> bool {
+    pub(crate) fn is_not_found(&self) -> bool {
         self.status == StatusCode::NOT_FOUND
     }
 

@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Token(commands::token::Config),
     /// Publish a file, or a test picture, to a WHIP endpoint
     Publish(commands::publish::Config),
+    /// Go an encoder's way to a WHIP endpoint, and say what is wrong where: DNS, TCP, TLS, token, offer, UDP
+    Doctor(commands::doctor::Config),
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What each sub-command does, and how a failure ends the process.
 
 pub(crate) mod api;
+pub(crate) mod doctor;
 pub(crate) mod drain;
 pub(crate) mod keygen;
 pub(crate) mod list;
@@ -37,6 +38,8 @@ pub(crate) enum Failure {
     Token(#[from] token::Error),
     #[error(transparent)]
     Publish(#[from] whipcord_client::publish::PublishError),
+    #[error(transparent)]
+    Doctor(#[from] doctor::Error),
     #[error("cannot write to stdout: {0}")]
     Stdout(#[source] std::io::Error),
 }
@@ -48,7 +51,12 @@ impl Failure {
             Self::Telemetry(_) | Self::Signals(_) | Self::Standalone(_) | Self::Gateway(_) | Self::Worker(_) => {
                 ExitCode::from(2)
             }
-            Self::Publish(_) | Self::Api(_) | Self::Keygen(_) | Self::Token(_) | Self::Stdout(_) => ExitCode::FAILURE,
+            Self::Publish(_)
+            | Self::Doctor(_)
+            | Self::Api(_)
+            | Self::Keygen(_)
+            | Self::Token(_)
+            | Self::Stdout(_) => ExitCode::FAILURE,
         }
     }
 }
@@ -81,5 +89,6 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         Command::Keygen(config) => Ok(keygen::run(&config)?),
         Command::Token(config) => token::run(&config),
         Command::Publish(config) => publish::run(config, stop).await,
+        Command::Doctor(config) => doctor::run(&config, stop).await,
     }
 }

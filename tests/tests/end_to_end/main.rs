@@ -6,6 +6,7 @@ mod bad_network;
 mod bench_reads;
 mod cluster;
 mod data_channel;
+mod doctor;
 mod process;
 mod publish;
 mod recordings;

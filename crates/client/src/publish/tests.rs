@@ -143,8 +143,10 @@ fn config(url: String, duration: Option<&str>) -> Config {
     Config {
         url,
         input: Input::Test,
-        token: Some("open-sesame".to_owned().into()),
-        token_file: None,
+        token: token::Config {
+            token: Some("open-sesame".to_owned().into()),
+            token_file: None,
+        },
         duration: duration.map(|text| parse_duration(text).unwrap()),
         repeat: false,
         simulcast: false,
