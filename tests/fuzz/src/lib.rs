@@ -3,6 +3,8 @@
 //! The modules are compiled twice: here for libFuzzer, and by `tests/corpus.rs` of the crates that they test, which runs
 //! every stored input of `corpus/` through them. So they use nothing but those crates and what those crates use.
 
+pub mod answer;
+pub mod check;
 pub mod checkpoint;
 pub mod depacketise;
 pub mod fragment;

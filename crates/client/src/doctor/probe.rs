@@ -150,7 +150,7 @@ pub(super) fn said(outcomes: &[(Candidate, Outcome)], server: Place) -> Vec<Find
     let said = |(candidate, outcome): &(Candidate, Outcome)| match candidate {
         Candidate::Udp(address) => said_of(*address, outcome, server, lost),
         Candidate::Tcp(address) => Step::Stun.finding(
-            lost,
+            if is_answered { Verdict::Skipped } else { Verdict::Fail },
             format!("{address} is for media over TCP, which was not tried: OBS and FFmpeg send over UDP alone"),
         ),
         Candidate::Named(name) => Step::Stun.finding(

@@ -26,9 +26,9 @@ pub(super) enum Anonymous {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Leads {
     Here,
-    /// To the same host, from https to http.
-    InClear,
-    /// To another origin, which is safe to show; the path is a capability, and is not.
+    /// From https to http, at this origin.
+    InClear(String),
+    /// To another origin. It is safe to show; the path is a capability, and is not.
     Elsewhere(String),
 }
 
@@ -54,11 +54,13 @@ impl Anonymous {
 impl Leads {
     pub(super) fn of(asked: &Url, location: &Url) -> Self {
         if asked.origin() == location.origin() {
-            Self::Here
-        } else if asked.host() == location.host() && asked.scheme() == "https" && location.scheme() == "http" {
-            Self::InClear
+            return Self::Here;
+        }
+        let origin = location.origin().ascii_serialization();
+        if asked.scheme() == "https" && location.scheme() == "http" {
+            Self::InClear(origin)
         } else {
-            Self::Elsewhere(location.origin().ascii_serialization())
+            Self::Elsewhere(origin)
         }
     }
 }
@@ -178,8 +180,8 @@ fn said_of_location(endpoint: &Url, session: &Session) -> Option<Finding> {
                  address by --public-url";
     let origin = session.asked.origin().ascii_serialization();
     match Leads::of(&session.asked, &session.url) {
-        Leads::InClear => Some(Step::Post.fail(format!(
-            "Location leads from https to http, where encoders would send the token in clear: {proxy} {origin}"
+        Leads::InClear(in_clear) => Some(Step::Post.fail(format!(
+            "Location leads to {in_clear}, where encoders would send the token in clear: {proxy} {origin}"
         ))),
         Leads::Elsewhere(elsewhere) => Some(Step::Post.warn(format!(
             "Location leads to {elsewhere}, and not to {origin} that was asked, which encoders may not reach: {proxy} {origin}"

@@ -59,6 +59,22 @@ fn silence_is_a_failure_only_where_nothing_answers() {
 }
 
 #[test]
+fn tcp_beside_udp_that_answers_is_no_fault() {
+    let tcp = Candidate::Tcp("203.0.113.5:443".parse().unwrap());
+    let found = lines(
+        vec![
+            (udp("203.0.113.5:8189"), answered("192.0.2.7:4000", None)),
+            (tcp, Outcome::Unfit),
+        ],
+        Place::Public,
+    );
+    assert!(
+        found[0].starts_with("ok ") && found[1].starts_with("skip  stun  203.0.113.5:443 is for media over TCP"),
+        "{found:?}"
+    );
+}
+
+#[test]
 fn every_other_fault_has_its_sentence() {
     let error = Reply::Error {
         code: 401,

@@ -160,11 +160,20 @@ fn a_good_post_is_one_line() {
 fn a_location_that_leads_elsewhere_names_the_options_and_not_its_path() {
     let endpoint = Url::parse(ASKED).unwrap();
     for (location, verdict, words) in [
-        ("http://ingest.example/whip/studio/s.hint", "FAIL", "from https to http"),
+        (
+            "http://ingest.example/whip/studio/s.hint",
+            "FAIL",
+            "leads to http://ingest.example, where encoders would send the token in clear",
+        ),
         (
             "https://10.0.0.9:8080/whip/studio/s.hint",
             "warn",
             "leads to https://10.0.0.9:8080, and not to https://ingest.example",
+        ),
+        (
+            "http://10.0.0.9/whip/studio/s.hint",
+            "FAIL",
+            "leads to http://10.0.0.9, where",
         ),
         (
             "https://ingest.example:8443/whip/studio/s.hint",

@@ -69,6 +69,19 @@ fn only_the_server_of_the_answer_can_answer() {
 }
 
 #[test]
+fn the_sample_response_of_the_rfc_is_an_answer() {
+    // RFC 5769 §2.2.
+    let sample = b"\x01\x01\x00\x3c\x21\x12\xa4\x42\xb7\xe7\xa7\x01\xbc\x34\xd6\x86\xfa\x87\xdf\xae\
+        \x80\x22\x00\x0btest vector \x00\x20\x00\x08\x00\x01\xa1\x47\xe1\x12\xa6\x43\
+        \x00\x08\x00\x14\x2b\x91\xf5\x99\xfd\x9e\x90\xc3\x8c\x74\x89\xf9\x2a\xf9\xba\x53\xf0\x6b\xe7\xd7\
+        \x80\x28\x00\x04\xc0\x7d\x4c\x96";
+    let check = Check::new("evtj", "h6vY", "VOkJxbRl1RmTxUk/WvJxBt", [7; 8]).unwrap();
+    let asked = [*b"\xb7\xe7\xa7\x01\xbc\x34\xd6\x86\xfa\x87\xdf\xae"];
+    let mapped = Some("192.0.2.1:32853".parse().unwrap());
+    assert_eq!(check.read(sample, &asked), Reply::Success { n: 0, mapped });
+}
+
+#[test]
 fn what_follows_the_signature_does_not_count() {
     let mut message = Message::new();
     message.set_type(BINDING_SUCCESS);
