@@ -44,11 +44,10 @@ pub struct Config {
         value_delimiter = ','
     )]
     pub cors_origins: Vec<Origin>,
-    /// POST, PATCH and DELETE requests per second from one address or with one token; ten times as many at once
+    /// Requests per second from one address or with one token
     #[arg(long, env = "WHIPCORD_REQUEST_RATE", value_name = "N", default_value = "100")]
     pub request_rate: NonZeroU32,
-    /// Who gets a stream that is held, as in live/*=reject: replace (default), reject or several (repeatable; the first that
-    /// matches holds)
+    /// Who gets a stream that is held: replace, reject or several, as in live/*=reject (repeatable)
     #[arg(long, env = "WHIPCORD_TAKEOVER", value_name = "PATTERN=RULE", value_delimiter = ',')]
     pub takeover: Vec<Rule>,
     /// Where sessions go: spread over all workers, or pack into the fullest that has room

@@ -114,7 +114,7 @@ async fn read(
         CallError::NotFound | CallError::Unknown => Error::NoSuchRecording,
         CallError::Full => Error::TooManyDownloads,
         CallError::Unavailable | CallError::TimedOut => Error::WorkerAway(error),
-        CallError::Refused(_) | CallError::Stale | CallError::NotOwner | CallError::Defect { .. } => {
+        CallError::Refused(_) | CallError::Stale | CallError::Dead | CallError::Defect { .. } => {
             Defect::Worker(error).into()
         }
     })

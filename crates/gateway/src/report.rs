@@ -7,7 +7,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::{info, warn};
 use whipcord_directory::{Hello, HelloError, LEASE, Lease, Load, ReportError, Reported, Session};
-use whipcord_identity::{Epoch, Incarnation, Owner, SessionId, WorkerNumber};
+use whipcord_identity::{Epoch, Incarnation, Owner, SessionId, WorkerAddress, WorkerNumber};
 use whipcord_proto::{
     convert,
     directory::{
@@ -19,6 +19,7 @@ use whipcord_proto::{
 use crate::{
     Shared,
     limits::{FEATURE_BYTES_MAX, FEATURES_MAX, REPORT_RESPONSES_MAX, REPORT_SESSIONS_MAX},
+    workers::CallError,
 };
 
 /// The gRPC service; made by [`crate::Gateway::directory_service`].
@@ -31,6 +32,7 @@ struct Reporter {
     lease: Lease,
     /// The owner of every session it names, but for the epoch.
     owner: Owner,
+    address: WorkerAddress,
 }
 
 impl Reports {
@@ -78,6 +80,9 @@ async fn run(
     let reporter = Reporter::hello(shared, hello).await?;
     let ended = reporter.follow(&mut requests, responses).await;
     reporter.shared.directory.suspect(&reporter.lease).await;
+    if ended.is_err() {
+        reporter.probe();
+    }
     let worker = &reporter.owner.worker;
     match &ended {
         Ok(()) => info!(%worker, "a worker ended its report stream"),
@@ -104,7 +109,23 @@ impl Reporter {
             HelloError::Unavailable(_) => Status::unavailable(error.to_string()),
         })?;
         info!(worker = %owner.worker, incarnation = %owner.incarnation, %address, "a worker reports");
-        Ok(Self { shared, lease, owner })
+        Ok(Self {
+            shared,
+            lease,
+            owner,
+            address,
+        })
+    }
+
+    /// Whether a worker whose stream broke is there still: a dead one's sessions need not wait for the end of its lease.
+    fn probe(&self) {
+        let (shared, address, owner) = (Arc::clone(&self.shared), self.address.clone(), self.owner.clone());
+        self.shared.tasks.spawn(async move {
+            if let Err(CallError::Dead) = shared.workers.list(&address, String::new(), 1).await {
+                warn!(worker = %owner.worker, incarnation = %owner.incarnation, "a worker is dead");
+                shared.directory.bury(owner.incarnation).await;
+            }
+        });
     }
 
     /// Applies and acknowledges reports until the stream ends, or is silent for a lease.

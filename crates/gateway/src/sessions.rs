@@ -173,7 +173,7 @@ impl Shared {
                 self.directory.release(&located.session()).await;
                 Error::NoSuchSession
             }
-            CallError::NotOwner => {
+            CallError::Dead => {
                 self.directory.bury(located.owner.incarnation).await;
                 Error::NoSuchSession
             }

@@ -92,7 +92,7 @@ impl Shared {
         };
         match self.workers.get(&worker.hello.address, holder.sid).await {
             Ok(session) => !session.end_reason.is_empty() || u128::from(session.silent_ms) >= HOLDER_SILENT.as_millis(),
-            Err(CallError::NotFound | CallError::NotOwner) => true,
+            Err(CallError::NotFound | CallError::Dead) => true,
             Err(_) => false,
         }
     }

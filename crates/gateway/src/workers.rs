@@ -52,8 +52,8 @@ pub(crate) enum CallError {
     NotFound,
     #[error("another ICE session is current")]
     Stale,
-    #[error("another incarnation answered")]
-    NotOwner,
+    #[error("the incarnation is dead: another answers at its address, or nobody listens there")]
+    Dead,
     #[error("at capacity")]
     Full,
     #[error("an older worker, which does not know this call")]
@@ -268,9 +268,10 @@ impl From<Status> for CallError {
         match status.code() {
             Code::NotFound => Self::NotFound,
             Code::Aborted => Self::Stale,
-            Code::FailedPrecondition => Self::NotOwner,
+            Code::FailedPrecondition => Self::Dead,
             Code::ResourceExhausted => Self::Full,
             Code::Unimplemented => Self::Unknown,
+            Code::Unavailable if is_connection_refused(&status) => Self::Dead,
             Code::Unavailable => Self::Unavailable,
             Code::DeadlineExceeded | Code::Cancelled => Self::TimedOut,
             code => Self::Defect {
@@ -279,6 +280,19 @@ impl From<Status> for CallError {
             },
         }
     }
+}
+
+/// Nobody listens at the address: the process that did has ended. A host that is away answers nothing.
+fn is_connection_refused(status: &Status) -> bool {
+    let mut source = std::error::Error::source(status);
+    while let Some(error) = source {
+        let io = error.downcast_ref::<std::io::Error>();
+        if io.is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionRefused) {
+            return true;
+        }
+        source = error.source();
+    }
+    false
 }
 
 /// The worker learns the deadline, so that it does not work for nobody.

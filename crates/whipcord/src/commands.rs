@@ -51,12 +51,9 @@ impl Failure {
             Self::Telemetry(_) | Self::Signals(_) | Self::Standalone(_) | Self::Gateway(_) | Self::Worker(_) => {
                 ExitCode::from(2)
             }
-            Self::Publish(_)
-            | Self::Doctor(_)
-            | Self::Api(_)
-            | Self::Keygen(_)
-            | Self::Token(_)
-            | Self::Stdout(_) => ExitCode::FAILURE,
+            Self::Publish(_) | Self::Doctor(_) | Self::Api(_) | Self::Keygen(_) | Self::Token(_) | Self::Stdout(_) => {
+                ExitCode::FAILURE
+            }
         }
     }
 }

@@ -47,7 +47,7 @@ pub(crate) struct Config {
     worker: whipcord_worker::Config,
     #[command(flatten)]
     gateway: whipcord_gateway::Config,
-    /// HTTP address for operators: /healthz, /readyz, /api
+    /// HTTP address for operators
     #[arg(long, value_name = "ADDR", env = "WHIPCORD_ADMIN", default_value = "127.0.0.1:9090")]
     admin: SocketAddr,
     /// When ready, print one line of JSON on stdout instead of a text

@@ -11,11 +11,11 @@ use whipcord_whip::{Codec, DataPolicy};
 #[derive(clap::Args, Clone, Debug)]
 #[group(skip)]
 pub struct Config {
-    /// UDP address for media; every session shares it.
+    /// UDP address for all media
     #[arg(long, value_name = "ADDR", env = "WHIPCORD_MEDIA", default_value = "0.0.0.0:8189")]
     pub media: SocketAddr,
 
-    /// IP address written into answers, repeatable; by default those of the interfaces.
+    /// IP address in answers (repeatable; default: the interfaces')
     #[arg(long, value_name = "IP", env = "WHIPCORD_ADVERTISE", value_delimiter = ',')]
     pub advertise: Vec<IpAddr>,
 
@@ -23,7 +23,7 @@ pub struct Config {
     #[arg(long, value_name = "DIR", env = "WHIPCORD_RECORDINGS")]
     pub recordings: Option<PathBuf>,
 
-    /// Codecs accepted, the preferred first; of those that an offer lists, one per media section is taken.
+    /// Codecs accepted, the preferred first
     #[arg(
         long,
         value_name = "NAMES",
@@ -33,8 +33,7 @@ pub struct Config {
     )]
     pub codecs: Vec<Codec>,
 
-    /// What becomes of data channels that are offered: `accept` counts their messages, `echo` also sends them back, `refuse` refuses
-    /// the offer.
+    /// Offered data channels: accept, echo or refuse
     #[arg(long, value_name = "WHAT", env = "WHIPCORD_DATA_CHANNEL", default_value = "accept")]
     pub data_channel: DataPolicy,
 

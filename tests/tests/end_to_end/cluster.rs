@@ -12,7 +12,7 @@ use whipcord_tests::{cluster::Cluster, eventually, http, pattern, recording::Rec
 const CONNECTED: Duration = Duration::from_secs(20);
 
 /// Publishes the numbered pattern by the nth gateway.
-fn publisher(cluster: &Cluster, gateway: usize, stream: &str, duration: &str) -> Child {
+pub(crate) fn publisher(cluster: &Cluster, gateway: usize, stream: &str, duration: &str) -> Child {
     let mut command = Command::new(binary());
     command
         .args(["publish", &cluster.whip_url(gateway, stream), "--json"])
@@ -24,7 +24,7 @@ fn publisher(cluster: &Cluster, gateway: usize, stream: &str, duration: &str) ->
 }
 
 /// The same, once its media arrives.
-fn live(cluster: &Cluster, gateway: usize, stream: &str, duration: &str) -> Child {
+pub(crate) fn live(cluster: &Cluster, gateway: usize, stream: &str, duration: &str) -> Child {
     let child = publisher(cluster, gateway, stream, duration);
     eventually("the session is live", CONNECTED, || {
         let mut sessions = cluster.sessions(gateway).into_values();
@@ -34,7 +34,7 @@ fn live(cluster: &Cluster, gateway: usize, stream: &str, duration: &str) -> Chil
 }
 
 /// Exit code, summary and stderr of a publisher that ends by itself.
-fn finish(child: Child) -> (Option<i32>, Value, String) {
+pub(crate) fn finish(child: Child) -> (Option<i32>, Value, String) {
     let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
     let stderr = String::from_utf8(stderr).unwrap();
     let summary = serde_json::from_slice(&stdout).unwrap_or_else(|error| panic!("no summary: {error}; {stderr}"));

@@ -7,6 +7,7 @@ mod bench_reads;
 mod cluster;
 mod data_channel;
 mod doctor;
+mod outages;
 mod process;
 mod publish;
 mod recordings;

@@ -228,7 +228,7 @@ impl Shared {
                 self.directory.release(&session).await;
                 Failure::Elsewhere(Error::NoWorker)
             }
-            CallError::NotOwner => {
+            CallError::Dead => {
                 self.directory.bury(session.owner.incarnation).await;
                 Failure::Elsewhere(Error::NoWorker)
             }

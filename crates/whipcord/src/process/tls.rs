@@ -19,7 +19,7 @@ use super::reload::{self, Reread};
 #[derive(Clone, Debug, clap::Args)]
 #[group(skip)]
 pub(crate) struct Config {
-    /// Certificate chain for --http, PEM; read again when it changes. Without it, HTTP is plain
+    /// Certificate chain for HTTPS, PEM (default: plain HTTP)
     #[arg(long, env = "WHIPCORD_TLS_CERT", value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
     /// Key of --tls-cert, PEM
