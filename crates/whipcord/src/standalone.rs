@@ -32,7 +32,7 @@ use crate::{
 
 #[derive(Debug, clap::Args)]
 #[group(skip)]
-#[command(mut_arg("recordings", |arg| arg.default_value("recordings").help("Folder for recordings, {DIR}/{stream}/{session}.mp4")))]
+#[command(mut_arg("recordings", |arg| arg.default_value("recordings").help("Folder for {stream}/{session}.mp4")))]
 #[command(mut_arg("cluster_id", |arg| arg.hide(true)))]
 #[command(mut_arg("without_directory", |arg| arg.hide(true)))]
 #[command(mut_arg("placement", |arg| arg.hide(true)))]
