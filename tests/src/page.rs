@@ -68,6 +68,8 @@ pub struct Said {
     pub kept: (u32, Vec<String>),
     /// The recording behind each link that was clicked.
     pub played: Vec<Played>,
+    /// Questions for the link to a recording, the first of which is refused.
+    pub heads: u32,
     /// Whether somebody looks at the tab, in the browser's word.
     pub visibility: String,
     /// What the tabulator key comes by.

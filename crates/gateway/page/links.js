@@ -6,7 +6,7 @@ export class Links {
   /** By session id: a URL, or null for a stream that this token may see and not publish. */
   #known = new Map();
 
-  /** The link to a session's recording; null as long as there is none. */
+  /** The link to a session's recording; null as long as there is none. Each refusal but a 403 may pass, and is asked about again. */
   async of(id, stream, token) {
     if (this.#known.has(id)) return this.#known.get(id);
     const url = new URL(`recordings/${stream}/${id}`, document.baseURI);

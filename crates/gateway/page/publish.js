@@ -145,8 +145,27 @@ async function showFigures() {
 
 const links = new Links();
 
-/** By /whip-stats: what a token may see. */
+/** Of the list: idle, running, or running and asked for again meanwhile. */
+let listing = "idle";
+
+/** One at a time, else an older answer could overwrite a newer one. */
 async function listStreams() {
+  if (listing !== "idle") {
+    listing = "again";
+    return;
+  }
+  try {
+    do {
+      listing = "running";
+      await showStreams();
+    } while (listing === "again");
+  } finally {
+    listing = "idle";
+  }
+}
+
+/** By /whip-stats: what a token may see. */
+async function showStreams() {
   const token = at("token").value.trim();
   try {
     const sessions = Object.entries(await liveSessions(token));
@@ -156,7 +175,7 @@ async function listStreams() {
       const link = recording && await links.of(id, stream, token);
       const codecs = [...new Set(tracks.map(track => track.codec))].join(", ");
       rows.push([stream, codecs, bits(rate), recording ? recordingLink(recording, link) : "no file so far"]);
-      if (recording && id === publisher.session?.id) showRecording(recording, link);
+      if (link && id === publisher.session?.id) showRecording(recording, link);
     }
     fill("streams", rows);
     setText("streams-said", sessions.length ? "" : "No stream that this token may see is live.");

@@ -217,8 +217,14 @@ def watch(page, name, seconds, start, stop=True):
     return {**said, "seconds": took, "frames": frames, "after": page.said()}
 
 
+# What asks for a link is refused at first, as by a server that is busy.
+BUSY = """window.heads = 0; window.fetch = (real => (url, options) => options?.method == 'HEAD' && heads++ == 0
+    ? Promise.resolve(new Response('{}', { status: 503 })) : real(url, options))(window.fetch); 0"""
+
+
 def recording(page, token, seconds):
     """The link to the recording, while it grows and after."""
+    page.run(BUSY)
     page.start(token)
     page.state("^Live")
     page.until("document.querySelector('#recording a') && document.querySelector('#streams a')")
@@ -226,7 +232,7 @@ def recording(page, token, seconds):
     played = [page.play("#recording a"), page.play("#streams a")]
     page.stop()
     played.append(page.play("#recording a"))
-    return {**page.said(), "played": played}
+    return {**page.said(), "played": played, "heads": page.run("heads")}
 
 
 def hidden(page, token, seconds):

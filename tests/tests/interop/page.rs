@@ -58,10 +58,11 @@ fn the_page_publishes_the_test_picture() {
 }
 
 #[test]
-fn a_link_plays_the_recording_while_it_grows_and_after() {
+fn a_link_that_was_refused_at_first_plays_the_recording_while_it_grows_and_after() {
     let whipcord = Whipcord::standalone();
     let said = visit(&whipcord, "recording");
     println!("{:?}", said.played);
+    assert!(said.heads > 1, "asked again after a refusal");
     let [growing, listed, ended] = said.played.as_slice() else {
         panic!("{:?}", said.played)
     };
