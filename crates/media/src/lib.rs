@@ -17,4 +17,5 @@ pub mod reorder;
 
 pub use clock::SenderReport;
 pub use frame::{Codec, Frame, Kind};
+pub use params::PictureSize;
 pub use recording::{Container, Recording, RtpPacket, Stats, TrackSpec, Unsupported};

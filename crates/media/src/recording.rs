@@ -37,6 +37,7 @@ use crate::{
     clock::LipSync,
     depacketise::{Damage, Packet},
     frame::{Frame, Kind},
+    params::PictureSize,
     reorder::{self, Pushed, Released},
 };
 
@@ -87,7 +88,7 @@ pub struct Recording {
     /// The latest time that the caller passed in.
     now: Duration,
     bytes: Vec<u8>,
-    picture: Option<(u32, u32)>,
+    picture: Option<PictureSize>,
     keyframe_request: Option<usize>,
     keyframe_requested: Option<Duration>,
     stats: Stats,
@@ -234,8 +235,8 @@ impl Recording {
         self.phase = Phase::Finished;
     }
 
-    /// Width and height of the newest keyframe in pixels.
-    pub fn picture(&self) -> Option<(u32, u32)> {
+    /// Of the newest keyframe.
+    pub fn picture(&self) -> Option<PictureSize> {
         self.picture
     }
 
@@ -308,8 +309,7 @@ impl Recording {
         let keyframe = track.kind() == Kind::Video && frame.keyframe;
         if keyframe {
             let video = VideoTrack::of(track.spec.codec, track.spec.clock_rate, &frame.data);
-            let size = video.and_then(|video| video.picture_size());
-            self.picture = size.map(|size| (size.width, size.height)).or(self.picture);
+            self.picture = video.and_then(|video| video.picture_size()).or(self.picture);
         }
         if track.queue.push(frame, self.now).is_err() {
             self.stats.frames_backward += 1;

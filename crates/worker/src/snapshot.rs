@@ -107,7 +107,7 @@ impl Snapshot {
         let counted = self.stats.tracks.iter().find(|counted| counted.track == track.id);
         let flow = self.flows.iter().find(|flow| flow.track == track.id);
         let recording = info.recording.as_deref().filter(|_| track.kind == Kind::Video);
-        let (width, height) = recording.map_or((0, 0), |progress| progress.picture(track.id));
+        let picture = recording.and_then(|progress| progress.picture(track.id));
         let recorded = recording.filter(|progress| progress.video_track() == Some(track.id));
         let pictures = flow.filter(|_| track.kind == Kind::Video);
         Track {
@@ -119,8 +119,9 @@ impl Snapshot {
             packets_lost: counted.map_or(0, |counted| counted.lost),
             // Of several layers, the recorded one's.
             keyframes: recorded.map_or(0, Progress::keyframes),
-            width,
-            height,
+            // 0 until a keyframe told.
+            width: picture.map_or(0, |picture| picture.width),
+            height: picture.map_or(0, |picture| picture.height),
             bitrate_bps: flow.map_or(0, |flow| flow.bitrate_bps),
             frames_per_second: pictures.map_or(0.0, |flow| flow.frames_per_second),
             jitter_ms: counted.map_or(0.0, |counted| {

@@ -2,7 +2,7 @@
 
 use std::{sync::LazyLock, time::Duration};
 
-use whipcord_media::{Codec, Recording, TrackSpec};
+use whipcord_media::{Codec, PictureSize, Recording, TrackSpec};
 
 use crate::{
     FRAME_RATE, OPUS, OPUS_FRAMES, SECONDS, VIDEO, assert_close, assert_gapless, bytes,
@@ -100,7 +100,13 @@ fn each_codec_is_recorded_whole_into_mp4() {
         assert_eq!(file.packets("a").len(), OPUS_FRAMES.len());
         assert_eq!(recording.stats().frames_dropped, 0);
         assert_eq!(recording.stats().keyframes, SECONDS.into());
-        assert_eq!(recording.picture(), Some((320, 240)));
+        assert_eq!(
+            recording.picture(),
+            Some(PictureSize {
+                width: 320,
+                height: 240
+            })
+        );
         assert_eq!(
             file.stream("v", "codec_name,width,height"),
             format!("{},320,240", way.name)
@@ -165,7 +171,13 @@ fn a_change_of_resolution_stays_in_one_file() {
         let mut recording = Recording::new(&[way.spec()]).unwrap();
         let file = record(&mut recording, way.packets(&frames));
         file.decodes();
-        assert_eq!(recording.picture(), Some((640, 360)));
+        assert_eq!(
+            recording.picture(),
+            Some(PictureSize {
+                width: 640,
+                height: 360
+            })
+        );
         assert_eq!(file.widths(), [vec![320; 60], vec![640; 60]].concat(), "{}", way.name);
     }
 }

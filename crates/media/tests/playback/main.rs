@@ -20,7 +20,7 @@ use std::{sync::LazyLock, time::Duration};
 use fixture::{Encoded, FRAME_RATE, OPUS_SAMPLES};
 use probe::{Packet, Probed};
 use sender::{Aggregation, Chunk, Sent, Track};
-use whipcord_media::{Codec, Recording, SenderReport, TrackSpec};
+use whipcord_media::{Codec, PictureSize, Recording, SenderReport, TrackSpec};
 
 const VIDEO: usize = 0;
 const AUDIO: usize = 1;
@@ -138,7 +138,13 @@ fn h264_and_opus_are_recorded_whole_into_mp4() {
         assert_eq!(file.packets("a").len(), OPUS_FRAMES.len());
         assert_eq!(recording.stats().frames, H264_FRAMES.len() as u64);
         assert_eq!(recording.stats().keyframes, SECONDS.into());
-        assert_eq!(recording.picture(), Some((320, 240)));
+        assert_eq!(
+            recording.picture(),
+            Some(PictureSize {
+                width: 320,
+                height: 240
+            })
+        );
         assert_eq!(file.stream("v", "codec_name,width,height"), "h264,320,240");
         assert_eq!(file.stream("a", "codec_name,sample_rate,channels"), "opus,48000,2");
         assert_close("duration", file.duration(), SECONDS.into(), 0.05);
@@ -164,7 +170,13 @@ fn vp8_and_opus_are_recorded_whole_into_webm() {
     assert_eq!(recording.container().extension(), "webm");
     assert_eq!(file.frames("v"), VP8_FRAMES.len() as u64);
     assert_eq!(file.packets("a").len(), OPUS_FRAMES.len());
-    assert_eq!(recording.picture(), Some((320, 240)));
+    assert_eq!(
+        recording.picture(),
+        Some(PictureSize {
+            width: 320,
+            height: 240
+        })
+    );
     assert_eq!(file.stream("v", "codec_name,width,height"), "vp8,320,240");
     assert_eq!(file.stream("a", "codec_name,sample_rate,channels"), "opus,48000,2");
     assert_close(
@@ -261,7 +273,13 @@ fn a_change_of_resolution_stays_in_one_file() {
     let file = record(&mut recording, packets);
     file.decodes();
     assert_eq!(file.frames("v"), 120);
-    assert_eq!(recording.picture(), Some((640, 360)));
+    assert_eq!(
+        recording.picture(),
+        Some(PictureSize {
+            width: 640,
+            height: 360
+        })
+    );
     let widths = file.widths();
     assert_eq!(widths, [vec![320; 60], vec![640; 60]].concat());
 

@@ -12,6 +12,7 @@ mod job;
 mod layers;
 mod progress;
 mod read;
+mod sink;
 
 use std::{
     io,
@@ -31,9 +32,10 @@ use whipcord_media::{Container, Recording, TrackSpec, Unsupported};
 use whipcord_whip::{Codec, Section};
 
 use crate::tap::{RING_BYTES, Tap, tap};
-use job::{Going, Job, Source};
+use job::{Going, Job};
 pub(crate) use progress::Progress;
 pub(crate) use read::Recorded;
+use sink::{Sink, Source};
 
 /// How often a writer looks at its recordings. 20 ms of 100 Mbit/s are a quarter of a tap's ring.
 const TICK: Duration = Duration::from_millis(20);
@@ -128,7 +130,8 @@ impl Recorder {
             .map(|(section, spec)| Source::new(section, spec.codec))
             .collect();
         let (tap, feed) = tap(RING_BYTES);
-        let job = Job::new(feed, recording, sources, file, Arc::clone(&progress), started);
+        let sink = Sink::new(recording, sources, Arc::clone(&progress));
+        let job = Job::new(feed, sink, file, started);
         Ok((job, Started { tap, progress }))
     }
 

@@ -1,20 +1,12 @@
-//! One recording: from its feed, through the muxer, into its file.
+//! One recording: from its feed to its file, which is tried again where the disk refuses it.
+//!
+//! It must not know layers: what of the feed is muxed, the sink decides.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
-use whipcord_media::{Codec, Recording, RtpPacket, SenderReport, depacketise::picture_size};
-use whipcord_peer::event::TrackId;
-use whipcord_whip::{Kind, Section};
 
-use super::{
-    file::File,
-    layers::{Held, Layers, Verdict},
-    progress::Progress,
-};
+use super::{file::File, sink::Sink};
 use crate::tap::{Feed, Item};
 
 /// How long a disk that refused bytes is left alone.
@@ -37,23 +29,6 @@ pub(super) struct Job {
     started: Instant,
 }
 
-/// The muxer, and which tracks go into it.
-#[derive(Debug)]
-struct Sink {
-    recording: Recording,
-    /// By the recording's track, which is the offer's section.
-    sources: Vec<Source>,
-    progress: Arc<Progress>,
-}
-
-/// What one of the recording's tracks is made from.
-#[derive(Debug)]
-pub(super) struct Source {
-    kind: Kind,
-    codec: Codec,
-    layers: Layers,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Disk {
     Good,
@@ -67,7 +42,7 @@ enum Disk {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Taken {
     All,
-    Some,
+    Part,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,19 +52,7 @@ pub(super) enum Going {
 }
 
 impl Job {
-    pub(super) fn new(
-        feed: Feed,
-        recording: Recording,
-        sources: Vec<Source>,
-        file: File,
-        progress: Arc<Progress>,
-        started: Instant,
-    ) -> Self {
-        let sink = Sink {
-            recording,
-            sources,
-            progress,
-        };
+    pub(super) fn new(feed: Feed, sink: Sink, file: File, started: Instant) -> Self {
         Self {
             feed,
             sink,
@@ -101,7 +64,7 @@ impl Job {
     }
 
     pub(super) fn path(&self) -> &str {
-        self.sink.progress.path()
+        self.sink.path()
     }
 
     /// Takes what has arrived, writes what can be written.
@@ -118,9 +81,10 @@ impl Job {
             Disk::Good => self.record(now, age, closed),
             Disk::Failing { .. } => self.drop_media(),
         };
+        self.sink.report(self.file.length());
         match taken {
             Taken::All if closed => Going::Done,
-            Taken::All | Taken::Some => Going::On,
+            Taken::All | Taken::Part => Going::On,
         }
     }
 
@@ -136,24 +100,21 @@ impl Job {
         }
         self.unwritten = self.sink.recording.take_bytes();
         self.write(now);
-        if let Some(track) = self.sink.recording.take_keyframe_request() {
-            self.request_keyframe(track);
+        if let Some(section) = self.sink.recording.take_keyframe_request() {
+            self.request_keyframe(section);
         }
-        for Source { layers, .. } in &mut self.sink.sources {
-            if let Some(track) = layers.keyframe_wanted(age) {
-                self.feed.request_keyframe(track);
-            }
+        for track in self.sink.layers_wanted(age) {
+            self.feed.request_keyframe(track);
         }
-        self.sink.report();
         taken
     }
 
     fn retry(&mut self, now: Instant) {
         self.write(now);
         if self.disk == Disk::Good {
-            for track in 0..self.sink.sources.len() {
-                self.sink.recording.gap(track);
-                self.request_keyframe(track);
+            for section in 0..self.sink.sections() {
+                self.sink.recording.gap(section);
+                self.request_keyframe(section);
             }
         }
     }
@@ -167,7 +128,6 @@ impl Job {
             (Ok(()), disk) => {
                 self.unwritten.clear();
                 self.disk = Disk::Good;
-                self.sink.progress.set_bytes(self.file.length());
                 if disk != Disk::Good {
                     info!(recording = self.path(), "the recording goes on");
                 }
@@ -194,12 +154,7 @@ impl Job {
     }
 
     fn request_keyframe(&self, section: usize) {
-        let source = self
-            .sink
-            .sources
-            .get(section)
-            .filter(|source| source.kind == Kind::Video);
-        if let Some(track) = source.and_then(|source| source.layers.recorded()) {
+        if let Some(track) = self.sink.video_of(section) {
             self.feed.request_keyframe(track);
         }
     }
@@ -210,169 +165,5 @@ fn take(feed: &mut Feed, mut take: impl FnMut(Item<'_>)) -> Taken {
         let Some(item) = feed.pop() else { return Taken::All };
         take(item);
     }
-    Taken::Some
-}
-
-impl Source {
-    pub(super) fn new(section: &Section, codec: Codec) -> Self {
-        Self {
-            kind: section.kind,
-            codec,
-            layers: Layers::new(section.rids.len() > 1),
-        }
-    }
-}
-
-impl Sink {
-    fn take(&mut self, item: Item<'_>) {
-        match item {
-            Item::Track { track, section } => self.announce(track, usize::from(section)),
-            Item::Packet {
-                track,
-                sequence,
-                timestamp,
-                marker,
-                arrival,
-                payload,
-            } => {
-                let Some(section) = self.section_of(track) else { return };
-                let packet = RtpPacket {
-                    track: section,
-                    sequence,
-                    timestamp,
-                    marker,
-                    payload,
-                    arrival,
-                };
-                self.packet(track, packet);
-            }
-            Item::SenderReport {
-                track,
-                ntp,
-                timestamp,
-                arrival,
-            } => {
-                if let Some(section) = self.recorded(track) {
-                    self.recording.sender_report(
-                        section,
-                        SenderReport {
-                            ntp,
-                            timestamp,
-                            arrival,
-                        },
-                    );
-                }
-            }
-            Item::Gap { track } => {
-                if let Some(section) = self.recorded(track) {
-                    self.recording.gap(section);
-                }
-            }
-        }
-    }
-
-    fn announce(&mut self, track: TrackId, section: usize) {
-        let Some(Source { kind, layers, .. }) = self.sources.get_mut(section) else {
-            return;
-        };
-        let before = layers.recorded();
-        layers.announce(track);
-        if before.is_some() && layers.recorded() != before {
-            self.recording.gap(section);
-        }
-        if let (Kind::Video, Some(track)) = (*kind, layers.recorded()) {
-            self.progress.set_video_track(track);
-        }
-    }
-
-    fn packet(&mut self, track: TrackId, packet: RtpPacket<'_>) {
-        let section = packet.track;
-        let Source { codec, layers, .. } = &mut self.sources[section];
-        // Of one track alone, the recording tells.
-        let size = layers
-            .is_simulcast()
-            .then(|| picture_size(*codec, packet.payload))
-            .flatten();
-        if let Some(size) = size {
-            self.progress.set_picture(track, (size.width, size.height));
-        }
-        let bytes = packet.payload.len();
-        let pixels = size.map(|size| u64::from(size.width) * u64::from(size.height));
-        match layers.on_packet(track, bytes, pixels, packet.arrival) {
-            Verdict::Record => self.recording.push(packet),
-            Verdict::Switch => {
-                self.progress.set_video_track(track);
-                self.recording.splice(section);
-                self.recording.push(packet);
-            }
-            Verdict::Hold => {
-                let RtpPacket {
-                    sequence,
-                    timestamp,
-                    marker,
-                    arrival,
-                    ..
-                } = packet;
-                let payload = packet.payload.to_vec();
-                layers.hold(Held {
-                    track,
-                    sequence,
-                    timestamp,
-                    marker,
-                    arrival,
-                    payload,
-                });
-            }
-            Verdict::Skip => {}
-        }
-    }
-
-    /// First choices among layers, where they are due.
-    fn choose(&mut self, age: Duration, last: bool) {
-        for (section, Source { layers, .. }) in self.sources.iter_mut().enumerate() {
-            let held = layers.choose(age, last);
-            if let (Some(track), false) = (layers.recorded(), held.is_empty()) {
-                self.progress.set_video_track(track);
-            }
-            for Held {
-                sequence,
-                timestamp,
-                marker,
-                arrival,
-                payload,
-                ..
-            } in held
-            {
-                let payload = &payload[..];
-                self.recording.push(RtpPacket {
-                    track: section,
-                    sequence,
-                    timestamp,
-                    marker,
-                    payload,
-                    arrival,
-                });
-            }
-        }
-    }
-
-    fn section_of(&self, track: TrackId) -> Option<usize> {
-        self.sources.iter().position(|source| source.layers.has(track))
-    }
-
-    fn recorded(&self, track: TrackId) -> Option<usize> {
-        self.sources
-            .iter()
-            .position(|source| source.layers.recorded() == Some(track))
-    }
-
-    fn report(&self) {
-        self.progress.set(self.recording.stats());
-        let video = self.sources.iter().find(|source| source.kind == Kind::Video);
-        let alone = video.filter(|source| !source.layers.is_simulcast());
-        let track = alone.and_then(|source| source.layers.recorded());
-        if let (Some(track), Some(picture)) = (track, self.recording.picture()) {
-            self.progress.set_picture(track, picture);
-        }
-    }
+    Taken::Part
 }

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use whipcord_media::RtpPacket;
 use whipcord_peer::event::TrackId;
 
 /// Long enough that each layer shows its rate, over its keyframe.
@@ -67,12 +68,12 @@ enum State {
 /// A packet that waits for the first choice.
 #[derive(Debug)]
 pub(super) struct Held {
-    pub(super) track: TrackId,
-    pub(super) sequence: u64,
-    pub(super) timestamp: u32,
-    pub(super) marker: bool,
-    pub(super) arrival: Duration,
-    pub(super) payload: Vec<u8>,
+    track: TrackId,
+    sequence: u64,
+    timestamp: u32,
+    marker: bool,
+    arrival: Duration,
+    payload: Vec<u8>,
 }
 
 /// What to do with a packet.
@@ -266,6 +267,31 @@ impl Layer {
     fn replaces(&self, stopped: TrackId, now: Duration) -> Option<(u64, u64)> {
         let lives = self.heard.is_some_and(|heard| now.saturating_sub(heard) < STOPPED);
         (self.track != stopped && lives).then_some((self.pixels, self.carried + self.carried_before))
+    }
+}
+
+impl Held {
+    pub(super) fn of(track: TrackId, packet: &RtpPacket<'_>) -> Self {
+        Self {
+            track,
+            sequence: packet.sequence,
+            timestamp: packet.timestamp,
+            marker: packet.marker,
+            arrival: packet.arrival,
+            payload: packet.payload.to_vec(),
+        }
+    }
+
+    /// As a packet of the recording's track for this section.
+    pub(super) fn packet(&self, section: usize) -> RtpPacket<'_> {
+        RtpPacket {
+            track: section,
+            sequence: self.sequence,
+            timestamp: self.timestamp,
+            marker: self.marker,
+            payload: &self.payload,
+            arrival: self.arrival,
+        }
     }
 }
 

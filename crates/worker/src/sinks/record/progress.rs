@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use whipcord_media::Stats;
+use whipcord_media::{PictureSize, Stats};
 use whipcord_peer::event::TrackId;
 
 /// A recording's figures. Each is its own; together they may be of different moments.
@@ -18,7 +18,7 @@ pub(crate) struct Progress {
     keyframe_at: AtomicU64,
     since: Instant,
     frames_dropped: AtomicU64,
-    /// By track id: width in the upper half, height in the lower.
+    /// By track id: width in the upper half, height in the lower; 0 until told.
     pictures: Box<[AtomicU64]>,
     /// The recorded video track's id, plus 1; 0 before it is chosen.
     video: AtomicU64,
@@ -65,11 +65,13 @@ impl Progress {
         self.frames_dropped.load(Relaxed)
     }
 
-    /// Width and height of a track, recorded or not; 0 until a keyframe told.
-    pub(crate) fn picture(&self, track: TrackId) -> (u32, u32) {
-        let picture = self.pictures.get(usize::from(track.0));
-        let picture = picture.map_or(0, |picture| picture.load(Relaxed));
-        ((picture >> 32) as u32, picture as u32)
+    /// Of a track, recorded or not; None until a keyframe told.
+    pub(crate) fn picture(&self, track: TrackId) -> Option<PictureSize> {
+        let picture = self.pictures.get(usize::from(track.0))?.load(Relaxed);
+        (picture > 0).then_some(PictureSize {
+            width: (picture >> 32) as u32,
+            height: picture as u32,
+        })
     }
 
     pub(crate) fn video_track(&self) -> Option<TrackId> {
@@ -91,7 +93,7 @@ impl Progress {
         self.frames_dropped.store(stats.frames_dropped, Relaxed);
     }
 
-    pub(super) fn set_picture(&self, track: TrackId, (width, height): (u32, u32)) {
+    pub(super) fn set_picture(&self, track: TrackId, PictureSize { width, height }: PictureSize) {
         if let Some(picture) = self.pictures.get(usize::from(track.0)) {
             picture.store(u64::from(width) << 32 | u64::from(height), Relaxed);
         }

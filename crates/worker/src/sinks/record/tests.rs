@@ -1,6 +1,7 @@
 use std::{fs, path::Path};
 
 use super::*;
+use whipcord_media::PictureSize;
 use whipcord_peer::{Packet, event::TrackId};
 use whipcord_whip::{Kind, negotiate::Extensions, offer::Feedback};
 
@@ -29,6 +30,10 @@ fn sections(rids: &[&str]) -> [Section; 2] {
         section(Kind::Audio, Codec::Opus, &[]),
         section(Kind::Video, Codec::Vp8, rids),
     ]
+}
+
+fn picture(width: u32, height: u32) -> Option<PictureSize> {
+    Some(PictureSize { width, height })
 }
 
 /// One session's recording, and what feeds it: 25 pictures and 50 audio packets a second, all at once.
@@ -138,7 +143,7 @@ fn a_recording_grows_while_it_runs_and_ends_with_its_tap() {
     let progress = feeder.finish();
     join(&recorder, writers);
     assert_eq!(progress.bytes(), size(&path));
-    assert_eq!((progress.keyframes(), progress.picture(VIDEO)), (2, (110, 80)));
+    assert_eq!((progress.keyframes(), progress.picture(VIDEO)), (2, picture(110, 80)));
     assert_eq!(progress.video_track(), Some(VIDEO));
 }
 
@@ -269,7 +274,7 @@ fn of_simulcast_layers_the_largest_is_recorded() {
     assert_eq!(progress.video_track(), Some(large));
     assert_eq!(
         (progress.picture(VIDEO), progress.picture(large)),
-        ((110, 80), (120, 80))
+        (picture(110, 80), picture(120, 80))
     );
     assert!(progress.bytes() > 100 * 400);
 }
@@ -313,7 +318,7 @@ fn a_layer_that_stops_is_followed_by_the_next_one_at_the_keyframe_that_is_asked_
     assert_eq!((progress.keyframes(), progress.frames_dropped()), (2, 0));
     assert_eq!(
         (progress.picture(VIDEO), progress.picture(large)),
-        ((110, 80), (120, 80))
+        (picture(110, 80), picture(120, 80))
     );
     join(&recorder, writers);
 }

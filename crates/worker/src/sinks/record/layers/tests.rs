@@ -18,15 +18,15 @@ fn push(layers: &mut Layers, track: TrackId, bytes: usize, keyframe: Option<u64>
     let arrival = Duration::from_millis(ms);
     let verdict = layers.on_packet(track, bytes, keyframe, arrival);
     if verdict == Verdict::Hold {
-        let payload = vec![0; bytes];
-        layers.hold(Held {
-            track,
+        let packet = RtpPacket {
+            track: 0,
             sequence: ms,
             timestamp: 0,
             marker: false,
+            payload: &vec![0; bytes],
             arrival,
-            payload,
-        });
+        };
+        layers.hold(Held::of(track, &packet));
     }
     verdict
 }
