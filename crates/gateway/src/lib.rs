@@ -5,6 +5,7 @@
 //! function of `sessions`, and renders.
 
 mod accept;
+mod access;
 mod admin;
 pub mod auth;
 mod body;

@@ -2,35 +2,40 @@
 //!
 //! It must not know where files lie: the worker finds them, and says what they are.
 
+mod range;
+
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
-use whipcord_identity::{Hint, Power, SessionId, StreamName};
+use whipcord_identity::{Hint, Owner, Power, SessionId, StreamName, WorkerAddress};
 use whipcord_proto::worker::{ReadRecordingRequest, RecordingFormat};
-use whipcord_whip::range::{Part, Range};
 
 use crate::{
     Shared,
+    access::{Access, SessionPath},
     problem::{Defect, Error},
     random,
     response::{Content, Passing, Response, empty, with_content},
-    sessions::Located,
-    whip::{Access, SessionPath},
     workers::{CallError, Recording},
 };
+use range::{Part, Range};
+
+/// A session's recording, and the worker that has it.
+struct Located {
+    sid: SessionId,
+    address: WorkerAddress,
+    owner: Owner,
+}
 
 /// For whoever holds a session's hint, one for reading, or a token that may publish the stream.
 ///
 /// No validator is sent, because a growing file has none that stays; so `If-Range` never matches, and makes an answer of the whole (§13.1.5).
 pub(crate) async fn get(shared: &Shared, parts: &Parts, path: SessionPath<'_>) -> Result<Response, Error> {
     let access = Access::check(shared, &parts.headers, path, &[Power::Publish, Power::Read]);
-    let access = access.map_err(|error| match error {
-        Error::NoSuchSession => Error::NoSuchRecording,
-        error => error,
-    })?;
-    let by_token = access.hint.is_none();
-    let Access { stream, sid, hint } = access;
-    let located = shared.locate_recording(&stream, sid, hint).await?;
+    let Access { stream, sid, hint } = access.map_err(|denied| denied.naming(Error::NoSuchRecording))?;
+    let by_token = hint.is_none();
+    let (address, owner) = shared.locate_recording(&stream, sid, hint).await?;
+    let located = Located { sid, address, owner };
     let mut response = answer(shared, parts, &stream, &located).await?;
     let headers = response.headers_mut();
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
@@ -93,7 +98,7 @@ fn range(headers: &HeaderMap) -> Option<Range> {
 }
 
 fn part(range: Range, size: u64) -> Result<Part, Error> {
-    range.of(size).map_err(|_| Error::Range { size })
+    range.of(size).ok_or(Error::Range { size })
 }
 
 async fn read(
@@ -146,9 +151,10 @@ fn media_type(format: RecordingFormat) -> (&'static str, &'static str) {
 /// The same recording by a URL that needs no token and may do nothing else (RFC 9110 §8.7), relative to the one asked: a page makes a link
 /// of it.
 fn link(shared: &Shared, stream: &StreamName, located: Located) -> HeaderValue {
-    let Located {
-        sid, owner, address, ..
-    } = located;
+    let Located { sid, address, owner } = located;
     let hint = Hint { owner, address }.seal(Power::Read, &shared.keys, stream, sid, random::bytes());
     HeaderValue::try_from(format!("{sid}.{hint}")).expect("base64url is visible ASCII")
 }
+
+#[cfg(test)]
+mod tests;

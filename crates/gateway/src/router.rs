@@ -8,15 +8,16 @@ use tracing::{error, info};
 use whipcord_identity::StreamName;
 
 use crate::{
-    Shared, body,
+    Shared,
+    access::SessionPath,
+    body,
     client::{Client, Connection},
     cors,
     page::File,
     problem::Error,
     recordings,
     response::{Content, Response},
-    stats,
-    whip::{self, SessionPath},
+    stats, whip,
 };
 
 /// What a path names. Texts are not parsed yet: whoever asks is looked at first.

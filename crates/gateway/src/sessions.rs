@@ -112,23 +112,17 @@ impl Shared {
         stream: &StreamName,
         sid: SessionId,
         hint: Option<Hint>,
-    ) -> Result<Located, Error> {
-        let (owner, source) = match (self.directory.lookup(stream, sid).await, hint) {
-            (Lookup::Live(session), _) => (session.owner, Source::Directory),
-            (Lookup::Absent | Lookup::Unknown, Some(hint)) => (hint.owner, Source::Hint),
+    ) -> Result<(WorkerAddress, Owner), Error> {
+        let owner = match (self.directory.lookup(stream, sid).await, hint) {
+            (Lookup::Live(session), _) => session.owner,
+            (Lookup::Absent | Lookup::Unknown, Some(hint)) => hint.owner,
             (Lookup::Unknown, None) => return Err(Error::DirectoryAway),
             (Lookup::Absent, None) => return Err(Error::NoSuchRecording),
         };
         let mut workers = self.directory.workers().workers.into_iter().map(|worker| worker.hello);
         let worker = workers.find(|hello| hello.worker == owner.worker);
         let worker = worker.ok_or(Error::NoSuchRecording)?;
-        Ok(Located {
-            sid,
-            stream: stream.clone(),
-            owner,
-            address: worker.address,
-            source,
-        })
+        Ok((worker.address, owner))
     }
 
     async fn address_of(&self, owner: &Owner) -> Result<WorkerAddress, Error> {

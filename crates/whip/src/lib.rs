@@ -5,7 +5,7 @@
 //!
 //! The way of an offer: [`Offer::parse`] refuses what no server of ours could accept, [`negotiate::negotiate`]
 //! chooses by our preferences, [`Answer::new`] writes the result down. A PATCH goes through
-//! [`fragment::Fragment`], its precondition through [`etag::IfMatch`]. [`range::Range`] is of a recording's GET.
+//! [`fragment::Fragment`], its precondition through [`etag::IfMatch`].
 
 pub mod answer;
 pub mod codec;
@@ -15,7 +15,6 @@ pub mod ice;
 pub mod link;
 pub mod negotiate;
 pub mod offer;
-pub mod range;
 pub mod refusal;
 mod sdp;
 

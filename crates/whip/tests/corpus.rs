@@ -14,8 +14,6 @@ mod fragment;
 mod if_match;
 #[path = "../../../tests/fuzz/src/offer.rs"]
 mod offer;
-#[path = "../../../tests/fuzz/src/range.rs"]
-mod range;
 
 #[test]
 fn offers_are_refused_or_answered_within_them() {
@@ -30,9 +28,4 @@ fn fragments_are_refused_or_read() {
 #[test]
 fn preconditions_have_a_verdict() {
     corpus::replay("if_match", if_match::run);
-}
-
-#[test]
-fn ranges_lie_within_their_file() {
-    corpus::replay("range", range::run);
 }

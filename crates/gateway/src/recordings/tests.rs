@@ -1,7 +1,8 @@
 //! The range of a GET.
 
 use proptest::prelude::{any, prop, prop_assert, prop_assert_eq, proptest};
-use whipcord_whip::range::{Part, Range, Unsatisfiable};
+
+use super::range::{Part, Range};
 
 fn parse(value: &str) -> Option<Range> {
     Range::parse([value.as_bytes()])
@@ -42,19 +43,19 @@ fn one_range_of_bytes_is_read_and_all_else_is_none() {
 
 #[test]
 fn a_range_is_cut_to_the_file() {
-    let part = |first, last| Ok(Part { first, last });
+    let part = |first, last| Some(Part { first, last });
     for (range, size, expected) in [
         (Range::From(0), 10, part(0, 9)),
         (Range::From(9), 10, part(9, 9)),
-        (Range::From(10), 10, Err(Unsatisfiable)),
+        (Range::From(10), 10, None),
         (Range::Within(2, 3), 10, part(2, 3)),
         (Range::Within(2, u64::MAX), 10, part(2, 9)),
-        (Range::Within(10, 11), 10, Err(Unsatisfiable)),
+        (Range::Within(10, 11), 10, None),
         (Range::Last(3), 10, part(7, 9)),
         (Range::Last(u64::MAX), 10, part(0, 9)),
-        (Range::Last(0), 10, Err(Unsatisfiable)),
-        (Range::From(0), 0, Err(Unsatisfiable)),
-        (Range::Last(1), 0, Err(Unsatisfiable)),
+        (Range::Last(0), 10, None),
+        (Range::From(0), 0, None),
+        (Range::Last(1), 0, None),
         (Range::Within(0, u64::MAX), u64::MAX, part(0, u64::MAX - 1)),
     ] {
         assert_eq!(range.of(size), expected, "{range:?} of {size}");
@@ -64,7 +65,7 @@ fn a_range_is_cut_to_the_file() {
 proptest! {
     #[test]
     fn a_part_lies_within_its_file(value in prop::collection::vec(any::<u8>(), 0..40), size: u64) {
-        if let Some(part) = Range::parse([&value[..]]).and_then(|range| range.of(size).ok()) {
+        if let Some(part) = Range::parse([&value[..]]).and_then(|range| range.of(size)) {
             prop_assert!(part.first <= part.last && part.last < size);
         }
     }

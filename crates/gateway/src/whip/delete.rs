@@ -3,9 +3,10 @@
 use http::{StatusCode, request::Parts};
 use whipcord_proto::worker::DeleteReason;
 
-use super::{SessionPath, access};
+use super::access;
 use crate::{
     Shared,
+    access::SessionPath,
     problem::Error,
     response::{Response, empty},
 };

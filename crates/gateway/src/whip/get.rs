@@ -2,9 +2,10 @@
 
 use http::{StatusCode, request::Parts};
 
-use super::{SessionPath, access};
+use super::access;
 use crate::{
     Shared,
+    access::SessionPath,
     problem::Error,
     response::{Response, empty},
 };

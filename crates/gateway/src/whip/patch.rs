@@ -7,9 +7,11 @@ use hyper::body::Incoming;
 use whipcord_proto::worker::{IceRestart, PatchSessionRequest};
 use whipcord_whip::etag::{EntityTag, IfMatch};
 
-use super::{SDP_FRAGMENT, SessionPath, access, check_content_type};
+use super::{SDP_FRAGMENT, access, check_content_type};
 use crate::{
-    Shared, body,
+    Shared,
+    access::SessionPath,
+    body,
     limits::FRAGMENT_BYTES_MAX,
     problem::{Defect, Error},
     response::{Response, empty, with_body},

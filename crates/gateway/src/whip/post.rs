@@ -9,7 +9,7 @@ use whipcord_identity::StreamName;
 use whipcord_proto::worker::Refusal;
 use whipcord_whip::Offer;
 
-use super::{SDP, SDP_FRAGMENT, check_bearer_rate, check_content_type, query::Query};
+use super::{SDP, SDP_FRAGMENT, check_content_type, query::Query};
 use crate::{
     Config, Shared,
     auth::Grant,
@@ -39,7 +39,7 @@ pub(crate) async fn post(
     if !grant.may_publish(&stream) {
         return Err(Error::Forbidden(stream));
     }
-    check_bearer_rate(shared, Some(&grant))?;
+    shared.rates.check_bearer(grant.bearer)?;
     let created = create(shared, client, parts, incoming, stream.clone(), query)
         .await
         .inspect_err(|error| {

@@ -8,7 +8,6 @@ mod fragments;
 mod link;
 mod media;
 mod mutations;
-mod range;
 mod recorded;
 mod refusals;
 mod transport;
