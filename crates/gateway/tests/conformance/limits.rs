@@ -8,7 +8,10 @@ use tokio::{
     time::timeout,
 };
 
-use crate::bed::{Bed, OFFER, SDP, read_answer};
+use crate::{
+    answer::read_answer,
+    bed::{Bed, OFFER, SDP},
+};
 
 #[tokio::test]
 async fn l3_l4_l5_a_flood_is_429_with_retry_after() {

@@ -3,6 +3,7 @@
 //! K extensions, L security).
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod answer;
 mod bed;
 mod worker;
 

@@ -1,6 +1,6 @@
 //! B. OPTIONS, CORS, GET and other methods.
 
-use crate::bed::{Answer, Bed};
+use crate::{answer::Answer, bed::Bed};
 
 fn lists(answer: &Answer, header: &str, names: &[&str]) {
     let value = answer.header(header).unwrap_or_default();

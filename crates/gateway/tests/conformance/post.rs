@@ -4,7 +4,8 @@ use tokio::io::AsyncWriteExt as _;
 use whipcord_proto::worker::DeleteReason;
 
 use crate::{
-    bed::{Bed, FRAGMENT, OFFER, SDP, eventually, read_answer},
+    answer::read_answer,
+    bed::{Bed, FRAGMENT, OFFER, SDP, eventually},
     worker::ANSWER,
 };
 

@@ -10,7 +10,8 @@ use tokio::{
 use tonic::Code;
 
 use crate::{
-    bed::{Bed, Published, read_head},
+    answer::read_head,
+    bed::{Bed, Published},
     worker::Recorded,
 };
 

@@ -1,12 +1,15 @@
 //! The other side: an encoder made of the same leaf parts, and a STUN client of its own.
 
+mod rtcp;
+mod sdp;
+mod stun;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     net::SocketAddr,
     time::{Duration, Instant},
 };
 
-use aws_lc_rs::hmac;
 use whipcord_peer::{
     Certificate,
     dtls::{self, Dtls},
@@ -14,7 +17,6 @@ use whipcord_peer::{
 };
 use whipcord_whip::{
     Credentials,
-    negotiate::Role,
     offer::{Fingerprint, HashAlgorithm},
 };
 
@@ -167,114 +169,6 @@ impl Publisher {
             out: VecDeque::new(),
             transaction: 0,
         }
-    }
-
-    pub(crate) fn offer(&self) -> String {
-        let Habits {
-            setup, session_name, ..
-        } = self.habits;
-        let fingerprint: Vec<_> = self
-            .certificate
-            .fingerprint()
-            .digest
-            .iter()
-            .map(|byte| format!("{byte:02X}"))
-            .collect();
-        let transport = format!(
-            "c=IN IP4 0.0.0.0\r\na=ice-ufrag:{}\r\na=ice-pwd:{}\r\na=fingerprint:sha-256 {}\r\na=setup:{setup}\r\na=sendonly\r\na=rtcp-mux\r\na=rtcp-rsize\r\n",
-            self.local.ufrag,
-            self.local.pwd,
-            fingerprint.join(":")
-        );
-        let mid_extension = if self.habits.mid_extension {
-            format!("a=extmap:{MID_ID} urn:ietf:params:rtp-hdrext:sdes:mid\r\n")
-        } else {
-            String::new()
-        };
-        let mut sdp = format!(
-            "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns={session_name}\r\nt=0 0\r\na=group:BUNDLE 0 1\r\n\
-             m=audio 9 UDP/TLS/RTP/SAVPF {AUDIO_PT}\r\n{transport}a=mid:0\r\n{mid_extension}a=rtpmap:{AUDIO_PT} opus/48000/2\r\n"
-        );
-        if self.habits.announces_ssrcs {
-            sdp += &format!("a=ssrc:{AUDIO_SSRC} cname:x\r\n");
-        }
-        let rtx = self.habits.rtx;
-        let rtx_pt = if rtx { format!(" {RTX_PT}") } else { String::new() };
-        sdp += &format!(
-            "m=video 9 UDP/TLS/RTP/SAVPF {VIDEO_PT}{rtx_pt}\r\n{transport}a=mid:1\r\n{mid_extension}a=rtpmap:{VIDEO_PT} H264/90000\r\n\
-             a=fmtp:{VIDEO_PT} level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f\r\n\
-             a=rtcp-fb:{VIDEO_PT} nack pli\r\n"
-        );
-        if self.habits.nack {
-            sdp += &format!("a=rtcp-fb:{VIDEO_PT} nack\r\n");
-        }
-        if rtx {
-            sdp += &format!("a=rtpmap:{RTX_PT} rtx/90000\r\na=fmtp:{RTX_PT} apt={VIDEO_PT}\r\n");
-        }
-        if self.habits.transport_cc {
-            sdp += &format!(
-                "a=rtcp-fb:{VIDEO_PT} transport-cc\r\na=extmap:{TRANSPORT_ID} http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01\r\n"
-            );
-        }
-        if self.habits.remb {
-            sdp += &format!("a=rtcp-fb:{VIDEO_PT} goog-remb\r\n");
-        }
-        if !self.habits.rids.is_empty() {
-            sdp += &format!(
-                "a=extmap:{RID_ID} urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\na=extmap:{REPAIRED_RID_ID} urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id\r\n"
-            );
-            for rid in self.habits.rids {
-                sdp += &format!("a=rid:{rid} send\r\n");
-            }
-            sdp += &format!("a=simulcast:send {}\r\n", self.habits.rids.join(";"));
-        } else if self.habits.announces_ssrcs {
-            if rtx {
-                sdp += &format!("a=ssrc-group:FID {VIDEO_SSRC} {RTX_SSRC}\r\na=ssrc:{RTX_SSRC} cname:x\r\n");
-            }
-            sdp += &format!("a=ssrc:{VIDEO_SSRC} cname:x\r\n");
-        }
-        if self.habits.data {
-            sdp = sdp.replacen("BUNDLE 0 1", "BUNDLE 0 1 2", 1);
-            sdp += "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\na=mid:2\r\na=sctp-port:5000\r\n";
-        }
-        sdp
-    }
-
-    /// Reads the answer and begins with STUN.
-    pub(crate) fn answered(&mut self, now: Instant, answer: &str) {
-        let value = |name: &str| {
-            let line = answer
-                .lines()
-                .find_map(|line| line.strip_prefix(name))
-                .expect("the answer has the line");
-            line.trim().to_owned()
-        };
-        self.server = Credentials {
-            ufrag: value("a=ice-ufrag:"),
-            pwd: value("a=ice-pwd:"),
-        };
-        let digest = value("a=fingerprint:sha-256 ");
-        let digest = digest
-            .split(':')
-            .map(|byte| u8::from_str_radix(byte, 16).expect("hex"))
-            .collect();
-        self.server_fingerprint = Fingerprint {
-            algorithm: HashAlgorithm::Sha256,
-            digest,
-        };
-        let role = match value("a=setup:").as_str() {
-            "passive" => Role::Client,
-            "active" => Role::Server,
-            other => panic!("setup:{other} in an answer"),
-        };
-        let dtls = Dtls::new(
-            now,
-            role,
-            &self.certificate,
-            std::slice::from_ref(&self.server_fingerprint),
-        );
-        self.dtls = Some(dtls.expect("our own certificate serves"));
-        self.stun_at = Some(now);
     }
 
     pub(crate) fn is_connected(&self) -> bool {
@@ -449,53 +343,6 @@ impl Publisher {
         packet
     }
 
-    /// A sender report (RFC 3550 §6.4.1), the first SRTCP packet of this SSRC.
-    pub(crate) fn sender_report(&self, ssrc: u32) -> Vec<u8> {
-        let mut report = vec![0x80, 200, 0, 6];
-        report.extend(ssrc.to_be_bytes());
-        report.resize(28, 0);
-        self.sealer.as_ref().expect("connected").seal_rtcp(&mut report, 1);
-        report
-    }
-
-    /// A binding request to credentials of the server's.
-    pub(crate) fn check(&mut self, server: &Credentials, nominates: bool) -> Vec<u8> {
-        self.binding_request(server, nominates.then_some(0x0025))
-    }
-
-    /// The same, with an eight-byte attribute of this type.
-    pub(crate) fn check_with(&mut self, server: &Credentials, odd: u16) -> Vec<u8> {
-        self.binding_request(server, Some(odd))
-    }
-
-    fn binding_request(&mut self, server: &Credentials, extra: Option<u16>) -> Vec<u8> {
-        self.transaction += 1;
-        let mut attributes = vec![];
-        let username = format!("{}:{}", server.ufrag, self.local.ufrag);
-        attribute(&mut attributes, 0x0006, username.as_bytes());
-        attribute(&mut attributes, 0x0024, &1_853_824_767u32.to_be_bytes());
-        // ICE-CONTROLLING, unless the extra attribute says the contrary.
-        if extra != Some(0x8029) {
-            attribute(&mut attributes, 0x802a, &7u64.to_be_bytes());
-        }
-        match extra {
-            Some(0x0025) => attribute(&mut attributes, 0x0025, &[]),
-            Some(other) => attribute(&mut attributes, other, &7u64.to_be_bytes()),
-            None => {}
-        }
-        let mut request = vec![0x00, 0x01];
-        // The length covers MESSAGE-INTEGRITY, 24 bytes, which is not there yet (RFC 8489 §14.5).
-        request.extend((attributes.len() as u16 + 24).to_be_bytes());
-        request.extend(0x2112_a442u32.to_be_bytes());
-        request.extend([0; 8]);
-        request.extend(self.transaction.to_be_bytes());
-        request.extend(attributes);
-        let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, server.pwd.as_bytes());
-        let tag = hmac::sign(&key, &request);
-        attribute(&mut request, 0x0008, tag.as_ref());
-        request
-    }
-
     pub(crate) fn close_dtls(&mut self, now: Instant) {
         if let Some(dtls) = &mut self.dtls {
             dtls.close(now);
@@ -520,89 +367,4 @@ impl Publisher {
             }
         }
     }
-
-    fn receive_rtcp(&mut self, now: Instant, datagram: &mut [u8]) {
-        let Some(opener) = &self.opener else { return };
-        let sender = u32::from_be_bytes(datagram[4..8].try_into().expect("four bytes"));
-        let Ok((len, index)) = opener.open_rtcp(datagram) else {
-            self.heard.unauthentic += 1;
-            return;
-        };
-        let replay = self.rtcp_seen.entry(sender).or_default();
-        if !replay.check(index.into()) {
-            self.heard.replayed += 1;
-            return;
-        }
-        replay.commit(index.into());
-        self.heard.rtcp_at.push(now);
-        self.read_compound(&datagram[..len]);
-    }
-
-    /// An independent reading of what the server wrote: rtc-rtcp's.
-    fn read_compound(&mut self, compound: &[u8]) {
-        let mut types = vec![];
-        let mut rest = compound;
-        while rest.len() >= 4 {
-            types.push((rest[1], rest[0] & 0x1f));
-            let len = (usize::from(u16::from_be_bytes([rest[2], rest[3]])) + 1) * 4;
-            self.read_packet(&rest[..len]);
-            rest = &rest[len..];
-        }
-        assert!(rest.is_empty(), "a compound ends with its last packet");
-        self.heard.compounds.push(types);
-    }
-
-    fn read_packet(&mut self, packet: &[u8]) {
-        match (packet[1], packet[0] & 0x1f) {
-            (201, blocks) => {
-                self.heard.receiver_reports += 1;
-                for block in packet[8..].chunks_exact(24).take(blocks.into()) {
-                    self.heard
-                        .reported
-                        .push(u32::from_be_bytes(block[..4].try_into().expect("four bytes")));
-                }
-            }
-            (205, 1) => {
-                let media = u32::from_be_bytes(packet[8..12].try_into().expect("four bytes"));
-                let layer = media.wrapping_sub(VIDEO_SSRC) as usize;
-                for pair in packet[12..].chunks_exact(4) {
-                    let first = u16::from_be_bytes([pair[0], pair[1]]);
-                    let mask = u16::from_be_bytes([pair[2], pair[3]]);
-                    let more = (0..16)
-                        .filter(|bit| mask >> bit & 1 == 1)
-                        .map(|bit| first.wrapping_add(bit + 1));
-                    let asked: Vec<u16> = std::iter::once(first).chain(more).collect();
-                    self.answer_nack(layer, &asked);
-                    self.heard.nacks.extend(asked);
-                }
-            }
-            (206, 1 | 4) => self.heard.keyframe_requests += 1,
-            _ => {}
-        }
-    }
-
-    fn answer_nack(&mut self, layer: usize, asked: &[u16]) {
-        if !self.habits.repairs {
-            return;
-        }
-        for sequence in asked {
-            let mut history = self.history.iter();
-            let sent = history.find(|(of, sent, _)| *of == layer && *sent as u16 == *sequence);
-            let Some((_, original, packet)) = sent.cloned() else {
-                continue;
-            };
-            if self.habits.rtx {
-                self.send_rtx(layer, original)
-            } else {
-                self.out.push_back(packet)
-            }
-        }
-    }
-}
-
-fn attribute(out: &mut Vec<u8>, kind: u16, value: &[u8]) {
-    out.extend(kind.to_be_bytes());
-    out.extend((value.len() as u16).to_be_bytes());
-    out.extend_from_slice(value);
-    out.resize(out.len().next_multiple_of(4), 0);
 }

@@ -8,7 +8,7 @@ use whipcord_proto::{
     worker::{ReadRecordingRequest, RecordingFile, RecordingFormat, read_recording_response::Part},
 };
 
-use crate::{Bed, blocking, eventually};
+use crate::bed::{Bed, blocking, eventually};
 
 /// What the file is said to be, and the bytes.
 async fn read(bed: &Bed, stream: &str, offset: u64, length: u64) -> Result<(RecordingFile, Vec<u8>), Status> {

@@ -6,9 +6,8 @@ use tonic::Code;
 use whipcord_proto::worker::ConnectionState;
 
 use crate::{
-    Bed, blocking,
+    bed::{Bed, blocking, eventually, fingerprint},
     encoder::{Answer, Encoder},
-    eventually, fingerprint,
 };
 
 const TRICKLE: &str = "a=ice-ufrag:encd\r\na=ice-pwd:encoderencoderencoder1\r\na=end-of-candidates\r\n";

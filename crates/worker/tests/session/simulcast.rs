@@ -5,9 +5,8 @@ use std::time::{Duration, Instant};
 use whipcord_proto::worker::{ConnectionState, Session, Track};
 
 use crate::{
-    Bed, blocking,
+    bed::{Bed, blocking, eventually, fingerprint},
     encoder::{Answer, Encoder},
-    eventually, fingerprint,
 };
 
 const OFFER: &str = include_str!("../../../whip/tests/offers/obs-32.1-simulcast.offer.sdp");
