@@ -25,9 +25,9 @@ pub struct Visit {
     output: TempDir,
 }
 
-/// What the page showed in the end, and what the scene adds to that.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
+/// What the page showed in the end, and what the scene adds to that: a test unwraps what its scene says.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Said {
     pub state: String,
     /// The error: what happened, and what to do.
@@ -36,6 +36,8 @@ pub struct Said {
     /// Why there is no camera.
     pub insecure: String,
     pub recording: String,
+    /// In place of the list of streams.
+    pub streams_said: String,
     /// Names and values, a line each.
     pub figures: String,
     /// The table of simulcast layers, a line each.
@@ -45,9 +47,9 @@ pub struct Said {
     /// Exceptions, and what the page's own policy refused.
     pub complaints: Vec<String>,
     /// From live to stopped.
-    pub seconds: f64,
+    pub seconds: Option<f64>,
     /// Pictures encoded in that time, of the largest layer.
-    pub frames: u32,
+    pub frames: Option<u32>,
     /// After the stop.
     pub after: Option<Box<Self>>,
     /// Before the camera was allowed.
@@ -55,29 +57,30 @@ pub struct Said {
     /// While no media got through.
     pub interrupted: Option<Box<Self>>,
     /// Peer connections made, and ICE restarts.
-    pub connections: u32,
-    pub restarts: u32,
+    pub connections: Option<u32>,
+    pub restarts: Option<u32>,
     /// Elements to use or look at without a name for a screen reader.
-    pub nameless: Vec<String>,
+    pub nameless: Option<Vec<String>>,
     /// How wide the page is where 360 pixels are there.
-    pub width: u32,
+    pub width: Option<u32>,
     /// The lines for other encoders, with the token hidden and shown.
-    pub hidden: Vec<String>,
-    pub shown: Vec<String>,
+    pub hidden: Option<Vec<String>>,
+    pub shown: Option<Vec<String>>,
     /// How much is stored beyond the tab, and what in it.
-    pub kept: (u32, Vec<String>),
+    pub kept: Option<(u32, Vec<String>)>,
     /// The recording behind each link that was clicked.
-    pub played: Vec<Played>,
+    pub played: Option<Vec<Played>>,
     /// Questions for the link to a recording, the first of which is refused.
-    pub heads: u32,
+    pub heads: Option<u32>,
     /// Whether somebody looks at the tab, in the browser's word.
-    pub visibility: String,
+    pub visibility: Option<String>,
     /// What the tabulator key comes by.
-    pub order: Vec<Option<String>>,
+    pub order: Option<Vec<Option<String>>>,
 }
 
 /// What a `<video>` says at the end of a recording.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Played {
     /// In seconds: where it is, and how long the file is.
     pub time: f64,

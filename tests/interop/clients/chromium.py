@@ -15,9 +15,8 @@ import tempfile
 
 import page
 
+# A page that nobody clicks plays by itself, and at its full pace.
 FLAGS = """
-    --headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
-    --disable-component-update --disable-sync --disable-dev-shm-usage --mute-audio
     --autoplay-policy=no-user-gesture-required --disable-background-timer-throttling
     --disable-renderer-backgrounding --enable-logging=stderr
 """.split()
@@ -28,7 +27,7 @@ def visit(served, seconds):
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with served as (address, summary), tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         browser = subprocess.Popen(
-            ["chromium", *FLAGS, f"--user-data-dir={profile}", address],
+            ["chromium", *page.CHROMIUM, *FLAGS, f"--user-data-dir={profile}", address],
             stdout=subprocess.DEVNULL,
         )
         try:

@@ -1,4 +1,4 @@
-"""Serves the pages of this folder, and what npm brought, on a port of its own: for them, the gateway is another origin.
+"""What browsers need. Serves the pages of this folder, and what npm brought, on a port of its own: for them, the gateway is another origin.
 
 A page is told by its query what to do, does it by itself, and posts one summary back. A recording is served beside them.
 """
@@ -13,6 +13,12 @@ import urllib.parse
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 FOLDERS = {"": pathlib.Path(__file__).parent, "examples/": ROOT / "examples", "npm/": ROOT / ".cache/interop/npm"}
+
+# For every headless Chromium: alone with its profile, without what it does for a person, and in a container.
+CHROMIUM = """
+    --headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
+    --disable-component-update --disable-sync --disable-dev-shm-usage --mute-audio
+""".split()
 
 
 class Pages(http.server.SimpleHTTPRequestHandler):

@@ -1,146 +1,36 @@
 #!/usr/bin/env python3
 """Visits the gateway's own page with headless Chromium and does there what a person would: visitor.py SCENE URL TOKEN SECONDS
 
-URL is the gateway's, with a slash at the end. Keys and clicks go through the DevTools protocol, over Chromium's pipe. Prints one line
-of JSON: what the page said. With PAGE_SHOTS=FOLDER in the environment, pictures of the page are kept there.
+URL is the gateway's, with a slash at the end. Keys and clicks go through the DevTools protocol. Prints one line of JSON: what
+the page said. With PAGE_SHOTS=FOLDER in the environment, pictures of the page are kept there.
 """
 
-import base64
 import json
-import os
-import pathlib
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
 
-FLAGS = """
-    --headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
-    --disable-component-update --disable-sync --disable-dev-shm-usage --mute-audio --remote-debugging-pipe
-""".split()
-# Chromium's pipe is its descriptors 3 and 4.
-SHELL = ["sh", "-c", 'exec "$@" 3<&0 4>&1 0</dev/null 1>&2', "sh", "chromium"]
+from devtools import WAIT, Tab
+
 # The page keeps its connections to itself.
 SPY = """window.peers = []; window.restarts = 0; RTCPeerConnection = class extends RTCPeerConnection {
     constructor(...a) { super(...a); peers.push(this); }
     createOffer(options) { restarts += Boolean(options?.iceRestart); return super.createOffer(options); } };"""
-WAIT = 60
 
 
-class Page:
-    """A tab, as its visitor uses it."""
-
-    def __init__(self, profile, *flags, with_screen=False):
-        self.screen, environment = None, dict(os.environ)
-        if with_screen:
-            # One that nobody sees. It chooses its own number, and says it when it is ready.
-            self.screen = subprocess.Popen(
-                ["Xvfb", "-displayfd", "1", "-screen", "0", "1280x720x24", "-nolisten", "tcp"], stdout=subprocess.PIPE
-            )
-            environment["DISPLAY"] = f":{int(self.screen.stdout.readline())}"
-        self.browser = subprocess.Popen(
-            [*SHELL, *FLAGS, *flags, f"--user-data-dir={profile}"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=environment,
-        )
-        self.last, self.session, self.complaints, self.shots = 0, None, [], os.environ.get("PAGE_SHOTS")
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ["Page", "Runtime", "Log"]:
-            self.call(f"{domain}.enable")
-        self.call("Page.addScriptToEvaluateOnNewDocument", source=SPY)
-        self.look(1280, 1000)
-
-    def call(self, method, session=None, **params):
-        self.last += 1
-        message = {"id": self.last, "method": method, "params": params}
-        session = session or self.session
-        if session and not method.startswith("Target."):
-            message["sessionId"] = session
-        self.browser.stdin.write(json.dumps(message).encode() + b"\0")
-        self.browser.stdin.flush()
-        while True:
-            answer = self.read()
-            if answer.get("id") == self.last:
-                if "error" in answer:
-                    raise RuntimeError(f"{method}: {answer['error']}")
-                return answer["result"]
-            self.note(answer)
-
-    def read(self):
-        bytes = bytearray()
-        while not bytes.endswith(b"\0"):
-            byte = self.browser.stdout.read(1)
-            if not byte:
-                raise RuntimeError("Chromium ended")
-            bytes += byte
-        return json.loads(bytes[:-1])
-
-    def note(self, event):
-        """Exceptions of the page, and what its own policy refused. A failed request is the page's to tell."""
-        params = event.get("params", {})
-        if event.get("method") == "Runtime.exceptionThrown":
-            self.complaints.append(params["exceptionDetails"].get("exception", {}).get("description", "an exception"))
-        elif event.get("method") == "Log.entryAdded" and params["entry"]["level"] == "error":
-            if params["entry"]["source"] != "network":
-                self.complaints.append(params["entry"]["text"])
-
-    def run(self, expression, session=None):
-        result = self.call("Runtime.evaluate", session, expression=expression, awaitPromise=True, returnByValue=True)
-        if "exceptionDetails" in result:
-            raise RuntimeError(f"{expression}: {result['exceptionDetails']}")
-        return result["result"].get("value")
+class Page(Tab):
+    """The gateway's page, as its visitor uses it."""
 
     def open(self, url):
         self.call("Page.navigate", url=url)
         self.until("document.readyState == 'complete' && document.querySelector('#encoders .line')")
 
-    def until(self, expression, seconds=WAIT, session=None):
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            look = f"(async () => {{ const found = await ({expression}); return found instanceof Node || found; }})()"
-            value = self.run(look, session)
-            if value:
-                return value
-            time.sleep(0.05)
-        raise RuntimeError(f"waited {seconds} s in vain for {expression}; the page says {self.said()}")
-
-    def click(self, selector):
-        box = self.run(
-            f"(() => {{ const e = document.querySelector({json.dumps(selector)}); e.scrollIntoView({{block: 'center'}});"
-            "const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; })()"
-        )
-        for kind in ["mousePressed", "mouseReleased"]:
-            self.call("Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1)
-
-    def fill(self, selector, text):
-        self.run(f"document.querySelector({json.dumps(selector)}).select()")
-        self.call("Input.insertText", text=text)
-
-    def look(self, width, height, dark=False):
-        phone = width < 500
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone)
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.call("Emulation.setEmulatedMedia", features=[scheme])
-
-    def shot(self, name):
-        """The whole page, light and dark, as on a desk and on a phone."""
-        if not self.shots:
-            return
-        for width, height, dark, form in [
-            (1280, 900, False, "light"), (1280, 900, True, "dark"), (360, 780, False, "phone"), (360, 780, True, "phone-dark"),
-        ]:
-            self.look(width, height, dark)
-            picture = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
-            (pathlib.Path(self.shots) / f"{name}-{form}.png").write_bytes(base64.b64decode(picture["data"]))
-        self.look(1280, 1000)
-
     def said(self):
         ids = ["state", "what", "todo", "insecure", "recording", "streams-said", "figures", "layers"]
-        said = {id: self.run(f"(e => e.hidden ? '' : e.innerText.trim())(document.getElementById('{id}'))") for id in ids}
+        shown = "(e => e.hidden ? '' : e.innerText.trim())(document.getElementById('{}'))"
+        said = {id.replace("-", "_"): self.run(shown.format(id)) for id in ids}
         return {**said, "focus": self.run("document.activeElement.id"), "complaints": self.complaints}
 
     def start(self, token, source="test", stream="live"):
@@ -180,11 +70,6 @@ class Page:
     def stop(self):
         self.click("#stop")
         self.state("^Not publishing")
-
-    def end(self):
-        for process in filter(None, [self.browser, self.screen]):
-            process.terminate()
-            process.wait()
 
 
 FRAMES = """(async () => { for (const one of (await peers.at(-1).getStats()).values())
@@ -232,6 +117,8 @@ def recording(page, token, seconds):
     played = [page.play("#recording a"), page.play("#streams a")]
     page.stop()
     played.append(page.play("#recording a"))
+    page.click("#refresh")
+    page.until("document.getElementById('streams-said').innerText")
     return {**page.said(), "played": played, "heads": page.run("heads")}
 
 
@@ -409,7 +296,7 @@ FLAGS_OF = {
 def main(scene, url, token, seconds, *_):
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        page = Page(profile, *FLAGS_OF.get(scene, []), with_screen=scene == "screen")
+        page = Page(profile, SPY, *FLAGS_OF.get(scene, []), with_screen=scene == "screen")
         try:
             page.open(url.replace("127.0.0.1", "ingest.test") if scene == "insecure" else url)
             print(json.dumps(SCENES[scene](page, token, float(seconds))))
