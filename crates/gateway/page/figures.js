@@ -1,19 +1,19 @@
-// What a peer connection's getStats says, as figures for people. Rates are of the time between two looks.
+// What a peer connection's getStats says, as figures for people. Bitrates are of the time between two looks.
 
 import { RIDS } from "./session.js";
 
 export class Figures {
   #before = new Map();
 
-  /** { list: [[name, value]], layers: [{ rid, size, rate, bitrate }] } */
+  /** { list: [[name, value]], layers: [{ rid, size, frameRate, bitrate }] } */
   async read(peer) {
     const stats = [...(await peer.getStats()).values()];
     const outbound = kind => stats.filter(one => one.type === "outbound-rtp" && one.kind === kind);
     const [video, audio] = [outbound("video"), outbound("audio")];
     const active = video.filter(one => one.frameWidth);
     const best = active.toSorted((a, b) => b.frameWidth - a.frameWidth)[0];
-    const rates = new Map(stats.map(one => [one.id, this.#rate(one)]));
-    const sum = list => list.reduce((bits, one) => bits + (rates.get(one.id) ?? 0), 0);
+    const bitrates = new Map(stats.map(one => [one.id, this.#bitrate(one)]));
+    const sum = list => list.reduce((bits, one) => bits + (bitrates.get(one.id) ?? 0), 0);
     this.#before = new Map(stats.map(one => [one.id, one]));
     const list = [
       ["Video", video.length ? bits(sum(video)) : "none"],
@@ -25,20 +25,21 @@ export class Figures {
       ["Codec", codec(stats, best)],
       ["Held back by", limit(best)],
     ];
-    return { list, layers: video.filter(one => one.rid).toSorted(largestFirst).map(one => layer(one, rates.get(one.id))) };
+    const layers = video.filter(one => one.rid).toSorted(largestFirst);
+    return { list, layers: layers.map(one => layer(one, bitrates.get(one.id))) };
   }
 
   /** Bits per second since the last look. */
-  #rate(now) {
+  #bitrate(now) {
     const before = this.#before.get(now.id);
     if (!before || now.bytesSent === undefined || now.timestamp <= before.timestamp) return 0;
     return (now.bytesSent - before.bytesSent) * 8000 / (now.timestamp - before.timestamp);
   }
 }
 
-export function bits(rate) {
-  if (rate >= 1e6) return `${(rate / 1e6).toFixed(1)} Mbit/s`;
-  return `${Math.round(rate / 1000)} kbit/s`;
+export function bits(bitrate) {
+  if (bitrate >= 1e6) return `${(bitrate / 1e6).toFixed(1)} Mbit/s`;
+  return `${Math.round(bitrate / 1000)} kbit/s`;
 }
 
 function roundTrip(stats) {
@@ -73,13 +74,13 @@ function largestFirst(a, b) {
   return RIDS.indexOf(a.rid) - RIDS.indexOf(b.rid);
 }
 
-function layer(one, rate) {
-  const live = one.active !== false && one.frameWidth > 0 && rate > 0;
+function layer(one, bitrate) {
+  const live = one.active !== false && one.frameWidth > 0 && bitrate > 0;
   return {
     rid: one.rid,
     size: one.frameWidth ? size(one) : "–",
-    rate: live ? String(one.framesPerSecond ?? 0) : "–",
-    bitrate: live ? bits(rate) : "not sent",
+    frameRate: live ? String(one.framesPerSecond ?? 0) : "–",
+    bitrate: live ? bits(bitrate) : "not sent",
   };
 }
 

@@ -140,7 +140,7 @@ async function showFigures() {
   at("figures").hidden = list.length === 0;
   at("figures").replaceChildren(...list.map(([name, value]) => element("div", [element("dt", [name]), element("dd", [value])])));
   at("layers").hidden = layers.length === 0;
-  fill("layers", layers.map(({ rid, size, rate, bitrate }) => [rid, size, rate, bitrate]));
+  fill("layers", layers.map(({ rid, size, frameRate, bitrate }) => [rid, size, frameRate, bitrate]));
 }
 
 const links = new Links();
@@ -171,10 +171,10 @@ async function showStreams() {
     const sessions = Object.entries(await liveSessions(token));
     links.keep(sessions.map(([id]) => id));
     const rows = [];
-    for (const [id, { stream, tracks, bitrate_bps: rate, recording }] of sessions) {
+    for (const [id, { stream, tracks, bitrate_bps: bitrate, recording }] of sessions) {
       const link = recording && await links.of(id, stream, token);
       const codecs = [...new Set(tracks.map(track => track.codec))].join(", ");
-      rows.push([stream, codecs, bits(rate), recording ? recordingLink(recording, link) : "no file so far"]);
+      rows.push([stream, codecs, bits(bitrate), recording ? recordingLink(recording, link) : "no file so far"]);
       if (link && id === publisher.session?.id) showRecording(recording, link);
     }
     fill("streams", rows);

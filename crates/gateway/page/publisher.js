@@ -36,10 +36,6 @@ export class Publisher {
     this.#tell = tell;
   }
 
-  get media() {
-    return this.#source?.media ?? null;
-  }
-
   get session() {
     return this.#session;
   }

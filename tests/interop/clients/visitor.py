@@ -73,7 +73,7 @@ class Page(Tab):
 
 
 FRAMES = """(async () => { for (const one of (await peers.at(-1).getStats()).values())
-    if (one.type == 'outbound-rtp' && one.kind == 'video' && (!one.rid || one.rid == 'h')) return one.framesEncoded; })()"""
+    if (one.type == 'outbound-rtp' && one.kind == 'video' && (!one.rid || one.rid == 'f')) return one.framesEncoded; })()"""
 
 
 def publish(page, token, seconds):

@@ -154,7 +154,7 @@ fn the_page_publishes_simulcast() {
         .skip(1)
         .filter_map(|line| line.split('\t').next())
         .collect();
-    assert_eq!(rids, ["h", "m", "l"], "{}", said.layers);
+    assert_eq!(rids, ["f", "h", "q"], "{}", said.layers);
     let recording = Recording::read(&whipcord.recording("live"));
     assert_eq!(recording.complaints, "", "the decoders complain");
 }
