@@ -16,15 +16,15 @@ export function encoders(url, token) {
       note: "A file; for a camera put its device in place of -re -i in.mp4.",
       lines: [{
         label: "FFmpeg line",
-        text: `ffmpeg -re -i in.mp4 -c:v libx264 -preset veryfast -pix_fmt yuv420p -bf 0 -g 60 -c:a libopus -ar 48000 -ac 2 -f whip -authorization ${t} ${u}`,
+        text: `ffmpeg -re -i in.mp4 -c:v libx264 -preset veryfast -tune zerolatency -pix_fmt yuv420p -bf 0 -g 60 -c:a libopus -ar 48000 -ac 2 -f whip -authorization ${t} ${u}`,
       }],
     },
     {
       name: "GStreamer with gst-plugins-rs",
-      note: "A test picture; put your own source in place of videotestsrc and audiotestsrc.",
+      note: "A test picture; put your own source in place of videotestsrc and audiotestsrc. Not run here: Debian has no package of these plugins.",
       lines: [{
         label: "GStreamer line",
-        text: `gst-launch-1.0 whipclientsink name=whip signaller::whip-endpoint=${u} signaller::auth-token=${t} videotestsrc is-live=true ! whip. audiotestsrc is-live=true ! whip.`,
+        text: `gst-launch-1.0 whipclientsink name=whip signaller::whip-endpoint=${u} signaller::auth-token=${t} videotestsrc is-live=true ! videoconvert ! x264enc tune=zerolatency bframes=0 key-int-max=60 ! h264parse ! whip. audiotestsrc is-live=true ! audioconvert ! audioresample ! opusenc ! whip.`,
       }],
     },
     {

@@ -119,7 +119,8 @@ function explainInsecure() {
   at("insecure").hidden = false;
   at("insecure").textContent = `Camera, microphone and screen are missing because this page came by plain http from ${location.hostname}: `
     + "browsers give them only to pages that came by https, or from this very machine (http://127.0.0.1). "
-    + "Put a TLS proxy before the server and open the page by https, or publish the test picture: it works here, too.";
+    + "Start the server with --tls-cert and --tls-key, or put a TLS proxy before it, and open the page by https. "
+    + "Or publish the test picture: it works here, too.";
 }
 
 function listCodecs() {

@@ -1,8 +1,9 @@
 //! The stateless edge: WHIP over HTTP, tokens, placement, and the directory's gRPC service.
 //!
 //! It must hold nothing that another gateway would miss, and must not know peer connections, media or files. A request passes
-//! `accept` (the connection), `router` (which of the few things it asks), then one file of `whip/`, which checks, calls one
-//! function of `sessions`, and renders.
+//! `accept` (the connection), `router` (which of the few things it asks), then the one file that is for it: one of `whip/`, which
+//! checks, calls one function of `sessions`, and renders, or `recordings`, `stats` or `page`. Operators' requests come by a listener of
+//! their own, to `admin`.
 
 mod accept;
 mod access;
@@ -96,8 +97,8 @@ impl Gateway {
             rates: rates::Rates::new(config.request_rate),
             page: page::Page::new(config.public_url.as_ref()),
             waiting: Semaphore::new(limits::WAITING_MAX),
-            stats_permits: Arc::new(Semaphore::new(limits::STATS_AT_ONCE)),
-            download_permits: Arc::new(Semaphore::new(limits::DOWNLOADS_AT_ONCE)),
+            stats_permits: Arc::new(Semaphore::new(limits::STATS_MAX)),
+            download_permits: Arc::new(Semaphore::new(limits::DOWNLOADS_MAX)),
             config,
             authority,
             directory,

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Workers asked for one session at the same moment.
-const ASKED_AT_ONCE: usize = 32;
+const ASKED_MAX: usize = 32;
 
 /// A session to be made.
 #[derive(Clone, Debug)]
@@ -209,7 +209,7 @@ impl Shared {
             let session = self.workers.get(&worker.hello.address, sid).await.ok()?;
             Some((worker, session))
         });
-        let mut answers = std::pin::pin!(asked.buffer_unordered(ASKED_AT_ONCE));
+        let mut answers = std::pin::pin!(asked.buffer_unordered(ASKED_MAX));
         while let Some(answer) = answers.next().await {
             if let Some(found) = answer {
                 return Ok(found);

@@ -29,7 +29,7 @@ use whipcord_proto::{
     },
 };
 
-use crate::limits::{CALL_TIMEOUT, DOWNLOADS_AT_ONCE};
+use crate::limits::{CALL_TIMEOUT, DOWNLOADS_MAX};
 
 /// How workers are reached: a channel by address, kept for the next call. Cheap to clone.
 #[derive(Clone)]
@@ -81,7 +81,7 @@ pub(crate) struct Pieces(Streaming<ReadRecordingResponse>);
 /// Two pieces of a recording: one is read while the next one comes.
 const STREAM_WINDOW: u32 = 2 * PIECE_BYTES_MAX as u32;
 /// Twice what all downloads of this gateway can leave unread, 32 · 128 KiB = 4 MiB: the other half is for calls.
-const CONNECTION_WINDOW: u32 = 2 * DOWNLOADS_AT_ONCE as u32 * STREAM_WINDOW;
+const CONNECTION_WINDOW: u32 = 2 * DOWNLOADS_MAX as u32 * STREAM_WINDOW;
 
 impl Pieces {
     pub(crate) fn poll_next(
