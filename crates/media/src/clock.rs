@@ -45,7 +45,7 @@ pub struct SenderReport {
 
 /// The clock of one track.
 #[derive(Debug)]
-pub struct Clock {
+pub(crate) struct Clock {
     /// In Hz; at least 1.
     rate: u32,
     newest: Option<Newest>,
@@ -62,7 +62,7 @@ struct Newest {
 }
 
 impl Clock {
-    pub fn new(rate: u32) -> Self {
+    pub(crate) fn new(rate: u32) -> Self {
         Self {
             rate: rate.max(1),
             newest: None,
@@ -72,13 +72,13 @@ impl Clock {
     }
 
     /// Whether there was a packet.
-    pub fn is_running(&self) -> bool {
+    pub(crate) fn is_running(&self) -> bool {
         self.newest.is_some()
     }
 
     /// The extended RTP time of a packet, in clock units. It goes backwards where a timestamp does so by less than
     /// five seconds.
-    pub fn extend(&mut self, timestamp: u32, arrival: Duration) -> u64 {
+    pub(crate) fn extend(&mut self, timestamp: u32, arrival: Duration) -> u64 {
         let arrival = micros(arrival);
         let extended = match self.newest {
             None => BEGINNING,
@@ -105,7 +105,7 @@ impl Clock {
     }
 
     /// Takes a sender report. It is ignored where it does not belong to this clock.
-    pub fn report(&mut self, report: SenderReport) {
+    pub(crate) fn report(&mut self, report: SenderReport) {
         let Some(newest) = self.newest else { return };
         let step = i64::from(report.timestamp.wrapping_sub(newest.timestamp).cast_signed());
         // Between frames, the newest RTP time is the last packet's and what has passed since.
@@ -131,14 +131,14 @@ impl Clock {
 
 /// How the RTP times of an audio and a video track compare.
 #[derive(Debug, Default)]
-pub struct LipSync {
+pub(crate) struct LipSync {
     /// By sender reports, oldest first.
     skews: VecDeque<Micros>,
 }
 
 impl LipSync {
     /// One of the clocks took a sender report: compares it with the other's last one.
-    pub fn compare(&mut self, audio: &Clock, video: &Clock) {
+    pub(crate) fn compare(&mut self, audio: &Clock, video: &Clock) {
         let (Some(audio_ntp), Some(video_ntp)) = (audio.report, video.report) else {
             return;
         };
@@ -154,7 +154,7 @@ impl LipSync {
 
     /// By how much a video sample's RTP time, in microseconds, must be raised so that it compares with audio's. None
     /// until both tracks have packets.
-    pub fn skew(&self, audio: &Clock, video: &Clock) -> Option<Micros> {
+    pub(crate) fn skew(&self, audio: &Clock, video: &Clock) -> Option<Micros> {
         let by_arrival = by_arrival(audio, video)?;
         let mut skews: Vec<_> = self.skews.iter().copied().collect();
         skews.sort_unstable();

@@ -23,7 +23,7 @@ const TRACK_AUDIO: u32 = 2;
 
 /// A video track.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VideoTrack {
+pub(crate) struct VideoTrack {
     /// RTP clock units in a second.
     pub clock_rate: u32,
     pub coding: Coding,
@@ -31,7 +31,7 @@ pub struct VideoTrack {
 
 /// How a track's frames are coded, and what their decoder must know.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Coding {
+pub(crate) enum Coding {
     H264(H264Parameters),
     H265(H265Parameters),
     Vp9(Vp9Parameters),
@@ -40,7 +40,7 @@ pub enum Coding {
 
 impl Coding {
     /// None where the stream does not tell.
-    pub fn picture_size(&self) -> Option<PictureSize> {
+    pub(crate) fn picture_size(&self) -> Option<PictureSize> {
         match self {
             Self::H264(parameters) => parameters.picture.map(|picture| picture.size),
             Self::H265(parameters) => Some(parameters.size),
@@ -52,20 +52,20 @@ impl Coding {
 
 /// Writes the file after its header.
 #[derive(Debug)]
-pub struct Writer {
+pub(crate) struct Writer {
     /// `mfhd.sequence_number` of the last fragment.
     sequence: u32,
 }
 
 impl Writer {
     /// Begins a file: appends `ftyp` and `moov`.
-    pub fn new(video: Option<&VideoTrack>, audio: Option<OpusTrack>, out: &mut Vec<u8>) -> Self {
+    pub(crate) fn new(video: Option<&VideoTrack>, audio: Option<OpusTrack>, out: &mut Vec<u8>) -> Self {
         header::write(video, audio, out);
         Self { sequence: 0 }
     }
 
     /// Appends a fragment: `moof` and `mdat`. The runs are of different tracks.
-    pub fn fragment(&mut self, runs: &[Run<'_>], out: &mut Vec<u8>) {
+    pub(crate) fn fragment(&mut self, runs: &[Run<'_>], out: &mut Vec<u8>) {
         self.sequence = self.sequence.wrapping_add(1);
         let size = encode(&self.moof(runs, 0)).len();
         // Behind the header of `mdat`. Offsets have a fixed width, so that the second `moof` is as long as the first.

@@ -4,7 +4,7 @@ use crate::frame::Kind;
 
 /// A frame and how long it lasts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sample {
+pub(crate) struct Sample {
     /// To the next sample, in the track's clock units.
     pub duration: u32,
     pub keyframe: bool,
@@ -14,7 +14,7 @@ pub struct Sample {
 
 /// Consecutive samples of one track; at least one.
 #[derive(Clone, Copy, Debug)]
-pub struct Run<'a> {
+pub(crate) struct Run<'a> {
     pub kind: Kind,
     /// Time of the first sample in the file, in the track's clock units.
     pub start: u64,
@@ -23,7 +23,7 @@ pub struct Run<'a> {
 
 /// An Opus track, which is the same in every kind of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OpusTrack {
+pub(crate) struct OpusTrack {
     /// RTP clock units in a second.
     pub clock_rate: u32,
     /// 1 or 2.

@@ -5,15 +5,15 @@
 //! assembles all that. Everything here is pure: the caller passes time in and takes bytes out. This crate knows
 //! nothing of sessions, sockets, files, threads or clocks.
 
-pub mod clock;
+mod clock;
 pub mod depacketise;
-pub mod fmp4;
-pub mod fragment;
-pub mod frame;
-pub mod matroska;
+mod fmp4;
+mod fragment;
+mod frame;
+mod matroska;
 pub mod params;
-pub mod recording;
-pub mod reorder;
+mod recording;
+mod reorder;
 
 pub use clock::SenderReport;
 pub use frame::{Codec, Frame, Kind};

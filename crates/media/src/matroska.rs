@@ -63,7 +63,7 @@ const CLUSTER_SPAN: u64 = i16::MAX as u64;
 
 /// A VP8 track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Vp8Track {
+pub(crate) struct Vp8Track {
     /// RTP clock units in a second.
     pub clock_rate: u32,
     pub size: PictureSize,
@@ -71,14 +71,14 @@ pub struct Vp8Track {
 
 /// Writes the file after its header.
 #[derive(Debug)]
-pub struct Writer {
+pub(crate) struct Writer {
     video_rate: u32,
     audio_rate: u32,
 }
 
 impl Writer {
     /// Begins a file: appends everything up to the first cluster.
-    pub fn new(video: Option<Vp8Track>, audio: Option<OpusTrack>, out: &mut Vec<u8>) -> Self {
+    pub(crate) fn new(video: Option<Vp8Track>, audio: Option<OpusTrack>, out: &mut Vec<u8>) -> Self {
         master(out, id::EBML, |out| {
             uint(out, id::EBML_VERSION, 1);
             uint(out, id::EBML_READ_VERSION, 1);
@@ -112,7 +112,7 @@ impl Writer {
     }
 
     /// Appends a fragment: one cluster, or more where it spans over half a minute.
-    pub fn fragment(&mut self, runs: &[Run<'_>], out: &mut Vec<u8>) {
+    pub(crate) fn fragment(&mut self, runs: &[Run<'_>], out: &mut Vec<u8>) {
         let mut blocks = self.blocks(runs);
         // Stable: video before audio of the same millisecond.
         blocks.sort_by_key(|block| block.time);

@@ -32,7 +32,7 @@ use self::{
     container::{VideoTrack, Writer},
     track::Track,
 };
-pub use crate::clock::SenderReport;
+pub(crate) use crate::clock::SenderReport;
 use crate::{
     clock::LipSync,
     depacketise::{Damage, Packet},
@@ -43,22 +43,22 @@ use crate::{
 
 /// A fragment is cut when it is this long, or at the first keyframe from half of it on: seeking lands on a fragment's
 /// first frame. What a crash can lose is a fragment, and the header of one costs some 200 bytes.
-pub const FRAGMENT: Duration = Duration::from_millis(500);
+pub(crate) const FRAGMENT: Duration = Duration::from_millis(500);
 
 /// Frames that are ready are written after this time even where no more come.
-pub const FRAGMENT_WAIT: Duration = Duration::from_secs(1);
+pub(crate) const FRAGMENT_WAIT: Duration = Duration::from_secs(1);
 
 /// The file begins with this much of it, because where its tracks begin against each other cannot be changed afterwards but by slow
 /// steps. Many encoders start with a backlog, whose arrivals say nothing of when it was captured: by then it has
 /// drained, and the first sender reports, a second apart, have usually come.
-pub const BEGINNING: Duration = Duration::from_millis(1500);
+pub(crate) const BEGINNING: Duration = Duration::from_millis(1500);
 
 /// Frames that are ready are written when they are this many bytes: 500 ms at 64 Mbit/s.
-pub const PENDING_MAX: usize = 4 << 20;
+pub(crate) const PENDING_MAX: usize = 4 << 20;
 
 /// Audio waits this long for video to begin: three times the longest usual distance of keyframes (250 frames at 25/s), as
 /// some encoders do not make one when asked.
-pub const VIDEO_WAIT: Duration = Duration::from_secs(30);
+pub(crate) const VIDEO_WAIT: Duration = Duration::from_secs(30);
 
 /// A keyframe is asked for again after this time. An encoder needs a round trip and a frame to answer.
 const KEYFRAME_REQUEST_INTERVAL: Duration = Duration::from_secs(1);
@@ -149,8 +149,7 @@ impl Recording {
         };
         match track.reorder.push(packet.sequence, held) {
             Pushed::Held => self.release(packet.track, self.now),
-            Pushed::Late => self.stats.packets_late += 1,
-            Pushed::Duplicate => {}
+            Pushed::Late | Pushed::Duplicate => {}
         }
     }
 

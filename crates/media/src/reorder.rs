@@ -4,14 +4,14 @@ use std::{collections::BTreeMap, time::Duration};
 
 /// How long a hole is waited for. A lost packet is noticed by the next one, reported within the NACK tick of 20 ms, and
 /// back after one round trip; at RTT 150 ms three tries fit in: 3 × (150 + 20) = 510 ms. A recording has that time.
-pub const HOLE_WAIT: Duration = Duration::from_millis(510);
+pub(crate) const HOLE_WAIT: Duration = Duration::from_millis(510);
 
 /// How long the first packet waits for ones before it: nobody can ask for them, but the network may deliver them later.
-pub const START_WAIT: Duration = Duration::from_millis(100);
+pub(crate) const START_WAIT: Duration = Duration::from_millis(100);
 
 /// Limits while a hole is waited for: 510 ms of 50 Mbit/s are 3.2 MB in 2,700 packets of 1,200 bytes.
-pub const PACKETS_MAX: usize = 4096;
-pub const BYTES_MAX: usize = 6 << 20;
+pub(crate) const PACKETS_MAX: usize = 4096;
+pub(crate) const BYTES_MAX: usize = 6 << 20;
 
 /// A sequence number this far behind is a new numbering, not a late packet: the sender's repairs reach back 4,000
 /// packets at most.
@@ -22,7 +22,7 @@ const RESTART_AFTER: Duration = Duration::from_secs(1);
 
 /// An RTP packet on its way through the reorder buffer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Packet {
+pub(crate) struct Packet {
     pub timestamp: u32,
     pub marker: bool,
     pub payload: Vec<u8>,
@@ -31,7 +31,7 @@ pub struct Packet {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Released {
+pub(crate) enum Released {
     Packet(Packet),
     /// `packets` are missing here. 0: how many is not known.
     Gap {
@@ -41,7 +41,7 @@ pub enum Released {
 
 /// What became of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pushed {
+pub(crate) enum Pushed {
     Held,
     /// Its place has been given up.
     Late,
@@ -50,7 +50,7 @@ pub enum Pushed {
 
 /// The reorder buffer of one track.
 #[derive(Debug)]
-pub struct Reorder {
+pub(crate) struct Reorder {
     state: State,
     held: BTreeMap<u64, Packet>,
     /// Payload bytes in `held`.
@@ -81,7 +81,7 @@ impl Default for Reorder {
 
 impl Reorder {
     /// Takes a packet by its extended sequence number.
-    pub fn push(&mut self, sequence: u64, packet: Packet) -> Pushed {
+    pub(crate) fn push(&mut self, sequence: u64, packet: Packet) -> Pushed {
         if let State::Running { next } = self.state
             && sequence < next
         {
@@ -102,7 +102,7 @@ impl Reorder {
 
     /// The next packet in sequence, or the hole before it once the wait for it is over. Call until it gives none;
     /// `Duration::MAX` waits for nothing.
-    pub fn poll(&mut self, now: Duration) -> Option<Released> {
+    pub(crate) fn poll(&mut self, now: Duration) -> Option<Released> {
         let (&sequence, first) = self.held.first_key_value()?;
         let full = self.held.len() > PACKETS_MAX || self.bytes > BYTES_MAX;
         let waited = |wait| full || now.saturating_sub(first.arrival) >= wait;
@@ -128,7 +128,7 @@ impl Reorder {
     }
 
     /// Forgets what it holds and the numbering: the next packets may have any numbers.
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         *self = Self::default();
     }
 }

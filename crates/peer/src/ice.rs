@@ -32,14 +32,14 @@ use paths::{Paths, Standing};
 
 /// The path in use counts as silent when it has carried no authentic SRTP for this long: well over any encoder's gap between packets,
 /// audio's 20 ms and DTX's 400 ms included, and short enough that feedback is not sent into the void.
-pub const SILENT: Duration = Duration::from_millis(500);
+pub(crate) const SILENT: Duration = Duration::from_millis(500);
 /// RFC 7675 §5.1: consent is asked for each 5 s ± 20 %; two of the longest intervals.
 const CONSENT_MISSED: Duration = Duration::from_secs(12);
 /// How long old credentials are answered after the new ones carry SRTP: checks in flight, and a PATCH answer that got lost.
-pub const OLD_CREDENTIALS: Duration = Duration::from_secs(30);
+pub(crate) const OLD_CREDENTIALS: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
-pub struct Ice {
+pub(crate) struct Ice {
     local: Local,
     remote: Credentials,
     paths: Paths,
@@ -56,7 +56,7 @@ struct Chosen {
 
 /// What a request with good integrity meant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Checked {
+pub(crate) struct Checked {
     /// The first valid check of the session.
     pub first: bool,
     /// The path to send on changed to this one.
@@ -64,7 +64,7 @@ pub struct Checked {
 }
 
 impl Ice {
-    pub fn new(remote: Credentials, local: Credentials) -> Self {
+    pub(crate) fn new(remote: Credentials, local: Credentials) -> Self {
         Self {
             local: Local::Stable(local),
             remote,
@@ -75,7 +75,7 @@ impl Ice {
 
     /// A session that another process had: its newest local credentials, the ones before where they are still answered, and
     /// the path in use, which is trusted as that process had proof of it. Old credentials are answered until the new ones carry SRTP here.
-    pub fn restore(
+    pub(crate) fn restore(
         now: Instant,
         remote: Credentials,
         local: Credentials,
@@ -104,14 +104,14 @@ impl Ice {
     }
 
     /// The password that signs checks for this local ufrag, if it is one of ours (current, or an old one still answered).
-    pub fn password(&self, local_ufrag: &str) -> Option<&str> {
+    pub(crate) fn password(&self, local_ufrag: &str) -> Option<&str> {
         self.local
             .find(local_ufrag)
             .map(|(credentials, _)| credentials.pwd.as_str())
     }
 
     /// Every local ufrag answered now, newest first: the keys under which the Mux routes.
-    pub fn local_ufrags(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn local_ufrags(&self) -> impl Iterator<Item = &str> {
         [Some(self.local.newest()), self.local.previous()]
             .into_iter()
             .flatten()
@@ -119,39 +119,39 @@ impl Ice {
     }
 
     /// Our newest credentials.
-    pub fn local(&self) -> &Credentials {
+    pub(crate) fn local(&self) -> &Credentials {
         self.local.newest()
     }
 
     /// The ones before, while they are still answered.
-    pub fn previous(&self) -> Option<&Credentials> {
+    pub(crate) fn previous(&self) -> Option<&Credentials> {
         self.local.previous()
     }
 
     /// The client's newest credentials.
-    pub fn remote(&self) -> &Credentials {
+    pub(crate) fn remote(&self) -> &Credentials {
         &self.remote
     }
 
     /// New credentials exist, and no SRTP has come over a path checked with them yet.
-    pub fn restart_pending(&self) -> bool {
+    pub(crate) fn restart_pending(&self) -> bool {
         matches!(self.local, Local::Restarting { .. })
     }
 
     /// Where to send now.
-    pub fn path(&self) -> Option<Path> {
+    pub(crate) fn path(&self) -> Option<Path> {
         self.chosen.map(|chosen| chosen.path)
     }
 
     /// Whether this path may carry handshake datagrams and early media: some check on it authenticated.
-    pub fn is_validated(&self, path: &Path) -> bool {
+    pub(crate) fn is_validated(&self, path: &Path) -> bool {
         self.paths
             .standing(path)
             .is_some_and(|standing| standing > Standing::Media)
     }
 
     /// A check that authenticated under the password of `local_ufrag`.
-    pub fn on_check(&mut self, now: Instant, path: Path, local_ufrag: &str, nominates: bool) -> Checked {
+    pub(crate) fn on_check(&mut self, now: Instant, path: Path, local_ufrag: &str, nominates: bool) -> Checked {
         let Some((_, generation)) = self.local.find(local_ufrag) else {
             return Checked::default();
         };
@@ -170,7 +170,7 @@ impl Ice {
     }
 
     /// Authentic SRTP, newer than any before. Moves the send path once the old one has been silent for 500 ms. True if moved.
-    pub fn on_media(&mut self, now: Instant, path: Path) -> bool {
+    pub(crate) fn on_media(&mut self, now: Instant, path: Path) -> bool {
         let moved = match &mut self.chosen {
             Some(chosen) if chosen.path == path => {
                 chosen.active = now;
@@ -196,19 +196,19 @@ impl Ice {
 
     /// A restart begins: both credentials new. A second one while the first is pending replaces the pending; the ones that
     /// carry SRTP stay. Returns the ufrag that is no longer answered, if any.
-    pub fn restart(&mut self, remote: Credentials, local: Credentials) -> Option<String> {
+    pub(crate) fn restart(&mut self, remote: Credentials, local: Credentials) -> Option<String> {
         self.remote = remote;
         self.paths.demote();
         self.local.restart(local)
     }
 
     /// When the old credentials end.
-    pub fn poll_timeout(&self) -> Option<Instant> {
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         self.local.until()
     }
 
     /// Ends the old credentials when their time has come. Returns the ufrag that is no longer answered.
-    pub fn handle_timeout(&mut self, now: Instant) -> Option<String> {
+    pub(crate) fn handle_timeout(&mut self, now: Instant) -> Option<String> {
         self.local.expire(now)
     }
 

@@ -12,7 +12,7 @@ mod budget;
 pub mod checkpoint;
 pub mod dtls;
 pub mod event;
-pub mod ice;
+mod ice;
 mod mux;
 mod outputs;
 mod path;

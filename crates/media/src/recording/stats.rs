@@ -14,8 +14,6 @@ pub struct Stats {
     pub frames_dropped: u64,
     /// Packets that never came.
     pub packets_lost: u64,
-    /// Packets that came when their place had been given up.
-    pub packets_late: u64,
     /// Frames whose time is not after the one before: B-frames, or an encoder that repeats itself. They are in the
     /// file, directly after that one.
     pub frames_backward: u64,
