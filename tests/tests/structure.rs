@@ -225,6 +225,26 @@ fn every_crate_and_module_folder_says_what_it_is() {
     assert!(silent.is_empty(), "begin with no //! that says what it is: {silent:#?}");
 }
 
+/// A longer one has a second idea in it.
+const LINES_MAX: usize = 400;
+
+#[test]
+fn no_file_is_long_enough_for_two_ideas() {
+    let listed = Command::new("git")
+        .current_dir(root())
+        .args(["ls-files", "-z", "--", "*.rs", "*.py", "*.js"])
+        .output()
+        .unwrap();
+    assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
+    let files = String::from_utf8(listed.stdout).unwrap();
+    let files: Vec<&str> = files.split_terminator('\0').collect();
+    assert!(files.len() > 100, "{} files", files.len());
+    // One that was removed and not yet committed is listed still.
+    let lines = |file: &str| fs::read_to_string(root().join(file)).map_or(0, |text| text.lines().count());
+    let long: Vec<_> = files.iter().filter(|file| lines(file) > LINES_MAX).collect();
+    assert!(long.is_empty(), "more than {LINES_MAX} lines: {long:#?}");
+}
+
 /// The packages of the workspace as cargo describes them.
 fn packages() -> Vec<Value> {
     let mut metadata: Value =
