@@ -19,9 +19,9 @@ use std::{
 use bytes::Bytes;
 use whipcord_whip::{Data, answer::SCTP_PORT, negotiate::Role};
 
-use crate::stats::DataStats;
-use association::{Association, Told};
-use channels::Channels;
+use crate::stats::{DataStats, DropReason};
+use association::{Association, Event};
+use channels::{Channels, Echo, Received};
 use guard::{Guard, Verdict};
 use packet::Init;
 
@@ -40,7 +40,7 @@ pub struct Sctp {
     offer: Data,
     stage: Stage,
     channels: Channels,
-    stats: DataStats,
+    received: Received,
     opened: VecDeque<String>,
     transmits: VecDeque<Bytes>,
     /// Kept, as it is asked for with every packet of media.
@@ -83,7 +83,7 @@ impl Sctp {
             offer,
             stage: Stage::Waiting,
             channels: Channels::default(),
-            stats: DataStats::default(),
+            received: Received::default(),
             opened: VecDeque::new(),
             transmits: VecDeque::new(),
             due: None,
@@ -106,17 +106,24 @@ impl Sctp {
     }
 
     /// One packet, as DTLS opened it. What is illegal ends the association; what cannot be taken now is dropped, and SCTP repeats it.
-    pub fn receive(&mut self, now: Instant, packet: &Bytes) {
+    ///
+    /// # Errors
+    /// Dropped: [`DropReason::DataChannel`].
+    pub fn receive(&mut self, now: Instant, packet: &Bytes) -> Result<(), DropReason> {
         if let Some(init) = Init::parse(packet) {
             self.receive_init(now, init, packet);
-        } else if let Stage::Open(open) = &mut self.stage {
+        } else {
+            let Stage::Open(open) = &mut self.stage else {
+                return Err(DropReason::DataChannel);
+            };
             match open.guard.judge(now, packet) {
                 Verdict::Pass => open.association.receive(now, packet),
-                Verdict::Drop => self.stats.dropped += 1,
+                Verdict::Drop => return Err(DropReason::DataChannel),
                 Verdict::End => self.end(),
             }
         }
         self.work(now);
+        Ok(())
     }
 
     pub fn poll_transmit(&mut self) -> Option<Bytes> {
@@ -143,9 +150,11 @@ impl Sctp {
     }
 
     pub fn stats(&self) -> DataStats {
+        let Received { messages, bytes } = self.received;
         DataStats {
             channels: self.channels.len(),
-            ..self.stats
+            messages,
+            bytes,
         }
     }
 
@@ -186,16 +195,20 @@ impl Sctp {
                 guard,
                 handshake,
             } = &mut **open;
-            while let Some(told) = association.poll() {
-                match told {
-                    Told::Connected => *handshake = Handshake::Complete,
-                    Told::Readable(stream) => self.channels.readable(stream),
-                    Told::Reset(stream) => self.channels.closed(stream),
+            while let Some(event) = association.poll() {
+                match event {
+                    Event::Connected => *handshake = Handshake::Complete,
+                    Event::Readable(stream) => self.channels.readable(stream),
+                    Event::Reset(stream) => self.channels.closed(stream),
                 }
             }
-            let echo = self.offer.echo.then_some(self.offer.message_bytes_max);
+            let echo = if self.offer.echo {
+                Echo::UpTo(self.offer.message_bytes_max.unwrap_or(u32::MAX))
+            } else {
+                Echo::Off
+            };
             let mut counted = channels::Counted {
-                stats: &mut self.stats,
+                received: &mut self.received,
                 opened: &mut self.opened,
             };
             let taken = self.channels.work(now, association, echo, &mut counted);

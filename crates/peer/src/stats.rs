@@ -27,8 +27,6 @@ pub struct DataStats {
     pub messages: u64,
     /// Bytes of those.
     pub bytes: u64,
-    /// SCTP packets that were beyond a limit, or none.
-    pub dropped: u64,
 }
 
 /// One track's totals.
@@ -72,10 +70,12 @@ pub enum DropReason {
     HandshakeQueueFull,
     /// Beyond a budget: trial decryption for an unknown SSRC or address, DTLS of more datagrams than a handshake needs.
     RateLimited,
+    /// SCTP of the data channels that is none, belongs to no association, or is beyond one of their limits.
+    DataChannel,
 }
 
 impl DropReason {
-    const ALL: [(Self, &'static str); 13] = [
+    const ALL: [(Self, &'static str); 14] = [
         (Self::Malformed, "malformed"),
         (Self::UnknownUfrag, "unknown_ufrag"),
         (Self::WrongPassword, "wrong_password"),
@@ -89,6 +89,7 @@ impl DropReason {
         (Self::HeldFull, "held_full"),
         (Self::HandshakeQueueFull, "handshake_queue_full"),
         (Self::RateLimited, "rate_limited"),
+        (Self::DataChannel, "data_channel"),
     ];
 
     /// The reason's word in statistics and metrics.

@@ -14,8 +14,10 @@ impl Peer {
     /// Carries SCTP packets between DTLS and the data channels; nothing where there are none.
     pub(super) fn pump_data(&mut self, now: Instant, out: &mut Output<'_>) {
         while let Some(packet) = self.association().and_then(Dtls::poll_data) {
-            if let Some(data) = &mut self.data {
-                data.receive(now, &packet.freeze());
+            if let Some(data) = &mut self.data
+                && let Err(reason) = data.receive(now, &packet.freeze())
+            {
+                self.dropped.add(reason);
             }
         }
         let Some(data) = &mut self.data else { return };

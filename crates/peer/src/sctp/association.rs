@@ -7,7 +7,7 @@ use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use rtc_sctp::{
-    AssociationHandle, ClientConfig, DatagramEvent, Endpoint, EndpointConfig, Event, Payload,
+    AssociationHandle, ClientConfig, DatagramEvent, Endpoint, EndpointConfig, Payload,
     PayloadProtocolIdentifier as Protocol, ReliabilityType, ServerConfig, StreamEvent, TimerConfig, TransportConfig,
 };
 use rtc_shared::TransportProtocol;
@@ -30,7 +30,7 @@ pub(super) struct Association {
 
 /// What has happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum Event {
     Connected,
     Readable(u16),
     /// The encoder closed the channel.
@@ -101,12 +101,12 @@ impl Association {
         }
     }
 
-    pub(super) fn poll(&mut self) -> Option<Told> {
+    pub(super) fn poll(&mut self) -> Option<Event> {
         while let Some(event) = self.inner.poll() {
             match event {
-                Event::Connected => return Some(Told::Connected),
-                Event::Stream(StreamEvent::Readable { id }) => return Some(Told::Readable(id)),
-                Event::AssociationLost { id, .. } => return Some(Told::Reset(id)),
+                rtc_sctp::Event::Connected => return Some(Event::Connected),
+                rtc_sctp::Event::Stream(StreamEvent::Readable { id }) => return Some(Event::Readable(id)),
+                rtc_sctp::Event::AssociationLost { id, .. } => return Some(Event::Reset(id)),
                 _ => {}
             }
         }

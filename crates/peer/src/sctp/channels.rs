@@ -14,7 +14,6 @@ use super::{
     association::{Association, Message},
     dcep::{self, Open},
 };
-use crate::stats::DataStats;
 
 /// What may be under way to the encoder. Beyond it nothing is read, so that the encoder's window closes: a message is read once
 /// there is room for its echo. Two of the largest messages, so that one is on its way while the other is acknowledged.
@@ -40,9 +39,24 @@ enum Channel {
     Unannounced,
 }
 
+/// Whether messages are sent back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Echo {
+    Off,
+    /// Those of so many bytes, which the encoder takes.
+    UpTo(u32),
+}
+
+/// Whole messages, and their bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Received {
+    pub(super) messages: u64,
+    pub(super) bytes: u64,
+}
+
 /// What work adds to.
 pub(super) struct Counted<'a> {
-    pub(super) stats: &'a mut DataStats,
+    pub(super) received: &'a mut Received,
     pub(super) opened: &'a mut VecDeque<String>,
 }
 
@@ -63,18 +77,17 @@ impl Channels {
         self.readable.retain(|known| *known != stream);
     }
 
-    /// Reads what there is room for; tells in how many chunks it came. `echo` is how large a message the encoder takes, if they are
-    /// sent back.
+    /// Reads what there is room for; tells in how many chunks it came.
     pub(super) fn work(
         &mut self,
         now: Instant,
         association: &mut Association,
-        echo: Option<Option<u32>>,
+        echo: Echo,
         counted: &mut Counted<'_>,
     ) -> usize {
         let mut chunks = 0;
         while let Some(stream) = self.readable.front().copied() {
-            if echo.is_some() && !self.has_room(association) {
+            if echo != Echo::Off && !self.has_room(association) {
                 break;
             }
             let Some(message) = association.read(stream) else {
@@ -84,7 +97,7 @@ impl Channels {
             self.readable.rotate_left(1);
             chunks += message.chunks;
             self.take(now, association, stream, &message, counted);
-            if let Some(most) = echo {
+            if let Echo::UpTo(most) = echo {
                 self.echo(now, association, stream, &message, most);
             }
         }
@@ -116,19 +129,18 @@ impl Channels {
                     vacant.insert(Channel::Unannounced);
                     counted.opened.push_back(String::new());
                 }
-                counted.stats.messages += 1;
-                counted.stats.bytes += length(message) as u64;
+                counted.received.messages += 1;
+                counted.received.bytes += length(message) as u64;
             }
             // The partial messages of before RFC 8831 §6.6, or nothing of WebRTC's.
             _ => {}
         }
     }
 
-    fn echo(&mut self, now: Instant, association: &mut Association, stream: u16, message: &Message, most: Option<u32>) {
+    fn echo(&mut self, now: Instant, association: &mut Association, stream: u16, message: &Message, most: u32) {
         let is_data = !matches!(message.protocol, Protocol::Dcep | Protocol::Unknown);
-        let fits = most.is_none_or(|most| message.len() <= most as usize);
         if is_data
-            && fits
+            && message.len() <= most as usize
             && let Some(bytes) = message.bytes()
             && association.write(now, stream, &bytes, message.protocol)
         {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use whipcord_peer::stats::DropReason;
+
 use crate::{bed::Bed, publisher::Habits};
 
 /// An INIT of SCTP (RFC 9260 section 3.3.2), from port 5000 to port 5000.
@@ -45,6 +47,16 @@ fn application_data_is_taken_where_it_was_agreed_on_and_nowhere_else() {
         assert_eq!(heard.dtls_after_completion, usize::from(agreed));
         assert!(bed.media.len() > media, "media goes on");
     }
+}
+
+#[test]
+fn what_is_no_sctp_is_counted_as_dropped() {
+    let mut bed = live(true);
+    let now = bed.now;
+    bed.publisher.send_data(now, &[0; 1100]);
+    bed.run(Duration::from_millis(100));
+    let dropped = bed.mux.stats(bed.key).unwrap().dropped;
+    assert_eq!((dropped.count(DropReason::DataChannel), dropped.total()), (1, 1));
 }
 
 /// More than the budget and the queue take: what is dropped is counted, and no media is.

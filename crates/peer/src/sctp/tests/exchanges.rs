@@ -19,7 +19,6 @@ fn a_channel_is_opened_and_its_messages_are_counted() {
             channels: 1,
             messages: 3,
             bytes: 25,
-            dropped: 0,
         };
         assert_eq!(
             (wire.ours.stats(), wire.labels.join(",").as_str()),

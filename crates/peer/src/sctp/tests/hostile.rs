@@ -14,6 +14,7 @@ struct Hand {
     tag: u32,
     tsn: u32,
     last: Vec<Bytes>,
+    dropped: u64,
 }
 
 fn chunk(kind: u8, flags: u8, body: &[u8]) -> Vec<u8> {
@@ -68,6 +69,7 @@ impl Hand {
             tag: 0,
             tsn,
             last: vec![],
+            dropped: 0,
         };
         hand.say(&[init(77, tsn)]);
         let (tag, cookie) = hand.accepted();
@@ -87,7 +89,7 @@ impl Hand {
     }
 
     fn say(&mut self, chunks: &[Vec<u8>]) {
-        self.ours.receive(self.now, &packet(self.tag, chunks));
+        self.dropped += u64::from(self.ours.receive(self.now, &packet(self.tag, chunks)).is_err());
         self.now += Duration::from_millis(1);
         self.ours.handle_timeout(self.now);
         self.last = std::iter::from_fn(|| self.ours.poll_transmit()).collect();
@@ -157,7 +159,7 @@ fn a_forward_tsn_to_the_far_end_is_dropped() {
         let mut hand = Hand::connected(1000);
         hand.say(&[chunk(192, 0, &1000_u32.wrapping_add(ahead).to_be_bytes())]);
         hand.works();
-        assert_eq!(hand.ours.stats().dropped, u64::from(ahead < 1 << 31), "{ahead}");
+        assert_eq!(hand.dropped, u64::from(ahead < 1 << 31), "{ahead}");
     }
 }
 
@@ -172,7 +174,7 @@ fn fragments_without_end_are_bounded() {
         }
     });
     assert!(counted.bytes_current < 1 << 20, "{counted:?}");
-    assert!(hand.ours.stats().dropped > 19_000);
+    assert!(hand.dropped > 19_000);
 }
 
 /// A hole that is never filled, and whole messages behind it: those are counted, but their numbers cannot be forgotten.
@@ -209,7 +211,7 @@ fn resets_that_come_too_early_are_dropped() {
             hand.say(&[chunk(130, 0, &reset)]);
         }
     });
-    assert_eq!(hand.ours.stats().dropped, 5000);
+    assert_eq!(hand.dropped, 5000);
     assert!(counted.bytes_current < 100_000, "{counted:?}");
     hand.works();
 }
@@ -223,6 +225,7 @@ fn a_repeated_init_gets_the_same_answer_and_another_one_its_own() {
         tag: 0,
         tsn: 5,
         last: vec![],
+        dropped: 0,
     };
     hand.say(&[init(77, 5)]);
     let first = hand.last.clone();
@@ -285,11 +288,7 @@ fn no_chunk_hides_in_another() {
         hand.works();
         let host = chunk(kind, 0, &[body, &hidden[..]].concat());
         hand.say(&[host]);
-        assert_eq!(
-            (hand.ours.stats().messages, hand.ours.stats().dropped),
-            (1, 1),
-            "{kind}"
-        );
+        assert_eq!((hand.ours.stats().messages, hand.dropped), (1, 1), "{kind}");
         hand.works();
     }
 }
@@ -335,7 +334,7 @@ proptest! {
     fn any_bytes_are_survived(packets in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..80), 1..10)) {
         let mut ours = Sctp::new(Role::Server, data(5000, true));
         for packet in packets {
-            ours.receive(Instant::now(), &packet.into());
+            let _ = ours.receive(Instant::now(), &packet.into());
         }
         prop_assert!(matches!(ours.stage, Stage::Waiting));
     }

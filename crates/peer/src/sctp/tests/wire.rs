@@ -92,7 +92,9 @@ impl Wire {
         arrived.sort_by_key(|(at, ..)| *at);
         for (_, to, packet) in arrived {
             match to {
-                To::Us => self.ours.receive(now, &packet),
+                To::Us => {
+                    let _ = self.ours.receive(now, &packet);
+                }
                 To::Client => self.client.receive(now, &packet),
             }
         }
