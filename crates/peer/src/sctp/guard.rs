@@ -1,8 +1,8 @@
 //! What of an encoder's packets rtc-sctp may see.
 //!
 //! Its receive window counts payload bytes. That leaves open how many chunks, empty ones too, it keeps; it moves to a FORWARD TSN one
-//! number at a time, across half of 2^32; and it remembers each reset it cannot do yet. Those are bounded here, by a picture of its
-//! state that its own acknowledgements keep true.
+//! number at a time, across half of 2^32; it remembers each reset it cannot do yet; and some kinds of chunk it answers each with a packet
+//! of its own, which made 178 packets of one. Those are bounded here, by a picture of its state that its own acknowledgements keep true.
 
 use std::time::Instant;
 
@@ -23,6 +23,18 @@ const GAPS_MAX: u16 = 64;
 /// RE-CONFIG chunks per second, and at once: each closes channels, and the answer is remembered until it is answered.
 const RESETS_PER_SECOND: u32 = 8;
 const RESETS_BURST: u32 = 64;
+/// HEARTBEAT and COOKIE ECHO chunks per second, and at once: each is answered. Encoders send the first each 30 s (RFC 9260 §8.3), the
+/// other until it was answered, at 1 s and more from the one before (§6.3.1).
+const ANSWERS_PER_SECOND: u32 = 4;
+const ANSWERS_BURST: u32 = 16;
+/// How many of a packet's chunks may be of these kinds, for which a packet leaves each. Nobody bundles one with its like but a request
+/// to reset with a response to another (RFC 6525 §5.1.1).
+const PER_PACKET_MAX: [(Kind, usize); 4] = [
+    (Kind::Heartbeat, 1),
+    (Kind::CookieEcho, 1),
+    (Kind::ForwardTsn, 1),
+    (Kind::Reconfig, 2),
+];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -38,6 +50,7 @@ pub(super) struct Guard {
     /// None until the handshake tells the first.
     numbers: Option<Numbers>,
     resets: Budget,
+    answers: Budget,
 }
 
 /// Where the encoder's transmission sequence numbers (TSN) are.
@@ -49,6 +62,8 @@ struct Numbers {
     highest: u32,
     /// Of those up to `highest`, how many chunks may still be kept: never too few.
     held: u32,
+    /// Whether the encoder may say FORWARD TSN.
+    forwards: bool,
 }
 
 impl Default for Guard {
@@ -56,6 +71,7 @@ impl Default for Guard {
         Self {
             numbers: None,
             resets: Budget::new(RESETS_PER_SECOND, RESETS_BURST),
+            answers: Budget::new(ANSWERS_PER_SECOND, ANSWERS_BURST),
         }
     }
 }
@@ -69,6 +85,9 @@ impl Guard {
     }
 
     pub(super) fn judge(&mut self, now: Instant, packet: &[u8]) -> Verdict {
+        if is_crowded(packet) {
+            return Verdict::Drop;
+        }
         let before = self.numbers;
         for chunk in packet::chunks(packet) {
             let verdict = chunk.map_or(Verdict::Drop, |chunk| self.judge_chunk(now, &chunk));
@@ -105,11 +124,14 @@ impl Guard {
     }
 
     fn judge_chunk(&mut self, now: Instant, chunk: &Chunk<'_>) -> Verdict {
+        if matches!(chunk.kind, Kind::Heartbeat | Kind::CookieEcho) && !self.answers.take(now) {
+            return Verdict::Drop;
+        }
         let Some(numbers) = &mut self.numbers else {
             // We began: all that may come is the answer, or an end.
             match (chunk.kind, Init::of(chunk)) {
                 (Kind::InitAck, Some(init)) => self.numbers = Some(Numbers::following(&init)),
-                (Kind::Plain, _) => {}
+                (Kind::Plain | Kind::Heartbeat | Kind::CookieEcho, _) => {}
                 (Kind::Abort, _) => return Verdict::End,
                 _ => return Verdict::Drop,
             }
@@ -117,7 +139,7 @@ impl Guard {
         };
         match chunk.kind {
             // rtc-sctp takes no second answer.
-            Kind::Plain | Kind::InitAck => Verdict::Pass,
+            Kind::Plain | Kind::Heartbeat | Kind::CookieEcho | Kind::InitAck => Verdict::Pass,
             // One that stands alone never gets here.
             Kind::Init => Verdict::Drop,
             // The causes of these two are read by rtc-sctp beyond their end, which panics. An error is no end, and nothing that we
@@ -125,6 +147,8 @@ impl Guard {
             Kind::Abort => Verdict::End,
             Kind::Error => Verdict::Drop,
             Kind::Data => numbers.judge_data(chunk),
+            // rtc-sctp would answer with an ERROR.
+            Kind::ForwardTsn if !numbers.forwards => Verdict::Drop,
             Kind::ForwardTsn => numbers.judge_forward(chunk),
             Kind::Sack if chunk.half(8).is_some_and(|gaps| gaps <= GAPS_MAX) => Verdict::Pass,
             Kind::Sack => Verdict::Drop,
@@ -141,6 +165,7 @@ impl Numbers {
             acknowledged: before,
             highest: before,
             held: 0,
+            forwards: init.forwards,
         }
     }
 
@@ -210,6 +235,13 @@ impl Numbers {
     fn is_old(&self, tsn: u32) -> bool {
         distance(tsn, self.acknowledged) < 1 << 31
     }
+}
+
+fn is_crowded(packet: &[u8]) -> bool {
+    PER_PACKET_MAX.iter().any(|(kind, most)| {
+        let alike = packet::chunks(packet).flatten().filter(|chunk| chunk.kind == *kind);
+        alike.count() > *most
+    })
 }
 
 fn distance(from: u32, to: u32) -> u32 {

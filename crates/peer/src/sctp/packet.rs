@@ -5,6 +5,8 @@
 /// Ports, verification tag and checksum.
 const HEADER_BYTES: usize = 12;
 const CHUNK_HEADER_BYTES: usize = 4;
+/// RFC 3758 §3.2.
+const FORWARD_TSN: u8 = 192;
 
 /// RFC 9260 §3.2, RFC 3758 §3.1, RFC 6525 §3.1: all that rtc-sctp reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +19,9 @@ pub(super) enum Kind {
     Reconfig,
     Abort,
     Error,
-    /// HEARTBEAT, the SHUTDOWNs and the COOKIEs.
+    Heartbeat,
+    CookieEcho,
+    /// The SHUTDOWNs and COOKIE ACK.
     Plain,
 }
 
@@ -67,18 +71,16 @@ fn kind(number: u8, body: &[u8]) -> Option<Kind> {
             body.get(16..).is_some_and(|rest| are_parameters(rest, 16)),
         ),
         3 => (Kind::Sack, body.len() == sack_length(body)?),
-        // HEARTBEAT.
-        4 => (Kind::Plain, are_parameters(body, 1)),
+        4 => (Kind::Heartbeat, are_parameters(body, 1)),
         6 => (Kind::Abort, true),
         // SHUTDOWN.
         7 => (Kind::Plain, body.len() == 4),
         // SHUTDOWN ACK, COOKIE ACK, SHUTDOWN COMPLETE.
         8 | 11 | 14 => (Kind::Plain, body.is_empty()),
         9 => (Kind::Error, true),
-        // COOKIE ECHO.
-        10 => (Kind::Plain, true),
+        10 => (Kind::CookieEcho, true),
         130 => (Kind::Reconfig, are_parameters(body, 2)),
-        192 => (Kind::ForwardTsn, body.len() >= 4 && body.len().is_multiple_of(4)),
+        FORWARD_TSN => (Kind::ForwardTsn, body.len() >= 4 && body.len().is_multiple_of(4)),
         _ => return None,
     };
     exact.then_some(kind)
@@ -113,6 +115,20 @@ fn are_parameters(mut rest: &[u8], most: usize) -> bool {
     rest.is_empty()
 }
 
+/// Whether FORWARD TSN is among the supported extensions (RFC 5061 §4.2.7), as we have it among ours.
+fn forwards(mut parameters: &[u8]) -> bool {
+    const SUPPORTED_EXTENSIONS: u16 = 0x8008;
+    while let [k0, k1, l0, l1, ..] = *parameters {
+        let length = usize::from(u16::from_be_bytes([l0, l1])).max(4);
+        let value = parameters.get(4..length).unwrap_or_default();
+        if u16::from_be_bytes([k0, k1]) == SUPPORTED_EXTENSIONS && value.contains(&FORWARD_TSN) {
+            return true;
+        }
+        parameters = parameters.get(length.next_multiple_of(4)..).unwrap_or_default();
+    }
+    false
+}
+
 /// The chunks of a packet; after a malformed one nothing.
 pub(super) fn chunks(packet: &[u8]) -> impl Iterator<Item = Result<Chunk<'_>, Malformed>> {
     let mut rest = packet.get(HEADER_BYTES..).ok_or(Malformed);
@@ -137,6 +153,8 @@ pub(super) struct Init {
     tag: u32,
     /// Of its first DATA chunk.
     pub(super) first: u32,
+    /// Whether FORWARD TSN was negotiated, as rtc-sctp reads it.
+    pub(super) forwards: bool,
 }
 
 impl Init {
@@ -153,6 +171,7 @@ impl Init {
         Some(Self {
             tag: chunk.word(0)?,
             first: chunk.word(12)?,
+            forwards: forwards(chunk.body.get(16..)?),
         })
     }
 }

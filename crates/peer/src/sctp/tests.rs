@@ -2,6 +2,7 @@
 
 mod client;
 mod exchanges;
+mod hand;
 mod hostile;
 mod wire;
 

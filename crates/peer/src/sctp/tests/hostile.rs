@@ -2,124 +2,11 @@
 
 use proptest::prelude::*;
 
-use super::{client::open_message, *};
-
-const OUR_PORT: [u8; 2] = 5000_u16.to_be_bytes();
-
-/// An encoder's side made by hand: it says what it likes.
-struct Hand {
-    now: Instant,
-    ours: Sctp,
-    /// Ours for it, as in the header of what it sends.
-    tag: u32,
-    tsn: u32,
-    last: Vec<Bytes>,
-    dropped: u64,
-}
-
-fn chunk(kind: u8, flags: u8, body: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(4 + body.len()).unwrap().to_be_bytes();
-    let mut chunk = vec![kind, flags, length[0], length[1]];
-    chunk.extend_from_slice(body);
-    chunk.resize(chunk.len().next_multiple_of(4), 0);
-    chunk
-}
-
-fn packet(tag: u32, chunks: &[Vec<u8>]) -> Bytes {
-    let mut packet = [OUR_PORT, OUR_PORT].concat();
-    packet.extend(tag.to_be_bytes());
-    packet.extend([0; 4]);
-    packet.extend(chunks.concat());
-    let checksum = crc32c::crc32c(&packet).to_le_bytes();
-    packet[8..12].copy_from_slice(&checksum);
-    packet.into()
-}
-
-fn init(tag: u32, tsn: u32) -> Vec<u8> {
-    let mut body = tag.to_be_bytes().to_vec();
-    body.extend(200_000_u32.to_be_bytes());
-    body.extend([0, 100, 0, 100]);
-    body.extend(tsn.to_be_bytes());
-    // RFC 5061 §4.2.7: RE-CONFIG and FORWARD TSN.
-    body.extend([0x80, 0x08, 0, 6, 130, 192, 0, 0]);
-    chunk(1, 0, &body)
-}
-
-/// Flags: 1 ends a message, 2 begins one, 4 is unordered.
-fn data_chunk(tsn: u32, stream: u16, number: u16, protocol: u32, flags: u8, payload: &[u8]) -> Vec<u8> {
-    let mut body = tsn.to_be_bytes().to_vec();
-    body.extend(stream.to_be_bytes());
-    body.extend(number.to_be_bytes());
-    body.extend(protocol.to_be_bytes());
-    body.extend_from_slice(payload);
-    chunk(0, flags, &body)
-}
-
-impl Hand {
-    /// Connected, as the one that began, with this first number.
-    fn connected(tsn: u32) -> Self {
-        Self::connected_with(tsn, false)
-    }
-
-    fn connected_with(tsn: u32, echo: bool) -> Self {
-        let now = Instant::now();
-        let mut hand = Self {
-            now,
-            ours: Sctp::new(Role::Server, data(5000, echo)),
-            tag: 0,
-            tsn,
-            last: vec![],
-            dropped: 0,
-        };
-        hand.say(&[init(77, tsn)]);
-        let (tag, cookie) = hand.accepted();
-        hand.tag = tag;
-        hand.say(&[chunk(10, 0, &cookie)]);
-        assert!(hand.is_open());
-        hand
-    }
-
-    /// Our tag and cookie, from the INIT ACK.
-    fn accepted(&self) -> (u32, Vec<u8>) {
-        let answer = packet::chunks(&self.last[0]).next().unwrap().unwrap();
-        assert_eq!(answer.kind, packet::Kind::InitAck);
-        let length = usize::from(answer.half(18).unwrap());
-        assert_eq!(answer.half(16), Some(7), "the cookie stands first");
-        (answer.word(0).unwrap(), answer.body[20..16 + length].to_vec())
-    }
-
-    fn say(&mut self, chunks: &[Vec<u8>]) {
-        self.dropped += u64::from(self.ours.receive(self.now, &packet(self.tag, chunks)).is_err());
-        self.now += Duration::from_millis(1);
-        self.ours.handle_timeout(self.now);
-        self.last = std::iter::from_fn(|| self.ours.poll_transmit()).collect();
-    }
-
-    /// The next chunk of data in order.
-    fn data(&mut self, stream: u16, number: u16, protocol: u32, flags: u8, payload: &[u8]) {
-        let tsn = self.tsn;
-        self.tsn = tsn.wrapping_add(1);
-        self.say(&[data_chunk(tsn, stream, number, protocol, flags, payload)]);
-    }
-
-    /// Long enough for a delayed acknowledgement, which comes after 200 ms.
-    fn pass(&mut self, time: Duration) {
-        self.now += time;
-        self.ours.handle_timeout(self.now);
-        while self.ours.poll_transmit().is_some() {}
-    }
-
-    fn is_open(&self) -> bool {
-        matches!(&self.ours.stage, Stage::Open(open) if matches!(open.handshake, Handshake::Complete))
-    }
-
-    /// Channels still work.
-    fn works(&mut self) {
-        let before = self.ours.stats().messages;
-        self.data(40, 0, 51, 7, b"still here");
-        assert_eq!(self.ours.stats().messages, before + 1);
-    }
-}
+use super::{
+    client::open_message,
+    hand::{Hand, chunk, data_chunk, init, init_with},
+    *,
+};
 
 #[test]
 fn a_message_is_taken_from_a_hand_made_packet() {
@@ -214,6 +101,68 @@ fn resets_that_come_too_early_are_dropped() {
     assert_eq!(hand.dropped, 5000);
     assert!(counted.bytes_current < 100_000, "{counted:?}");
     hand.works();
+}
+
+/// rtc-sctp answers each HEARTBEAT, COOKIE ECHO and reset with a packet of its own, and each FORWARD TSN that it did not agree on: from
+/// a forged address, 178 for one.
+#[test]
+fn no_packet_is_answered_with_many() {
+    let heartbeat = chunk(4, 0, &[0, 1, 0, 4]);
+    let forward = chunk(192, 0, &999_u32.to_be_bytes());
+    let reset = |request: u32| {
+        let mut body = vec![0, 13, 0, 18];
+        body.extend(request.to_be_bytes());
+        body.extend([0; 4]);
+        body.extend(999_u32.to_be_bytes());
+        body.extend([0, 2]);
+        chunk(130, 0, &body)
+    };
+    let silent = &[0x80, 0x08, 0, 5, 130, 0, 0, 0];
+    for parameters in [&[0x80, 0x08, 0, 6, 130, 192, 0, 0][..], silent] {
+        let (mut hand, cookie_echo) = Hand::connected_by(&init_with(77, 1000, parameters), 1000, false);
+        let negotiated = parameters != silent;
+        for (name, chunks, answers) in [
+            ("HEARTBEAT", vec![heartbeat.clone()], 1),
+            ("HEARTBEATs", vec![heartbeat.clone(); 178], 0),
+            ("COOKIE ECHO", vec![cookie_echo.clone()], 1),
+            ("COOKIE ECHOs", vec![cookie_echo; 39], 0),
+            ("FORWARD TSN", vec![forward.clone()], usize::from(negotiated)),
+            ("FORWARD TSNs", vec![forward.clone(); 178], 0),
+            ("RE-CONFIGs", vec![reset(1), reset(2)], 2),
+            ("many RE-CONFIGs", (3..50).map(reset).collect(), 0),
+        ] {
+            let before = hand.dropped;
+            hand.say(&chunks);
+            let expected = (answers, u64::from(answers == 0));
+            assert_eq!(
+                (hand.last.len(), hand.dropped - before),
+                expected,
+                "{name} {negotiated}"
+            );
+        }
+        hand.works();
+    }
+}
+
+#[test]
+fn heartbeats_and_cookies_are_answered_a_few_times_a_second() {
+    let (mut hand, cookie_echo) = Hand::connected_by(&init(77, 1000), 1000, false);
+    let mut answers = 0;
+    for round in 0..2000 {
+        let one = if round % 2 == 0 {
+            chunk(4, 0, &[0, 1, 0, 4])
+        } else {
+            cookie_echo.clone()
+        };
+        hand.say(&[one]);
+        answers += hand.last.len();
+    }
+    // 16 at once, less the one that connected, and 4 per second.
+    assert!((15..=24).contains(&answers), "{answers} in 2 s");
+    hand.works();
+    hand.pass(Duration::from_secs(1));
+    hand.say(&[chunk(4, 0, &[0, 1, 0, 4])]);
+    assert_eq!(hand.last.len(), 1, "there is a budget again");
 }
 
 #[test]
