@@ -25,6 +25,12 @@ impl Budget {
 
     /// Takes one token, if there is one.
     pub(crate) fn take(&mut self, now: Instant) -> bool {
+        self.take_many(now, 1)
+    }
+
+    /// Takes so many tokens, or none.
+    pub(crate) fn take_many(&mut self, now: Instant, tokens: u32) -> bool {
+        let cost = self.interval * tokens;
         let full = now.checked_sub(self.burst);
         let empty_at = match (self.empty_at, full) {
             (Some(empty_at), Some(full)) => empty_at.max(full),
@@ -33,9 +39,9 @@ impl Budget {
             // Within `burst` of the clock's own beginning: the bucket starts full.
             (None, None) => now,
         };
-        let allowed = now.saturating_duration_since(empty_at) >= self.interval || self.empty_at.is_none();
+        let allowed = now.saturating_duration_since(empty_at) >= cost || self.empty_at.is_none();
         if allowed {
-            self.empty_at = Some(empty_at + self.interval);
+            self.empty_at = Some(empty_at + cost);
         } else {
             self.empty_at = Some(empty_at);
         }
@@ -57,6 +63,18 @@ mod tests {
             .filter(|ms| budget.take(start + Duration::from_millis(*ms)))
             .count();
         assert!((99..=101).contains(&in_ten_seconds), "{in_ten_seconds}");
+    }
+
+    #[test]
+    fn many_tokens_are_taken_together_or_not_at_all() {
+        let start = Instant::now() + Duration::from_secs(10);
+        let mut budget = Budget::new(10, 5);
+        assert!(budget.take_many(start, 3));
+        assert!(!budget.take_many(start, 3));
+        assert!(budget.take_many(start, 2));
+        let later = start + Duration::from_millis(250);
+        assert!(!budget.take_many(later, 3));
+        assert!(budget.take_many(later, 2));
     }
 
     #[test]

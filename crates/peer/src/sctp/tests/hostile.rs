@@ -64,6 +64,30 @@ fn fragments_without_end_are_bounded() {
     assert!(hand.dropped > 19_000);
 }
 
+/// rtc-sctp looks at all that wait for each that arrives.
+#[test]
+fn fragments_that_wait_do_not_make_every_later_message_dear() {
+    let mut hand = Hand::connected(1000);
+    for _ in 0..480 {
+        hand.data(2, 0, 53, 4, &[1]);
+    }
+    assert_eq!(hand.dropped, 0);
+    let mut taken = 0;
+    for _ in 0..1000 {
+        let before = hand.dropped;
+        let messages = (0..28).map(|n| data_chunk(hand.tsn + n, 4, 0, 53, 7, &[1]));
+        hand.say(&messages.collect::<Vec<_>>());
+        if hand.dropped == before {
+            hand.tsn += 28;
+            taken += 1;
+        }
+    }
+    // 2^20 looks at once and in a second, of which each packet needs 28 × 480.
+    assert!((100..=156).contains(&taken), "{taken} packets in 1 s");
+    hand.pass(Duration::from_secs(1));
+    hand.works();
+}
+
 /// A hole that is never filled, and whole messages behind it: those are counted, but their numbers cannot be forgotten.
 #[test]
 fn numbers_behind_a_hole_are_bounded() {
