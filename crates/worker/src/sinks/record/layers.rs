@@ -13,7 +13,8 @@ use whipcord_peer::event::TrackId;
 /// Long enough that each layer shows its rate, over its keyframe.
 const WINDOW: Duration = Duration::from_secs(2);
 
-/// Bytes held for the first choice, at most: beyond 8 Mbit/s for all layers together it is made early.
+/// Bytes held for the first choice, at most, with what each packet costs besides its own: beyond 8 Mbit/s for all layers together it is
+/// made early.
 const HELD_MAX: usize = 2 << 20;
 
 /// A change is seen: another layer with a picture of the same size has to carry half as much again.
@@ -84,7 +85,7 @@ pub(super) enum Verdict {
     Switch,
     /// Hand it to [`Layers::hold`].
     Hold,
-    /// Another layer is recorded.
+    /// Another layer is recorded, or there is nothing in it to record.
     Skip,
 }
 
@@ -149,6 +150,8 @@ impl Layers {
             self.look(track, bytes, arrival);
         }
         match self.state {
+            // Padding has its place among what a layer sends, and none before.
+            State::Choosing { .. } if bytes == 0 && !self.is_heard(track) => Verdict::Skip,
             State::Choosing { .. } => Verdict::Hold,
             State::Switching { to, .. } if to == track && keyframe.is_some() => {
                 self.state = State::Chosen(track);
@@ -162,7 +165,7 @@ impl Layers {
 
     pub(super) fn hold(&mut self, packet: Held) {
         if let State::Choosing { held, bytes } = &mut self.state {
-            *bytes += packet.payload.len();
+            *bytes += packet.payload.len() + size_of::<Held>();
             held.push(packet);
         }
     }
@@ -252,6 +255,12 @@ impl Layers {
 
     fn layer_mut(&mut self, track: TrackId) -> Option<&mut Layer> {
         self.layers.iter_mut().find(|layer| layer.track == track)
+    }
+
+    /// Whether it has carried something: then the window of the first choice has begun.
+    fn is_heard(&self, track: TrackId) -> bool {
+        let mut layers = self.layers.iter();
+        layers.any(|layer| layer.track == track && layer.heard.is_some())
     }
 
     fn end_window(&mut self) {

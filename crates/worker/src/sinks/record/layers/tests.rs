@@ -70,11 +70,28 @@ fn what_is_held_is_bounded_and_not_lost_at_an_early_end() {
         ms += 1;
         packet(&mut layers, LOW, 10_000, ms);
     }
-    assert_eq!(ms, (HELD_MAX as u64).div_ceil(10_000));
+    assert_eq!(ms, HELD_MAX.div_ceil(10_000 + size_of::<Held>()) as u64);
 
     let mut layers = simulcast();
     packet(&mut layers, LOW, 10, 0);
     assert_eq!(layers.choose(Duration::ZERO, true).len(), 1);
+}
+
+/// Each packet costs memory, and the window begins with the first that carries something.
+#[test]
+fn padding_is_held_only_behind_what_a_layer_carried_and_only_so_much() {
+    let mut layers = simulcast();
+    assert!((0..100_000).all(|ms| packet(&mut layers, LOW, 0, ms) == Verdict::Skip));
+    assert!(layers.choose(Duration::from_secs(100), true).is_empty());
+    packet(&mut layers, LOW, 10, 100_000);
+    assert_eq!(packet(&mut layers, HIGH, 0, 100_000), Verdict::Skip);
+    let mut held = 1;
+    while layers.choose(Duration::from_secs(100), false).is_empty() {
+        assert_eq!(packet(&mut layers, LOW, 0, 100_000), Verdict::Hold);
+        held += 1;
+        assert!(held < HELD_MAX, "more and more");
+    }
+    assert_eq!(held, (HELD_MAX - 10).div_ceil(size_of::<Held>()));
 }
 
 /// Of three layers the largest is recorded, until 4 s.
