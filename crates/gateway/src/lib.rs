@@ -25,6 +25,7 @@ mod report;
 mod response;
 mod router;
 mod sessions;
+mod shares;
 mod stats;
 mod takeover;
 mod whip;
@@ -76,7 +77,7 @@ struct Shared {
     /// For POSTs that wait until a worker has room.
     waiting: Semaphore,
     /// For recordings on their way.
-    download_permits: Arc<Semaphore>,
+    downloads: recordings::Places,
     /// Connections, report streams, and what a request began and must end without it.
     tasks: TaskTracker,
     shutdown: CancellationToken,
@@ -98,7 +99,7 @@ impl Gateway {
             page: page::Page::new(config.public_url.as_ref()),
             waiting: Semaphore::new(limits::WAITING_MAX),
             stats_permits: Arc::new(Semaphore::new(limits::STATS_MAX)),
-            download_permits: Arc::new(Semaphore::new(limits::DOWNLOADS_MAX)),
+            downloads: recordings::Places::default(),
             config,
             authority,
             directory,
@@ -130,7 +131,7 @@ impl Gateway {
 }
 
 impl Shared {
-    /// The address whose connections are counted: not a proxy's, through which many come.
+    /// The address whose connections and downloads are counted: not a proxy's, through which many come.
     fn counted(&self, peer: IpAddr) -> Option<IpAddr> {
         (!self.config.is_trusted(peer)).then_some(peer)
     }

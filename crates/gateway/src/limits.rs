@@ -53,7 +53,8 @@ pub(crate) const CREATE_ATTEMPTS_MAX: usize = 3;
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// Answers of `/whip-stats` made or being read at once: with 1000 sessions and the most metadata, 16 MiB each.
 pub(crate) const STATS_MAX: usize = 8;
-/// Recordings handed out at once: some 300 KiB each, and a part of the connection to their worker ([`crate::workers`]).
+/// Recordings handed out at once: some 300 KiB each, and a part of the connection to their worker ([`crate::workers`]). One address and
+/// one recording have a part of them ([`crate::recordings::Places`]).
 pub(crate) const DOWNLOADS_MAX: usize = 32;
 /// Sessions in one answer of `/whip-stats`: some 500 bytes each.
 pub(crate) const STATS_SESSIONS_MAX: usize = 50_000;

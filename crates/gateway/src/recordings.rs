@@ -2,9 +2,9 @@
 //!
 //! It must not know where files lie: the worker finds them, and says what they are.
 
+mod places;
 mod range;
 
-use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
 use whipcord_identity::{Hint, Owner, Power, SessionId, StreamName, WorkerAddress};
@@ -13,11 +13,13 @@ use whipcord_proto::worker::{ReadRecordingRequest, RecordingFormat};
 use crate::{
     Shared,
     access::{Access, SessionPath},
+    client::Client,
     problem::{Defect, Error},
     random,
     response::{Content, Passing, Response, empty, with_content},
     workers::{CallError, Recording},
 };
+pub(crate) use places::{Place, Places};
 use range::{Part, Range};
 
 /// A session's recording, and the worker that has it.
@@ -30,13 +32,18 @@ struct Located {
 /// For whoever holds a session's hint, one for reading, or a token that may publish the stream.
 ///
 /// No validator is sent, because a growing file has none that stays; so `If-Range` never matches, and makes an answer of the whole (§13.1.5).
-pub(crate) async fn get(shared: &Shared, parts: &Parts, path: SessionPath<'_>) -> Result<Response, Error> {
+pub(crate) async fn get(
+    shared: &Shared,
+    client: &Client,
+    parts: &Parts,
+    path: SessionPath<'_>,
+) -> Result<Response, Error> {
     let access = Access::check(shared, &parts.headers, path, &[Power::Publish, Power::Read]);
     let Access { stream, sid, hint } = access.map_err(|denied| denied.naming(Error::NoSuchRecording))?;
     let by_token = hint.is_none();
     let (address, owner) = shared.locate_recording(&stream, sid, hint).await?;
     let located = Located { sid, address, owner };
-    let mut response = answer(shared, parts, &stream, &located).await?;
+    let mut response = answer(shared, client, parts, &stream, &located).await?;
     let headers = response.headers_mut();
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -49,9 +56,13 @@ pub(crate) async fn get(shared: &Shared, parts: &Parts, path: SessionPath<'_>) -
 }
 
 /// Ranges are for GET alone (§14.2).
-async fn answer(shared: &Shared, parts: &Parts, stream: &StreamName, located: &Located) -> Result<Response, Error> {
-    let permit = Arc::clone(&shared.download_permits).try_acquire_owned();
-    let permit = permit.map_err(|_| Error::TooManyDownloads)?;
+async fn answer(
+    shared: &Shared,
+    client: &Client,
+    parts: &Parts,
+    stream: &StreamName,
+    located: &Located,
+) -> Result<Response, Error> {
     if parts.method == Method::HEAD {
         let recording = read(shared, stream, located, 0, 0).await?;
         let mut response = empty(StatusCode::OK);
@@ -61,6 +72,8 @@ async fn answer(shared: &Shared, parts: &Parts, stream: &StreamName, located: &L
         name(&mut response, stream, located.sid, recording.format);
         return Ok(response);
     }
+    let place = shared.downloads.take(shared.counted(client.address), located.sid);
+    let place = place.ok_or(Error::TooManyDownloads)?;
     let range = match range(&parts.headers) {
         // From the end: where that is must be known first.
         Some(range @ Range::Last(_)) => {
@@ -78,7 +91,7 @@ async fn answer(shared: &Shared, parts: &Parts, stream: &StreamName, located: &L
     let (size, format) = (recording.size, recording.format);
     let part = range.map(|range| part(range, size)).transpose()?;
     let length = part.map_or(size, Part::len);
-    let passing = Passing::new(located.sid, length, recording.pieces, permit);
+    let passing = Passing::new(located.sid, length, recording.pieces, place);
     let content = Content::Passing(Box::new(passing));
     let status = part.map_or(StatusCode::OK, |_| StatusCode::PARTIAL_CONTENT);
     let mut response = with_content(status, media_type(format).0, content);

@@ -11,7 +11,10 @@ use http::{HeaderValue, StatusCode, header};
 use tokio::sync::OwnedSemaphorePermit;
 use whipcord_identity::SessionId;
 
-use crate::workers::{CallError, Pieces};
+use crate::{
+    recordings::Place,
+    workers::{CallError, Pieces},
+};
 
 pub(crate) type Response = http::Response<Content>;
 
@@ -34,7 +37,7 @@ pub(crate) struct Passing {
     left: u64,
     piece: Bytes,
     pieces: Pieces,
-    _permit: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 /// Why content ends before its end. The connection ends with it, by which whoever reads sees that it is not all.
@@ -69,13 +72,13 @@ impl Content {
 
 impl Passing {
     /// Of `length` bytes.
-    pub(crate) fn new(sid: SessionId, length: u64, pieces: Pieces, permit: OwnedSemaphorePermit) -> Self {
+    pub(crate) fn new(sid: SessionId, length: u64, pieces: Pieces, place: Place) -> Self {
         Self {
             sid,
             left: length,
             piece: Bytes::new(),
             pieces,
-            _permit: permit,
+            _place: place,
         }
     }
 

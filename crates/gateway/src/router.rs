@@ -96,7 +96,7 @@ async fn answer(
 
         (&Method::GET | &Method::HEAD, Target::Endpoint(_)) => Ok(whip::get_endpoint()),
         (&Method::GET | &Method::HEAD, Target::Session(path)) => whip::get_session(shared, parts, path).await,
-        (&Method::GET | &Method::HEAD, Target::Recording(path)) => recordings::get(shared, parts, path).await,
+        (&Method::GET | &Method::HEAD, Target::Recording(path)) => recordings::get(shared, client, parts, path).await,
         (&Method::GET | &Method::HEAD, Target::Stats) => stats::get(shared, parts).await,
         (&Method::GET | &Method::HEAD, Target::Page(file)) => Ok(shared.page.get(file, &parts.headers)),
 

@@ -1,14 +1,13 @@
 //! Places for connections: so many in all, and of those a part for one address, so that no single one can lock all others out.
 
-use std::{
-    collections::HashMap,
-    net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{net::IpAddr, sync::Arc};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::rates::network;
+use crate::{
+    rates::network,
+    shares::{Share, Shares},
+};
 
 /// One address may hold this part of all: a proxy or a studio behind one address has enough, and three quarters are left.
 const PART_PER_ADDRESS: usize = 4;
@@ -16,39 +15,28 @@ const PART_PER_ADDRESS: usize = 4;
 #[derive(Debug)]
 pub(super) struct Places {
     free: Arc<Semaphore>,
-    held: Arc<Held>,
+    by_address: Arc<Shares<IpAddr>>,
 }
 
 /// A place that is nobody's yet.
 #[derive(Debug)]
 pub(super) struct Vacancy {
     permit: OwnedSemaphorePermit,
-    held: Arc<Held>,
+    by_address: Arc<Shares<IpAddr>>,
 }
 
 /// One connection's place, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
-    address: Option<IpAddr>,
-    held: Arc<Held>,
+    _share: Option<Share<IpAddr>>,
     _permit: OwnedSemaphorePermit,
-}
-
-/// The addresses of open connections: not more entries than places.
-#[derive(Debug)]
-struct Held {
-    by_address: Mutex<HashMap<IpAddr, usize>>,
-    per_address_max: usize,
 }
 
 impl Places {
     pub(super) fn new(max: usize) -> Self {
         Self {
             free: Arc::new(Semaphore::new(max)),
-            held: Arc::new(Held {
-                by_address: Mutex::default(),
-                per_address_max: (max / PART_PER_ADDRESS).max(1),
-            }),
+            by_address: Shares::new(max / PART_PER_ADDRESS),
         }
     }
 
@@ -57,7 +45,7 @@ impl Places {
         let permit = Arc::clone(&self.free).acquire_owned().await;
         Vacancy {
             permit: permit.expect("the semaphore is never closed"),
-            held: Arc::clone(&self.held),
+            by_address: Arc::clone(&self.by_address),
         }
     }
 }
@@ -65,42 +53,14 @@ impl Places {
 impl Vacancy {
     /// None if this address has as many as it may. One that is not counted, a proxy's, may have them all.
     pub(super) fn take(self, address: Option<IpAddr>) -> Option<Place> {
-        let address = address.map(network);
-        let Self { permit, held } = self;
-        if let Some(address) = address {
-            let mut by_address = held.lock();
-            let count = by_address.entry(address).or_default();
-            if *count >= held.per_address_max {
-                return None;
-            }
-            *count += 1;
-        }
+        let share = match address {
+            Some(address) => Some(self.by_address.take(network(address))?),
+            None => None,
+        };
         Some(Place {
-            address,
-            held,
-            _permit: permit,
+            _share: share,
+            _permit: self.permit,
         })
-    }
-}
-
-impl Held {
-    /// Nothing panics while it is held.
-    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-        self.by_address.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut by_address = self.held.lock();
-        if let Some(address) = self.address
-            && let Some(count) = by_address.get_mut(&address)
-        {
-            *count -= 1;
-            if *count == 0 {
-                by_address.remove(&address);
-            }
-        }
     }
 }
 
@@ -125,6 +85,6 @@ mod tests {
         drop(first);
         assert!(places.vacancy().await.take(Some(busy)).is_some());
         drop((second, third));
-        assert_eq!((places.held.lock().len(), places.free.available_permits()), (0, 8));
+        assert_eq!((places.by_address.holders(), places.free.available_permits()), (0, 8));
     }
 }

@@ -210,30 +210,72 @@ async fn a_file_that_breaks_off_breaks_the_connection_off() {
     assert!(matches!(came, Err(came) if (1..=150_000).contains(&came)), "{came:?}");
 }
 
-/// Of 1 GiB: more than any buffer on the way holds.
+/// A download that is not read on, through a proxy, of 1 GiB: more than any buffer on the way holds.
+async fn stalled(bed: &Bed, session: &Published, address: &str) -> TcpStream {
+    let path = recording(session);
+    let get = format!("GET {path} HTTP/1.1\r\nHost: a\r\nForwarded: for={address}\r\n\r\n");
+    let mut stream = TcpStream::connect(bed.address).await.unwrap();
+    stream.write_all(get.as_bytes()).await.unwrap();
+    assert_eq!(read_head(&mut stream).await.0, 1 << 30);
+    stream
+}
+
+async fn behind_a_proxy() -> Bed {
+    let bed = Bed::with(&["--trusted-proxy", "127.0.0.1/32"]).await;
+    bed.worker.state().recorded.size = 1 << 30;
+    bed
+}
+
+#[tokio::test]
+async fn one_address_and_one_recording_lock_nobody_out() {
+    let bed = behind_a_proxy().await;
+    let [session, other] = [bed.publish("live/cam").await, bed.publish("other").await];
+    let ask = async |method: &str, of: &Published, address: &str| {
+        let forwarded = format!("for={address}");
+        let fields = [("Forwarded", forwarded.as_str()), ("Range", "bytes=0-0")];
+        bed.request(method, &recording(of), &fields, b"").await
+    };
+    let mut downloads = Vec::new();
+    for _ in 0..8 {
+        downloads.push(stalled(&bed, &session, "192.0.2.9").await);
+    }
+    for of in [&session, &other] {
+        let refused = ask("GET", of, "192.0.2.9").await;
+        refused.is_problem(503, "too_many_downloads");
+        assert_eq!(ask("GET", of, "192.0.2.10").await.status, 206, "another address");
+        assert_eq!(ask("HEAD", of, "192.0.2.9").await.status, 200, "nothing is handed out");
+    }
+    for _ in 0..8 {
+        downloads.push(stalled(&bed, &session, "192.0.2.10").await);
+    }
+    let refused = ask("GET", &session, "192.0.2.11").await;
+    refused.is_problem(503, "too_many_downloads");
+    assert_eq!(ask("GET", &other, "192.0.2.11").await.status, 206, "another recording");
+}
+
 #[tokio::test]
 async fn downloads_that_nobody_reads_are_bounded_and_hold_up_no_call() {
-    let (bed, session) = recorded(1 << 30).await;
-    let get = format!("GET {} HTTP/1.1\r\nHost: a\r\n\r\n", recording(&session));
-    let mut stalled = Vec::new();
-    for _ in 0..32 {
-        let mut stream = TcpStream::connect(bed.address).await.unwrap();
-        stream.write_all(get.as_bytes()).await.unwrap();
-        assert_eq!(read_head(&mut stream).await.0, 1 << 30);
-        stalled.push(stream);
+    let bed = behind_a_proxy().await;
+    let [session, other] = [bed.publish("live/cam").await, bed.publish("more").await];
+    let mut downloads = Vec::new();
+    for n in 0..32 {
+        let of = if n % 2 == 0 { &session } else { &other };
+        downloads.push(stalled(&bed, of, &format!("192.0.2.{n}")).await);
     }
-    let refused = bed.request("GET", &recording(&session), &[], b"").await;
-    refused.is_problem(503, "too_many_downloads");
-    assert_eq!(refused.header("retry-after").as_deref(), Some("2"));
+    for of in [&session, &other] {
+        let refused = bed.request("GET", &recording(of), &[], b"").await;
+        refused.is_problem(503, "too_many_downloads");
+        assert_eq!(refused.header("retry-after").as_deref(), Some("2"));
+    }
     let published = timeout(Duration::from_secs(5), bed.publish("other")).await;
     assert!(published.is_ok(), "a call waits for downloads");
     // Each one still goes on where it is read.
     let mut more = vec![0; 4 << 20];
-    timeout(Duration::from_secs(20), stalled[31].read_exact(&mut more))
+    timeout(Duration::from_secs(20), downloads[31].read_exact(&mut more))
         .await
         .unwrap()
         .unwrap();
-    drop(stalled);
+    drop(downloads);
     // What was given up gives back its place.
     bed.worker.state().recorded.size = 10;
     let end = Instant::now() + Duration::from_secs(10);

@@ -59,8 +59,9 @@ impl Control {
         offset: u64,
         length: u64,
     ) -> Result<Download, Error> {
-        let permit = Arc::clone(&self.downloads.0).try_acquire_owned();
-        let permit = permit.map_err(|_| DownloadError::TooMany)?;
+        // What only asks for the size is done at once, and whoever does so often must not take a place from those who read.
+        let permit = (length > 0).then(|| Arc::clone(&self.downloads.0).try_acquire_owned());
+        let permit = permit.transpose().map_err(|_| DownloadError::TooMany)?;
         let control = Arc::clone(self);
         let open = move || {
             control
@@ -104,7 +105,7 @@ async fn send(
     recorded: Recorded,
     range: std::ops::Range<u64>,
     pieces: mpsc::Sender<io::Result<Vec<u8>>>,
-    _permit: OwnedSemaphorePermit,
+    _permit: Option<OwnedSemaphorePermit>,
 ) {
     let recorded = Arc::new(recorded);
     let mut at = range.start;
