@@ -22,7 +22,7 @@ use utoipa::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{Shared, auth::Scope, problem::Error};
+use crate::{Shared, auth::Scope, problem::Error, response};
 
 /// Longer than a worker's answer takes; the slowest thing here asks several in turn.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
@@ -62,7 +62,13 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
     router
         .route("/api/openapi.json", get(async || Json(document)))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&shared), admit))
+        .layer(middleware::map_response(as_typed))
         .with_state(shared)
+}
+
+async fn as_typed(mut response: Response) -> Response {
+    response::as_typed(response.headers_mut());
+    response
 }
 
 /// Nothing of a request is looked at before its token.

@@ -94,7 +94,6 @@ impl Page {
         // It may be stored, and is asked about each time: after an upgrade nobody works with half an old page.
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         headers.insert(header::CONTENT_SECURITY_POLICY, self.policy.clone());
-        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
         headers.insert(
             PERMISSIONS_POLICY,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use tokio::sync::OwnedSemaphorePermit;
 use whipcord_identity::SessionId;
 
@@ -107,6 +107,11 @@ impl fmt::Debug for Passing {
             .field("left", &self.left)
             .finish_non_exhaustive()
     }
+}
+
+/// For every response: its body is what its type says, and not what it looks like. Stats and errors repeat what encoders sent.
+pub(crate) fn as_typed(headers: &mut HeaderMap) {
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }
 
 pub(crate) fn empty(status: StatusCode) -> Response {

@@ -16,7 +16,7 @@ use crate::{
     page::File,
     problem::Error,
     recordings,
-    response::{Content, Response},
+    response::{self, Content, Response},
     stats, whip,
 };
 
@@ -54,6 +54,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, connection: Connection, request: 
         }
     };
     cors::expose(&shared.config.cors_origins, &parts.headers, response.headers_mut());
+    response::as_typed(response.headers_mut());
     if parts.method == Method::HEAD {
         strip_body(&mut response);
     }

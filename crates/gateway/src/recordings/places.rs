@@ -6,15 +6,15 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use whipcord_identity::SessionId;
 
 use crate::{
-    limits::DOWNLOADS_AT_ONCE,
+    limits::DOWNLOADS_MAX,
     rates::network,
     shares::{Share, Shares},
 };
 
 /// For one address: a page of players, or a household of viewers. It reads as slowly as it likes, and three quarters are left.
-const PER_ADDRESS_MAX: usize = DOWNLOADS_AT_ONCE / 4;
+const PER_ADDRESS_MAX: usize = DOWNLOADS_MAX / 4;
 /// Of one recording, whoever has its link: half is left for all others.
-const PER_RECORDING_MAX: usize = DOWNLOADS_AT_ONCE / 2;
+const PER_RECORDING_MAX: usize = DOWNLOADS_MAX / 2;
 
 #[derive(Debug)]
 pub(crate) struct Places {
@@ -34,7 +34,7 @@ pub(crate) struct Place {
 impl Default for Places {
     fn default() -> Self {
         Self {
-            free: Arc::new(Semaphore::new(DOWNLOADS_AT_ONCE)),
+            free: Arc::new(Semaphore::new(DOWNLOADS_MAX)),
             by_address: Shares::new(PER_ADDRESS_MAX),
             by_recording: Shares::new(PER_RECORDING_MAX),
         }

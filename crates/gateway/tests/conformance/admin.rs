@@ -22,6 +22,7 @@ async fn call(bed: &Bed, token: Option<&str>, method: Method, path: &str, body: 
         Body::from(body.to_string())
     };
     let response = bed.gateway.admin().oneshot(request.body(body).unwrap()).await.unwrap();
+    assert_eq!(response.headers()[header::X_CONTENT_TYPE_OPTIONS], "nosniff", "{path}");
     let status = response.status();
     let bytes = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
     (status, serde_json::from_slice(&bytes).unwrap_or_default())

@@ -39,13 +39,14 @@ impl Answer {
         self.is_framed();
     }
 
-    /// Never chunked; a length for every body, and for none where there cannot be one (RFC 9110 §8.6).
+    /// What every answer has. Never chunked; a length for every body, and for none where there cannot be one (RFC 9110 §8.6).
     #[track_caller]
     pub(crate) fn is_framed(&self) {
         assert_eq!(self.header("transfer-encoding"), None);
         let expected = (self.status != 204).then(|| self.body.len().to_string());
         assert_eq!(self.header("content-length"), expected);
         assert_eq!(self.header("access-control-allow-origin").as_deref(), Some("*"));
+        assert_eq!(self.header("x-content-type-options").as_deref(), Some("nosniff"));
         assert!(
             self.header("access-control-expose-headers")
                 .unwrap()
