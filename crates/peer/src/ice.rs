@@ -52,6 +52,15 @@ struct Chosen {
     path: Path,
     /// When SRTP last came over it, or when it was taken.
     active: Instant,
+    proof: Proof,
+}
+
+/// What says that the encoder is there. A check has its password, and any source that its sender liked to write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Proof {
+    Check,
+    /// DTLS was completed on it, or SRTP came over it.
+    Traffic,
 }
 
 /// What a request with good integrity meant.
@@ -99,7 +108,11 @@ impl Ice {
             local,
             remote,
             paths,
-            chosen: path.map(|path| Chosen { path, active: now }),
+            chosen: path.map(|path| Chosen {
+                path,
+                active: now,
+                proof: Proof::Traffic,
+            }),
         }
     }
 
@@ -143,6 +156,12 @@ impl Ice {
         self.chosen.map(|chosen| chosen.path)
     }
 
+    /// Whether the path in use has carried more than checks since it was taken: what answers an encoder's data, and repeats itself
+    /// until it is acknowledged, must not be sent to an address that one forged check has named.
+    pub fn is_proven(&self) -> bool {
+        self.chosen.is_some_and(|chosen| chosen.proof == Proof::Traffic)
+    }
+
     /// Whether this path may carry handshake datagrams and early media: some check on it authenticated.
     pub(crate) fn is_validated(&self, path: &Path) -> bool {
         self.paths
@@ -164,7 +183,11 @@ impl Ice {
         let standing = self.paths.learn(now, path, standing, self.path());
         let moved = self.outranks_chosen(now, &path, standing, nominates);
         if moved {
-            self.chosen = Some(Chosen { path, active: now });
+            self.chosen = Some(Chosen {
+                path,
+                active: now,
+                proof: Proof::Check,
+            });
         }
         Checked { first, moved }
     }
@@ -174,6 +197,7 @@ impl Ice {
         let moved = match &mut self.chosen {
             Some(chosen) if chosen.path == path => {
                 chosen.active = now;
+                chosen.proof = Proof::Traffic;
                 false
             }
             Some(chosen) => now.saturating_duration_since(chosen.active) >= SILENT,
@@ -181,7 +205,11 @@ impl Ice {
         };
         if moved {
             self.paths.learn(now, path, Standing::Media, self.path());
-            self.chosen = Some(Chosen { path, active: now });
+            self.chosen = Some(Chosen {
+                path,
+                active: now,
+                proof: Proof::Traffic,
+            });
         }
         if self.restart_pending()
             && self
@@ -192,6 +220,13 @@ impl Ice {
             self.local.settle(now + OLD_CREDENTIALS);
         }
         moved
+    }
+
+    /// DTLS is complete: its last flight answers what was sent on this path.
+    pub fn on_connected(&mut self) {
+        if let Some(chosen) = &mut self.chosen {
+            chosen.proof = Proof::Traffic;
+        }
     }
 
     /// A restart begins: both credentials new. A second one while the first is pending replaces the pending; the ones that

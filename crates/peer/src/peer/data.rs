@@ -24,8 +24,10 @@ impl Peer {
         while let Some(label) = data.poll_opened() {
             out.event(Event::DataChannel { label });
         }
+        let proven = self.ice.is_proven();
         while let Some(packet) = self.data.as_mut().and_then(|data| data.poll_transmit()) {
-            if let Some(dtls) = self.association() {
+            // Otherwise lost, and repeated: SRTP follows a check within moments.
+            if proven && let Some(dtls) = self.association() {
                 dtls.send_data(now, &packet);
             }
         }

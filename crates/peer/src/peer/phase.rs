@@ -109,6 +109,7 @@ impl Peer {
             self.phase = phase;
             return;
         };
+        self.ice.on_connected();
         out.event(Event::Connected { profile: keys.profile });
         if !held.is_empty() {
             out.held();

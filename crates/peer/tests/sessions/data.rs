@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use whipcord_peer::stats::DropReason;
 
-use crate::{bed::Bed, publisher::Habits};
+use crate::{
+    bed::{Bed, address},
+    publisher::Habits,
+};
 
 /// An INIT of SCTP (RFC 9260 section 3.3.2), from port 5000 to port 5000.
 fn init() -> Vec<u8> {
@@ -57,6 +60,28 @@ fn what_is_no_sctp_is_counted_as_dropped() {
     bed.run(Duration::from_millis(100));
     let dropped = bed.mux.stats(bed.key).unwrap().dropped;
     assert_eq!((dropped.count(DropReason::DataChannel), dropped.total()), (1, 1));
+}
+
+/// One check with a forged source moves a silent encoder's path: nothing that answers data goes there before SRTP has come from it.
+#[test]
+fn answers_go_to_no_address_that_only_a_check_has_named() {
+    const ELSEWHERE: &str = "198.51.100.99:6000";
+    let mut bed = live(true);
+    bed.publisher.publishing = false;
+    bed.run(Duration::from_secs(1));
+    bed.publisher.address = address(ELSEWHERE);
+    let check = bed.publisher.check(&bed.publisher.server.clone(), true);
+    bed.receive(address(ELSEWHERE), check);
+    let path = |bed: &Bed| bed.mux.stats(bed.key).unwrap().path.map(|path| path.remote);
+    assert_eq!(path(&bed), Some(address(ELSEWHERE)));
+    for publishing in [false, true] {
+        bed.publisher.publishing = publishing;
+        bed.run(Duration::from_millis(100));
+        let now = bed.now;
+        bed.publisher.send_data(now, &init());
+        bed.run(Duration::from_millis(400));
+        assert_eq!(!bed.publisher.heard.data.is_empty(), publishing);
+    }
 }
 
 /// More than the budget and the queue take: what is dropped is counted, and no media is.
