@@ -5,7 +5,6 @@
 mod places;
 mod range;
 
-
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
 use whipcord_identity::{Hint, Owner, Power, SessionId, StreamName, WorkerAddress};
 use whipcord_proto::worker::{ReadRecordingRequest, RecordingFormat};

@@ -158,7 +158,7 @@ impl Ice {
 
     /// Whether the path in use has carried more than checks since it was taken: what answers an encoder's data, and repeats itself
     /// until it is acknowledged, must not be sent to an address that one forged check has named.
-    pub fn is_proven(&self) -> bool {
+    pub(crate) fn is_proven(&self) -> bool {
         self.chosen.is_some_and(|chosen| chosen.proof == Proof::Traffic)
     }
 
@@ -223,7 +223,7 @@ impl Ice {
     }
 
     /// DTLS is complete: its last flight answers what was sent on this path.
-    pub fn on_connected(&mut self) {
+    pub(crate) fn on_connected(&mut self) {
         if let Some(chosen) = &mut self.chosen {
             chosen.proof = Proof::Traffic;
         }
