@@ -170,7 +170,7 @@ impl Layers {
         }
     }
 
-    /// Makes the first choice, if it is time or nothing more comes, and returns what was held for it.
+    /// Makes the first choice, if it is time or nothing more comes, and returns what was held for it, in sequence.
     pub(super) fn choose(&mut self, now: Duration, last: bool) -> Vec<Held> {
         let State::Choosing { held, bytes } = &mut self.state else {
             return Vec::new();
@@ -182,6 +182,8 @@ impl Layers {
         let mut held = std::mem::take(held);
         if let Some(track) = self.largest(|layer| Some((0, layer.carried))) {
             held.retain(|packet| packet.track == track);
+            // A hole is waited for by arrivals, all of which are past: what repaired one has to come before what followed it.
+            held.sort_by_key(|packet| packet.sequence);
             self.state = State::Chosen(track);
         }
         self.end_window();

@@ -280,6 +280,38 @@ fn of_simulcast_layers_the_largest_is_recorded() {
 }
 
 #[test]
+fn what_was_repaired_before_the_choice_among_layers_is_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let (recorder, writers) = Recorder::start(folder.path().to_owned()).unwrap();
+    let begun = Instant::now();
+    let stream = "cam".parse().unwrap();
+    let sid = SessionId::new([1; 16]);
+    let (mut job, started) = recorder.job(&stream, sid, &sections(&["q", "f"]), begun).unwrap();
+    let mut feeder = Feeder::of(started);
+    // Of two seconds, the fourth picture comes by a retransmission, after the sixth.
+    for n in 0..60 {
+        feeder.ms = 40 * n;
+        feeder.push(AUDIO, n, (feeder.ms * 48) as u32, &[0xfc, 1, 2, 3]);
+        let arrived: &[u64] = match n {
+            3 => &[],
+            5 => &[5, 3],
+            _ => &[n],
+        };
+        for picture in arrived {
+            feeder.ms = 40 * picture;
+            feeder.picture(VIDEO, *picture == 0, 100);
+        }
+        feeder.ms = 40 * n;
+        job.step(begun + Duration::from_millis(feeder.ms));
+    }
+    let progress = feeder.finish();
+    assert_eq!(job.step(begun + Duration::from_millis(2400)), Going::Done);
+    assert_eq!((progress.keyframes(), progress.frames_dropped()), (1, 0));
+    assert!(progress.bytes() > 60 * 100, "{} bytes", progress.bytes());
+    join(&recorder, writers);
+}
+
+#[test]
 fn a_layer_that_stops_is_followed_by_the_next_one_at_the_keyframe_that_is_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let (recorder, writers) = Recorder::start(folder.path().to_owned()).unwrap();
