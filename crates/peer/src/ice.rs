@@ -15,6 +15,12 @@
 //!    consent checks need not nominate, and after a change of address there may be none for seconds.
 //! 5. A path on which neither checks nor SRTP arrived for `CONSENT_MISSED` is left at the next check on another one.
 //!
+//! # Which checks are of a restart
+//! Those with our newest credentials, and those with older ones of ours that name the client's newest ufrag. An encoder has new
+//! credentials of its own from its new offer on (RFC 8839 §4.4.1.1.1), and of us those of the last answer, until the next one comes.
+//! Chromium does not even change to that one for a port that it has gathered already. So a path of either kind that carries SRTP
+//! completes the restart, and old credentials of ours that are used so are answered for as long as they are.
+//!
 //! Nothing is sent to an address that has proven nothing: every path here had a check, or SRTP, that authenticated.
 
 mod credentials;
@@ -27,7 +33,7 @@ use std::time::{Duration, Instant};
 use whipcord_whip::Credentials;
 
 use crate::Path;
-use credentials::{Generation, Local};
+use credentials::{Age, Local};
 use paths::{Paths, Standing};
 
 /// The path in use counts as silent when it has carried no authentic SRTP for this long: well over any encoder's gap between packets,
@@ -37,6 +43,8 @@ pub(crate) const SILENT: Duration = Duration::from_millis(500);
 const CONSENT_MISSED: Duration = Duration::from_secs(12);
 /// How long old credentials are answered after the new ones carry SRTP: checks in flight, and a PATCH answer that got lost.
 pub(crate) const OLD_CREDENTIALS: Duration = Duration::from_secs(30);
+/// Generations of our credentials that are answered at a time.
+pub(crate) const GENERATIONS_MAX: usize = 1 + credentials::OLD_MAX;
 
 #[derive(Debug)]
 pub(crate) struct Ice {
@@ -63,7 +71,16 @@ enum Proof {
     Traffic,
 }
 
-/// What a request with good integrity meant.
+/// A request with good integrity.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Check<'a> {
+    /// USERNAME's two parts: ours, and the client's.
+    pub(crate) local_ufrag: &'a str,
+    pub(crate) remote_ufrag: &'a str,
+    pub(crate) nominates: bool,
+}
+
+/// What it meant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Checked {
     /// The first valid check of the session.
@@ -75,31 +92,24 @@ pub(crate) struct Checked {
 impl Ice {
     pub(crate) fn new(remote: Credentials, local: Credentials) -> Self {
         Self {
-            local: Local::Stable(local),
+            local: Local::new(local),
             remote,
             paths: Paths::default(),
             chosen: None,
         }
     }
 
-    /// A session that another process had: its newest local credentials, the ones before where they are still answered, and
-    /// the path in use, which is trusted as that process had proof of it. Old credentials are answered until the new ones carry SRTP here.
+    /// A session that another process had: its newest local credentials, the ones before that are still answered (newest first), and
+    /// the path in use, which is trusted as that process had proof of it. Old credentials are answered until the restart carries SRTP here.
     pub(crate) fn restore(
         now: Instant,
         remote: Credentials,
         local: Credentials,
-        previous: Option<Credentials>,
+        old: Vec<Credentials>,
         path: Option<Path>,
     ) -> Self {
-        let standing = if previous.is_some() {
-            Standing::Old
-        } else {
-            Standing::Valid
-        };
-        let local = match previous {
-            Some(old) => Local::Restarting { old, new: local },
-            None => Local::Stable(local),
-        };
+        let standing = if old.is_empty() { Standing::Valid } else { Standing::Old };
+        let local = Local::restore(now, local, old);
         let mut paths = Paths::default();
         if let Some(path) = path {
             paths.learn(now, path, standing, None);
@@ -125,10 +135,8 @@ impl Ice {
 
     /// Every local ufrag answered now, newest first: the keys under which the Mux routes.
     pub(crate) fn local_ufrags(&self) -> impl Iterator<Item = &str> {
-        [Some(self.local.newest()), self.local.previous()]
-            .into_iter()
-            .flatten()
-            .map(|one| one.ufrag.as_str())
+        let all = std::iter::once(self.local.newest()).chain(self.local.old());
+        all.map(|one| one.ufrag.as_str())
     }
 
     /// Our newest credentials.
@@ -136,9 +144,9 @@ impl Ice {
         self.local.newest()
     }
 
-    /// The ones before, while they are still answered.
-    pub(crate) fn previous(&self) -> Option<&Credentials> {
-        self.local.previous()
+    /// The ones before that are still answered, newest first.
+    pub(crate) fn old(&self) -> impl Iterator<Item = &Credentials> {
+        self.local.old()
     }
 
     /// The client's newest credentials.
@@ -146,7 +154,7 @@ impl Ice {
         &self.remote
     }
 
-    /// New credentials exist, and no SRTP has come over a path checked with them yet.
+    /// New credentials exist, and no SRTP has come over a path that was checked after the restart.
     pub(crate) fn restart_pending(&self) -> bool {
         matches!(self.local, Local::Restarting { .. })
     }
@@ -169,15 +177,20 @@ impl Ice {
             .is_some_and(|standing| standing > Standing::Media)
     }
 
-    /// A check that authenticated under the password of `local_ufrag`.
-    pub(crate) fn on_check(&mut self, now: Instant, path: Path, local_ufrag: &str, nominates: bool) -> Checked {
-        let Some((_, generation)) = self.local.find(local_ufrag) else {
+    /// A check that authenticated under the password of its local ufrag.
+    pub(crate) fn on_check(&mut self, now: Instant, path: Path, check: Check<'_>) -> Checked {
+        let Some((_, age)) = self.local.find(check.local_ufrag) else {
             return Checked::default();
         };
-        let standing = match generation {
-            Generation::Old => Standing::Old,
-            Generation::Newest if nominates => Standing::Nominated,
-            Generation::Newest => Standing::Valid,
+        let nominates = check.nominates;
+        let has_restarted = check.remote_ufrag == self.remote.ufrag;
+        if age == Age::Old && has_restarted {
+            self.local.extend(now + OLD_CREDENTIALS);
+        }
+        let standing = match age {
+            Age::Old if !has_restarted => Standing::Old,
+            Age::Old | Age::Newest if nominates => Standing::Nominated,
+            Age::Old | Age::Newest => Standing::Valid,
         };
         let first = self.paths.none_checked();
         let standing = self.paths.learn(now, path, standing, self.path());
@@ -188,6 +201,9 @@ impl Ice {
                 active: now,
                 proof: Proof::Check,
             });
+        }
+        if self.path() == Some(path) {
+            self.local.used(now, check.local_ufrag);
         }
         Checked { first, moved }
     }
@@ -229,8 +245,8 @@ impl Ice {
         }
     }
 
-    /// A restart begins: both credentials new. A second one while the first is pending replaces the pending; the ones that
-    /// carry SRTP stay. Returns the ufrag that is no longer answered, if any.
+    /// A restart begins: both credentials new. Those of one that is pending are answered still, and so are the ones that carry SRTP.
+    /// Returns the ufrag that is no longer answered, if any.
     pub(crate) fn restart(&mut self, remote: Credentials, local: Credentials) -> Option<String> {
         self.remote = remote;
         self.paths.demote();
@@ -242,8 +258,8 @@ impl Ice {
         self.local.until()
     }
 
-    /// Ends the old credentials when their time has come. Returns the ufrag that is no longer answered.
-    pub(crate) fn handle_timeout(&mut self, now: Instant) -> Option<String> {
+    /// Ends the old credentials when their time has come. Returns the ufrags that are no longer answered.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) -> Vec<String> {
         self.local.expire(now)
     }
 

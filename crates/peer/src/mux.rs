@@ -247,8 +247,8 @@ impl Mux {
         }
     }
 
-    /// ICE restart: both sides' new credentials. The old ones are answered until the new path carries SRTP, and 30 s more; a
-    /// second restart replaces one that is still pending. False if there is no such session.
+    /// ICE restart: both sides' new credentials. The old ones, two generations of them at most, are answered until the new path carries
+    /// SRTP, and 30 s more. False if there is no such session.
     pub fn restart(&mut self, key: SessionKey, remote: Credentials, local: Credentials) -> bool {
         let Some(peer) = self.sessions.get_mut(key) else {
             return false;

@@ -28,7 +28,7 @@ use whipcord_whip::{
 use crate::{
     Certificate, EndReason, Event, Path,
     event::TrackId,
-    ice::Ice,
+    ice::{Check, Ice},
     outputs::Output,
     rtp,
     sctp::Sctp,
@@ -155,7 +155,12 @@ impl Peer {
             return false;
         }
         out.transmit(path, |datagram| request.success(path.remote, pwd, datagram));
-        let checked = self.ice.on_check(now, path, ufrag, request.nominates());
+        let check = Check {
+            local_ufrag: ufrag,
+            remote_ufrag: request.remote_ufrag(),
+            nominates: request.nominates(),
+        };
+        let checked = self.ice.on_check(now, path, check);
         if checked.first {
             out.event(Event::StunSeen { path });
         }
@@ -271,7 +276,7 @@ impl Peer {
                 return self.end(EndReason::HandshakeTimeout);
             }
             Phase::Live(live) => {
-                if let Some(gone) = self.ice.handle_timeout(now) {
+                for gone in self.ice.handle_timeout(now) {
                     out.ufrag_gone(gone);
                 }
                 live.feedback

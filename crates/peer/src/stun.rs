@@ -32,6 +32,7 @@ const BINDING_REQUEST: u16 = 0x0001;
 pub struct Request<'a> {
     datagram: &'a [u8],
     local_ufrag: &'a str,
+    remote_ufrag: &'a str,
     integrity: Integrity<'a>,
     nominates: bool,
     controlled: bool,
@@ -60,6 +61,7 @@ impl<'a> Request<'a> {
         let mut request = Self {
             datagram,
             local_ufrag: "",
+            remote_ufrag: "",
             integrity: Integrity::None,
             nominates: false,
             controlled: false,
@@ -84,6 +86,11 @@ impl<'a> Request<'a> {
     /// USERNAME's part before the colon: the ufrag of the one asked.
     pub fn local_ufrag(&self) -> &'a str {
         self.local_ufrag
+    }
+
+    /// USERNAME's part after the colon: the ufrag of the one that asks.
+    pub fn remote_ufrag(&self) -> &'a str {
+        self.remote_ufrag
     }
 
     /// USE-CANDIDATE is present (RFC 8445 §7.1.2).
@@ -158,7 +165,7 @@ impl<'a> Request<'a> {
         if !is_ufrag(local) || !is_ufrag(remote) {
             return Err(Error::Username);
         }
-        self.local_ufrag = local;
+        (self.local_ufrag, self.remote_ufrag) = (local, remote);
         Ok(())
     }
 }
@@ -178,7 +185,7 @@ fn check_header(datagram: &[u8]) -> Result<(), Error> {
     }
 }
 
-/// At most 256 characters (RFC 8839 §5.4). Which ones is not asked: ours are looked up, and the client's is only echoed by it.
+/// At most 256 characters (RFC 8839 §5.4). Which ones is not asked: ours are looked up, and the client's is compared with what it told.
 fn is_ufrag(text: &str) -> bool {
     (1..=256).contains(&text.len())
 }

@@ -14,7 +14,9 @@ pub fn run(data: &[u8]) {
 
 fn check(datagram: &[u8]) {
     let Ok(request) = Request::parse(datagram) else { return };
-    assert!((1..=256).contains(&request.local_ufrag().len()));
+    for ufrag in [request.local_ufrag(), request.remote_ufrag()] {
+        assert!((1..=256).contains(&ufrag.len()));
+    }
     assert!(!(request.authenticates(PWD) && request.authenticates("another")));
     let mut out = vec![];
     for mapped in ["192.0.2.1:32853", "[2001:db8::1]:32853"] {

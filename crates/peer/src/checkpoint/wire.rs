@@ -46,7 +46,7 @@ pub(crate) struct Cold {
     pub(crate) remote_key: Vec<u8>,
     #[prost(bytes = "vec", tag = "10")]
     pub(crate) remote_salt: Vec<u8>,
-    /// Ours: the newest, then the ones before where they are still answered.
+    /// Ours: the newest, then the ones before that are still answered, newest first.
     #[prost(message, repeated, tag = "11")]
     pub(crate) credentials: Vec<Credentials>,
     #[prost(message, optional, tag = "12")]

@@ -1,9 +1,11 @@
+mod restarts;
+
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use whipcord_whip::Credentials;
 
-use super::{Checked, Ice};
+use super::{Check as Asked, Checked, GENERATIONS_MAX, Ice};
 use crate::Path;
 
 fn credentials(name: &str) -> Credentials {
@@ -17,12 +19,32 @@ fn ufrag(name: &str) -> String {
     credentials(name).ufrag
 }
 
+/// A check by an encoder that has restarted as often as our credentials.
+fn check(ice: &mut Ice, now: Instant, port: u16, local: &str, nominates: bool) -> Checked {
+    check_from(ice, now, port, (local, &format!("{local}-client")), nominates)
+}
+
+/// A check with these credentials of ours, and these of the client.
+fn check_from(ice: &mut Ice, now: Instant, port: u16, (local, remote): (&str, &str), nominates: bool) -> Checked {
+    let (local_ufrag, remote_ufrag) = (&ufrag(local), &ufrag(remote));
+    let check = Asked {
+        local_ufrag,
+        remote_ufrag,
+        nominates,
+    };
+    ice.on_check(now, path(port), check)
+}
+
+fn restart(ice: &mut Ice, name: &str) -> Option<String> {
+    ice.restart(credentials(&format!("{name}-client")), credentials(name))
+}
+
 fn path(port: u16) -> Path {
     Path::udp(([192, 0, 2, 1], 8189).into(), ([198, 51, 100, 7], port).into())
 }
 
 fn fresh() -> Ice {
-    Ice::new(credentials("client"), credentials("first"))
+    Ice::new(credentials("first-client"), credentials("first"))
 }
 
 fn at(start: Instant, milliseconds: u64) -> Instant {
@@ -45,8 +67,8 @@ fn tell(ice: &mut Ice, start: Instant, local: &str, story: Story<'_>) {
     for (time, heard, expected) in story {
         let (now, before) = (at(start, *time), ice.path());
         let moved = match *heard {
-            Check(port) => ice.on_check(now, path(port), &ufrag(local), false).moved,
-            Nominating(port) => ice.on_check(now, path(port), &ufrag(local), true).moved,
+            Check(port) => check(ice, now, port, local, false).moved,
+            Nominating(port) => check(ice, now, port, local, true).moved,
             Media(port) => ice.on_media(now, path(port)),
         };
         assert_eq!(ice.path(), Some(path(*expected)), "{heard:?} at {time} ms");
@@ -150,24 +172,24 @@ fn the_send_path_follows_each_kind_of_encoder() {
 #[test]
 fn the_first_valid_check_is_told_once() {
     let (mut ice, start) = (fresh(), Instant::now());
-    assert_eq!(ice.on_check(start, path(1), "someone-else", true), Checked::default());
+    assert_eq!(check(&mut ice, start, 1, "someone-else", true), Checked::default());
     assert_eq!(ice.path(), None);
     assert_eq!(
-        ice.on_check(start, path(1), &ufrag("first"), false),
+        check(&mut ice, start, 1, "first", false),
         Checked {
             first: true,
             moved: true
         }
     );
     assert_eq!(
-        ice.on_check(start, path(1), &ufrag("first"), true),
+        check(&mut ice, start, 1, "first", true),
         Checked {
             first: false,
             moved: false
         }
     );
     assert_eq!(
-        ice.on_check(start, path(2), &ufrag("first"), false),
+        check(&mut ice, start, 2, "first", false),
         Checked {
             first: false,
             moved: false
@@ -179,9 +201,9 @@ fn the_first_valid_check_is_told_once() {
 fn a_path_is_validated_by_a_check_and_not_by_media() {
     let (mut ice, start) = (fresh(), Instant::now());
     ice.on_media(start, path(1));
-    ice.on_check(start, path(2), &ufrag("first"), false);
+    check(&mut ice, start, 2, "first", false);
     assert!(!ice.is_validated(&path(1)) && ice.is_validated(&path(2)) && !ice.is_validated(&path(3)));
-    ice.on_check(start, path(1), &ufrag("first"), false);
+    check(&mut ice, start, 1, "first", false);
     assert!(ice.is_validated(&path(1)));
 }
 
@@ -189,7 +211,7 @@ fn a_path_is_validated_by_a_check_and_not_by_media() {
 fn at_most_sixteen_paths_are_kept_the_one_in_use_among_them() {
     let (mut ice, start) = (fresh(), Instant::now());
     for port in 1..=40 {
-        ice.on_check(at(start, u64::from(port)), path(port), &ufrag("first"), port == 1);
+        check(&mut ice, at(start, u64::from(port)), port, "first", port == 1);
     }
     assert_eq!((ice.paths.len(), ice.path()), (16, Some(path(1))));
     let validated: Vec<_> = (1..=40).filter(|port| ice.is_validated(&path(*port))).collect();
@@ -197,100 +219,20 @@ fn at_most_sixteen_paths_are_kept_the_one_in_use_among_them() {
 }
 
 #[test]
-fn a_restart_moves_at_the_first_nomination_and_ends_the_old_credentials_30_s_after_srtp() {
-    let (mut ice, start) = (fresh(), Instant::now());
-    tell(&mut ice, start, "first", &[(0, Nominating(1), 1), (10, Media(1), 1)]);
-    assert_eq!(ice.restart(credentials("other-client"), credentials("second")), None);
-    assert_eq!(
-        (ice.remote(), ice.local(), ice.previous()),
-        (
-            &credentials("other-client"),
-            &credentials("second"),
-            Some(&credentials("first"))
-        )
-    );
-    assert_eq!(
-        ice.local_ufrags().collect::<Vec<_>>(),
-        [ufrag("second"), ufrag("first")]
-    );
-    assert_eq!(ice.password(&ufrag("first")), Some("first-pwd"));
-    assert_eq!(ice.password(&ufrag("second")), Some("second-pwd"));
-
-    // The old path goes on: nothing is settled by its media, or by old checks, even nominating ones.
-    tell(
-        &mut ice,
-        start,
-        "first",
-        &[(110, Media(1), 1), (120, Nominating(1), 1), (125, Nominating(3), 1)],
-    );
-    assert!(ice.restart_pending() && ice.poll_timeout().is_none());
-    // The new path is nominated while the old one still carries media.
-    tell(&mut ice, start, "second", &[(130, Nominating(2), 2)]);
-    assert!(ice.restart_pending());
-    tell(&mut ice, start, "second", &[(200, Media(2), 2)]);
-    assert!(!ice.restart_pending());
-    assert_eq!(ice.poll_timeout(), Some(at(start, 30_200)));
-    assert_eq!(ice.handle_timeout(at(start, 30_199)), None);
-    assert_eq!(ice.password(&ufrag("first")), Some("first-pwd"));
-    assert_eq!(ice.handle_timeout(at(start, 30_200)), Some(ufrag("first")));
-    assert_eq!(
-        (ice.password(&ufrag("first")), ice.previous(), ice.poll_timeout()),
-        (None, None, None)
-    );
-    assert_eq!(ice.local_ufrags().collect::<Vec<_>>(), [ufrag("second")]);
-}
-
-#[test]
-fn a_restart_on_the_same_address_is_settled_by_media_after_a_new_check() {
-    let (mut ice, start) = (fresh(), Instant::now());
-    tell(&mut ice, start, "first", &[(0, Check(1), 1), (10, Media(1), 1)]);
-    ice.restart(credentials("client"), credentials("second"));
-    tell(&mut ice, start, "second", &[(30, Media(1), 1)]);
-    assert!(ice.restart_pending());
-    tell(&mut ice, start, "second", &[(40, Check(1), 1), (50, Media(1), 1)]);
-    assert!(!ice.restart_pending());
-}
-
-#[test]
-fn a_second_restart_replaces_the_pending_one_and_keeps_what_carries_media() {
-    let (mut ice, start) = (fresh(), Instant::now());
-    tell(&mut ice, start, "first", &[(0, Nominating(1), 1), (10, Media(1), 1)]);
-    ice.restart(credentials("client"), credentials("second"));
-    assert_eq!(
-        ice.restart(credentials("client"), credentials("third")),
-        Some(ufrag("second"))
-    );
-    assert_eq!(ice.local_ufrags().collect::<Vec<_>>(), [ufrag("third"), ufrag("first")]);
-    assert_eq!(ice.password(&ufrag("second")), None);
-    tell(&mut ice, start, "third", &[(40, Nominating(2), 2), (50, Media(2), 2)]);
-    // And one after that, before the first ones' 30 s are over: they end, as two generations are answered at most.
-    assert_eq!(
-        ice.restart(credentials("client"), credentials("fourth")),
-        Some(ufrag("first"))
-    );
-    assert_eq!(
-        ice.local_ufrags().collect::<Vec<_>>(),
-        [ufrag("fourth"), ufrag("third")]
-    );
-    assert_eq!(ice.poll_timeout(), None);
-}
-
-#[test]
 fn a_session_is_restored_with_its_path_and_both_credentials() {
     let start = Instant::now();
-    let previous = Some(credentials("first"));
     let mut ice = Ice::restore(
         start,
-        credentials("client"),
+        credentials("second-client"),
         credentials("second"),
-        previous,
+        vec![credentials("first")],
         Some(path(1)),
     );
     assert_eq!((ice.path(), ice.restart_pending()), (Some(path(1)), true));
     assert!(ice.is_validated(&path(1)));
     assert_eq!(ice.local_ufrags().count(), 2);
     assert_eq!(
-        ice.on_check(start, path(1), &ufrag("second"), false),
+        check(&mut ice, start, 1, "second", false),
         Checked {
             first: false,
             moved: false
@@ -306,10 +248,10 @@ fn a_session_is_restored_with_its_path_and_both_credentials() {
     tell(&mut ice, start, "second", &[(520, Check(2), 2), (530, Media(2), 2)]);
     assert!(!ice.restart_pending());
 
-    let mut stable = Ice::restore(start, credentials("client"), credentials("second"), None, None);
+    let mut stable = Ice::restore(start, credentials("second-client"), credentials("second"), vec![], None);
     assert_eq!((stable.path(), stable.restart_pending()), (None, false));
     assert_eq!(
-        stable.on_check(start, path(1), &ufrag("second"), false),
+        check(&mut stable, start, 1, "second", false),
         Checked {
             first: true,
             moved: true
@@ -320,22 +262,32 @@ fn a_session_is_restored_with_its_path_and_both_credentials() {
 #[test]
 fn debug_shows_no_password() {
     let shown = format!("{:?}", fresh());
-    assert!(shown.contains("first-ufrag") && !shown.contains("first-pwd") && !shown.contains("client-pwd"));
+    assert!(shown.contains("first-ufrag") && !shown.contains("first-pwd") && !shown.contains("first-client-pwd"));
 }
 
 #[derive(Clone, Debug)]
 enum Step {
-    Check { port: u16, ufrag: String, nominates: bool },
-    Media { port: u16 },
+    Check {
+        port: u16,
+        local: u8,
+        remote: u8,
+        nominates: bool,
+    },
+    Media {
+        port: u16,
+    },
     Restart,
-    Wait { milliseconds: u64 },
+    Wait {
+        milliseconds: u64,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        (1..30_u16, 0..6_usize, any::<bool>()).prop_map(|(port, generation, nominates)| Step::Check {
+        (1..30_u16, 0..6_u8, 0..6_u8, any::<bool>()).prop_map(|(port, local, remote, nominates)| Step::Check {
             port,
-            ufrag: ufrag(&generation.to_string()),
+            local,
+            remote,
             nominates
         }),
         (1..30_u16).prop_map(|port| Step::Media { port }),
@@ -346,17 +298,18 @@ fn step() -> impl Strategy<Value = Step> {
 
 proptest! {
     /// Whatever happens: what is sent to has proven itself, tables are bounded, the newest credentials are answered, and at
-    /// most one generation before them.
+    /// most two generations before them.
     #[test]
     fn any_history_keeps_the_promises(steps in prop::collection::vec(step(), 0..200)) {
         let mut now = Instant::now();
-        let mut ice = Ice::new(credentials("client"), credentials("0"));
+        let mut ice = Ice::new(credentials("0-client"), credentials("0"));
         let (mut generation, mut proven) = (0, Vec::new());
         for step in steps {
             match step {
-                Step::Check { port, ufrag, nominates } => {
-                    let ours = ice.password(&ufrag).is_some();
-                    let checked = ice.on_check(now, path(port), &ufrag, nominates);
+                Step::Check { port, local, remote, nominates } => {
+                    let ours = ice.password(&ufrag(&local.to_string())).is_some();
+                    let pair = (&*local.to_string(), &*format!("{remote}-client"));
+                    let checked = check_from(&mut ice, now, port, pair, nominates);
                     prop_assert!(ours || checked == Checked::default());
                     if ours {
                         proven.push(path(port));
@@ -369,7 +322,7 @@ proptest! {
                 }
                 Step::Restart => {
                     generation += 1;
-                    ice.restart(credentials("client"), credentials(&generation.to_string()));
+                    restart(&mut ice, &generation.to_string());
                 }
                 Step::Wait { milliseconds } => {
                     now += Duration::from_millis(milliseconds);
@@ -378,7 +331,7 @@ proptest! {
                 }
             }
             prop_assert!(ice.path().is_none_or(|path| proven.contains(&path)));
-            prop_assert!(ice.paths.len() <= 16 && ice.local_ufrags().count() <= 2);
+            prop_assert!(ice.paths.len() <= 16 && ice.local_ufrags().count() <= GENERATIONS_MAX);
             prop_assert_eq!(&ice.local().ufrag, &ufrag(&generation.to_string()));
             prop_assert!(ice.path().is_none_or(|path| ice.paths.standing(&path).is_some()));
         }

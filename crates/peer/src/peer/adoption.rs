@@ -21,7 +21,7 @@ use crate::{
     Checkpoint, Path,
     checkpoint::{Cold, Error, Hot, StreamState, wire},
     event::TrackId,
-    ice::Ice,
+    ice::{GENERATIONS_MAX, Ice},
     rtcp::{nack::Missing, reception::Reception},
     srtp::{Keys, Master, Replay, WINDOW, WORDS, WrongKeyLength},
     stats::Dropped,
@@ -59,9 +59,8 @@ impl Peer {
             local_salt: local.salt.to_vec(),
             remote_key: remote.key.to_vec(),
             remote_salt: remote.salt.to_vec(),
-            credentials: [Some(self.ice.local()), self.ice.previous()]
-                .into_iter()
-                .flatten()
+            credentials: std::iter::once(self.ice.local())
+                .chain(self.ice.old())
                 .map(wire::Credentials::from)
                 .collect(),
             remote: Some(self.ice.remote().into()),
@@ -277,12 +276,11 @@ fn ice(now: Instant, cold: &Cold, path: Option<Path>) -> Result<Ice, Error> {
         .remote
         .as_ref()
         .ok_or(Error::Malformed("the remote credentials are missing"))?;
-    let (local, previous) = match cold.credentials.as_slice() {
-        [local] => (local, None),
-        [local, previous] => (local, Some(previous.into())),
+    let (local, old) = match cold.credentials.as_slice() {
+        [local, old @ ..] if old.len() < GENERATIONS_MAX => (local, old.iter().map(Into::into).collect()),
         _ => return Err(Error::Malformed("the local credentials")),
     };
-    Ok(Ice::restore(now, remote.into(), local.into(), previous, path))
+    Ok(Ice::restore(now, remote.into(), local.into(), old, path))
 }
 
 impl From<WrongKeyLength> for Error {

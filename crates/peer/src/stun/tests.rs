@@ -135,7 +135,8 @@ proptest! {
         }
         let datagram = signed(&attributes, &pwd);
         let request = Request::parse(&datagram).expect("well-formed");
-        prop_assert_eq!((request.local_ufrag(), request.nominates()), (local.as_str(), nominates));
+        prop_assert_eq!((request.local_ufrag(), request.remote_ufrag()), (local.as_str(), remote.as_str()));
+        prop_assert_eq!(request.nominates(), nominates);
         prop_assert!(request.unknown().is_empty());
         prop_assert!(request.authenticates(&pwd));
         let mut answer = Vec::new();

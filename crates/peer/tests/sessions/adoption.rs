@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use proptest::prelude::*;
 use whipcord_peer::{Checkpoint, EndReason, Event, checkpoint::Error, stats::DropReason};
+use whipcord_whip::Credentials;
 
 use crate::{
     bed::{Bed, ENCODER, address, mux},
@@ -160,6 +161,28 @@ fn an_adopted_session_that_hears_nothing_ends() {
     bed.network.cut = true;
     bed.run(Duration::from_secs(31));
     assert!(bed.ended(EndReason::Silent));
+}
+
+#[test]
+fn an_adopted_session_answers_all_credentials_that_were_answered_before() {
+    let mut bed = Bed::live(habits());
+    let first = bed.publisher.server.clone();
+    let credentials = |name: &str| Credentials {
+        ufrag: format!("{name}ufrag"),
+        pwd: format!("{name}password{name}password"),
+    };
+    for name in ["second", "third"] {
+        assert!(bed.mux.restart(bed.key, credentials("client2"), credentials(name)));
+    }
+    let bytes = bed.checkpoint().expect("live").encode();
+    bed.adopt(&bytes);
+    for credentials in [credentials("third"), credentials("second"), first] {
+        let before = bed.publisher.heard.stun_successes;
+        let check = bed.publisher.check(&credentials, false);
+        bed.publisher.push(check);
+        bed.run(Duration::from_millis(50));
+        assert!(bed.publisher.heard.stun_successes > before, "{}", credentials.ufrag);
+    }
 }
 
 #[test]

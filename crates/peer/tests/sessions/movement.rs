@@ -207,16 +207,42 @@ fn an_ice_restart_keeps_media_flowing_and_ends_the_old_credentials_30_s_after_th
     );
 }
 
+/// As Chromium does where the answer to its PATCH comes after its new candidates.
 #[test]
-fn a_second_restart_replaces_one_that_is_pending_and_the_session_lives_on_the_first_credentials() {
+fn an_encoder_that_restarts_and_keeps_our_old_ufrag_has_restarted() {
+    let mut bed = Bed::live(Habits::default());
+    let old = bed.publisher.server.clone();
+    let elsewhere = Path::udp(address(SERVER), address(ELSEWHERE));
+    assert!(bed.mux.restart(bed.key, credentials("client2"), credentials("second")));
+    bed.publisher.address = address(ELSEWHERE);
+    bed.publisher.local = credentials("client2");
+    let check = bed.publisher.check(&old, true);
+    bed.publisher.push(check);
+    bed.run(Duration::from_millis(100));
+    assert!(bed.has(&Event::PathChanged { path: elsewhere }), "{:?}", bed.events);
+    assert!(bed.has(&Event::Restarted), "{:?}", bed.events);
+    // Its checks go on with that ufrag, and are answered after the 30 s, too.
+    bed.run(Duration::from_secs(40));
+    let (answered, media) = (bed.publisher.heard.stun_successes, bed.media.len());
+    let check = bed.publisher.check(&old, false);
+    bed.publisher.push(check);
+    bed.run(Duration::from_secs(1));
+    assert!(bed.publisher.heard.stun_successes > answered);
+    assert!(bed.media.len() > media + 90);
+    assert_eq!(bed.events.iter().filter(|event| **event == Event::Restarted).count(), 1);
+}
+
+#[test]
+fn restarts_that_are_pending_are_answered_but_for_all_between_the_last_two_and_the_one_in_use() {
     let mut bed = Bed::live(Habits::default());
     let first = bed.publisher.server.clone();
-    for name in ["second", "third"] {
+    for name in ["second", "third", "fourth"] {
         assert!(bed.mux.restart(bed.key, credentials("client"), credentials(name)));
     }
     for (credentials, answered) in [
         (credentials("second"), false),
         (credentials("third"), true),
+        (credentials("fourth"), true),
         (first, true),
     ] {
         let before = bed.publisher.heard.stun_successes;

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn the_sample_request_of_rfc_5769_is_understood() {
     let request = Request::parse(SAMPLE_REQUEST).expect("well-formed");
-    assert_eq!(request.local_ufrag(), "evtj");
+    assert_eq!((request.local_ufrag(), request.remote_ufrag()), ("evtj", "h6vY"));
     assert!(request.controlled() && !request.nominates() && request.unknown().is_empty());
     assert!(request.authenticates(PWD));
     assert!(!request.authenticates("VOkJxbRl1RmTxUk/WvJxBu"));
