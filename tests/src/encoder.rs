@@ -33,8 +33,12 @@ pub enum Encoder {
     ChromiumSimulcast,
     /// The same in H.264.
     ChromiumSimulcastH264,
+    ChromiumSimulcastVp9,
+    ChromiumSimulcastAv1,
     /// VP8, with an ICE restart after 3 s.
     ChromiumRestart,
+    /// The same, with 400 ms until the restart's answer.
+    ChromiumRestartSlow,
     /// VP8, and a data channel whose messages come back.
     ChromiumDataChannel,
     FirefoxVp8,
@@ -104,7 +108,10 @@ impl Encoder {
             Self::ChromiumAv1 => ("chromium.py", "av1"),
             Self::ChromiumSimulcast => ("chromium.py", "simulcast"),
             Self::ChromiumSimulcastH264 => ("chromium.py", "simulcast-h264"),
+            Self::ChromiumSimulcastVp9 => ("chromium.py", "simulcast-vp9"),
+            Self::ChromiumSimulcastAv1 => ("chromium.py", "simulcast-av1"),
             Self::ChromiumRestart => ("chromium.py", "restart"),
+            Self::ChromiumRestartSlow => ("chromium.py", "restart-slow"),
             Self::ChromiumDataChannel => ("chromium.py", "datachannel"),
             Self::FirefoxVp8 => ("firefox.py", "vp8"),
             Self::FirefoxPage => ("firefox.py", "page"),
@@ -136,7 +143,10 @@ impl Encoder {
             | Self::ChromiumAv1
             | Self::ChromiumSimulcast
             | Self::ChromiumSimulcastH264
+            | Self::ChromiumSimulcastVp9
+            | Self::ChromiumSimulcastAv1
             | Self::ChromiumRestart
+            | Self::ChromiumRestartSlow
             | Self::ChromiumDataChannel
             | Self::ExampleBrowser => "/usr/bin/chromium".into(),
             Self::FirefoxVp8 | Self::FirefoxPage => "/usr/bin/firefox-esr".into(),

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Publishes SECONDS of a drawn picture and a beep with headless Chromium: chromium.py VARIANT URL TOKEN SECONDS [FILE]
 
-VARIANT is a codec, h264, vp8, vp9 or av1, or one of these: simulcast, with VP8, and simulcast-h264 have three layers, and stop the largest at
-half time; restart, with VP8, restarts ICE after 3 s; datachannel, with VP8, opens a channel, and waits until its messages have come back.
+VARIANT is a codec, h264, vp8, vp9 or av1, or one of these: simulcast, with VP8, simulcast-h264, simulcast-vp9 and simulcast-av1
+have three layers, and stop the largest at half time; restart, with VP8, restarts ICE after 3 s; restart-slow does, and is answered late; datachannel, with VP8, opens a channel, and waits until its messages have come back.
 
 Opens chromium.html in a new profile, and prints the one line of JSON that the page posts back. FILE is not used.
 """

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use whipcord_tests::{
     encoder::Encoder,
-    eventually,
+    eventually, matrix,
     network::{Impairment, Network},
     page::{Said, Visit},
     recording::{Recording, picture_sizes},
@@ -99,6 +99,7 @@ fn the_page_publishes_from_firefox() {
     assert_eq!(recording.complaints, "", "the decoders complain");
     // Firefox sends its first packet 2 s after it has connected, and leaves out pictures on a busy machine.
     assert!(recording.duration() > sent.seconds - 4.0 && recording.readable() > 40);
+    matrix::note(Encoder::FirefoxPage, &matrix::words(&recording));
 }
 
 #[test]

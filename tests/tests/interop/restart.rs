@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use whipcord_tests::{
     encoder::Encoder,
-    eventually,
+    eventually, matrix,
     network::{Impairment, Network},
     recording::Recording,
     whipcord::{Session, Whipcord},
@@ -20,8 +20,18 @@ const GAP: f64 = 0.5;
 /// After 3 s: a restart with half of its credentials, one whose answer is lost, and one that replaces it.
 #[test]
 fn chromium_restarts_ice() {
+    restarts(Encoder::ChromiumRestart);
+}
+
+/// It then keeps to the old ufrag of the server, and so never checks with the new one.
+#[test]
+fn chromium_restarts_ice_and_is_answered_late() {
+    restarts(Encoder::ChromiumRestartSlow);
+}
+
+fn restarts(encoder: Encoder) {
     let mut whipcord = Whipcord::standalone();
-    let mut publishing = Encoder::ChromiumRestart.publish(&whipcord, "live", SECONDS);
+    let mut publishing = encoder.publish(&whipcord, "live", SECONDS);
     eventually("connected", CONNECTED, || whipcord.connected("live"));
     let mut remotes = Vec::new();
     eventually("the encoder has ended", ENDED, || {
@@ -29,7 +39,8 @@ fn chromium_restarts_ice() {
         (!publishing.is_running()).then_some(())
     });
     publishing.sent();
-    went_on(&mut whipcord, &remotes, 2);
+    let words = went_on(&mut whipcord, &remotes, 2);
+    matrix::note(encoder, &words);
 }
 
 /// The same, and once the new credentials carry media from a new port the encoder's address changes without a word.
@@ -62,8 +73,8 @@ fn look(whipcord: &Whipcord, remotes: &mut Vec<SocketAddr>) {
     }
 }
 
-/// One session with one handshake, from so many addresses, and a recording without a gap.
-fn went_on(whipcord: &mut Whipcord, remotes: &[SocketAddr], addresses: usize) {
+/// One session with one handshake, from so many addresses, and a recording without a gap. What was seen, for the matrix.
+fn went_on(whipcord: &mut Whipcord, remotes: &[SocketAddr], addresses: usize) -> String {
     assert_eq!(whipcord.terminate().code(), Some(0));
     let log = whipcord.log();
     let lines = |text| log.lines().filter(|line| line.contains(text)).count();
@@ -83,4 +94,6 @@ fn went_on(whipcord: &mut Whipcord, remotes: &[SocketAddr], addresses: usize) {
         "{} s",
         recording.duration()
     );
+    let words = matrix::words(&recording);
+    format!("{words}, one handshake, {gap:.2} s without a picture at most")
 }

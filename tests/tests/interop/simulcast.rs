@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use whipcord_tests::{
     encoder::Encoder,
-    eventually,
+    eventually, matrix,
     recording::{Recording, picture_sizes},
     whipcord::{Track, Whipcord},
 };
@@ -33,6 +33,22 @@ fn chromium_simulcast_h264() {
     );
 }
 
+#[test]
+fn chromium_simulcast_vp9() {
+    published(
+        Encoder::ChromiumSimulcastVp9,
+        r#"video/mp4; codecs="vp09.00.31.08, opus""#,
+    );
+}
+
+#[test]
+fn chromium_simulcast_av1() {
+    published(
+        Encoder::ChromiumSimulcastAv1,
+        r#"video/mp4; codecs="av01.0.05M.08, opus""#,
+    );
+}
+
 /// `kind`: what the recording is to a browser.
 fn published(encoder: Encoder, kind: &str) {
     let mut whipcord = Whipcord::standalone();
@@ -55,13 +71,14 @@ fn published(encoder: Encoder, kind: &str) {
     assert_eq!((rest[2].bitrate_bps, rest[2].frames_per_second), (0, Some(0.0)));
     let sent = publishing.sent();
     assert_eq!(whipcord.terminate().code(), Some(0));
-    is_recorded(&whipcord, sent.last.unwrap());
+    let words = is_recorded(&whipcord, sent.last.unwrap());
     // The size of its pictures changes within.
     is_played(&whipcord.recording("live"), kind);
+    matrix::note(encoder, &words);
 }
 
-/// The largest layer, and from its end on the next one.
-fn is_recorded(whipcord: &Whipcord, last_drawn: u32) {
+/// The largest layer, and from its end on the next one. What was seen, for the matrix.
+fn is_recorded(whipcord: &Whipcord, last_drawn: u32) -> String {
     let file = whipcord.recording("live");
     let mut sizes = picture_sizes(&file);
     let (pictures, largest) = (sizes.len(), sizes.iter().filter(|size| **size == (1280, 720)).count());
@@ -77,6 +94,10 @@ fn is_recorded(whipcord: &Whipcord, last_drawn: u32) {
     assert!(largest >= 60, "{largest} pictures of the largest layer");
     assert!(gap <= STANDS, "{gap} s");
     assert!(last_drawn - last <= 15, "it ends with {last} of {last_drawn}");
+    format!(
+        "{}, three layers, the next after {gap:.1} s when the largest stopped",
+        matrix::words(&recording)
+    )
 }
 
 /// The video layers of the stream, in the offer's order.
