@@ -91,6 +91,37 @@ async fn a_file_from_before_this_start_is_read_in_pieces_and_a_reader_who_waits_
     drop(unread);
 }
 
+/// Readers who wait have all the places; whoever only asks for the size needs none.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_size_is_told_when_no_place_for_a_reader_is_left() {
+    let bed = Bed::start().await;
+    let sid = whipcord_identity::SessionId::new([1; 16]);
+    std::fs::create_dir_all(bed.recordings.path().join("live/cam")).unwrap();
+    let path = bed.recordings.path().join(format!("live/cam/{sid}.webm"));
+    std::fs::write(path, vec![7; 8 << 20]).unwrap();
+    let ask = async |length| {
+        let request = ReadRecordingRequest {
+            session_id: vec![1; 16],
+            stream: "live/cam".into(),
+            offset: 0,
+            length,
+        };
+        bed.client.clone().read_recording(request).await
+    };
+    let mut unread = Vec::new();
+    let refused = loop {
+        match ask(u64::MAX).await {
+            Ok(stream) => unread.push(stream),
+            Err(refused) => break refused,
+        }
+        assert!(unread.len() <= 128);
+    };
+    assert_eq!((refused.code(), unread.len()), (Code::ResourceExhausted, 128));
+    assert!(ask(0).await.is_ok());
+    drop(unread);
+    bed.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_records_nothing_has_no_recording() {
     let bed = Bed::with(|config| config.recordings = None).await;
