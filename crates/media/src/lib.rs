@@ -1,7 +1,7 @@
 //! RTP payloads → frames → file bytes.
 //!
-//! Packets of one track go through [`reorder`], their timestamps through [`clock`], their payloads through
-//! [`depacketise`]; the frames become a fragmented MP4 ([`fmp4`]) or a WebM file ([`matroska`]). [`recording`]
+//! Packets of one track go through `reorder`, their timestamps through `clock`, their payloads through
+//! [`depacketise`]; the frames become a fragmented MP4 (`fmp4`) or a WebM file (`matroska`). `recording`
 //! assembles all that. Everything here is pure: the caller passes time in and takes bytes out. This crate knows
 //! nothing of sessions, sockets, files, threads or clocks.
 

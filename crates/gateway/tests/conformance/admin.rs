@@ -59,7 +59,7 @@ async fn workers_sessions_and_streams_are_listed() {
         workers,
         json!({"workers": [{
             "worker": "worker-0", "incarnation": "0000000000000000", "address": "pipe", "health": "alive",
-            "sessions": 2, "sessions_max": 100,
+            "sessions": 2, "sessions_max": 100, "packets_per_second": 0, "cpu_percent": 0,
         }]})
     );
     let sessions = get(&bed, "/api/sessions").await;

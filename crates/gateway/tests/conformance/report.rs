@@ -136,8 +136,8 @@ async fn a_broken_stream_makes_its_worker_suspect_until_it_comes_back() {
         }
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
-    bed.post("/whip/cam").await.is_problem(503, "no_worker");
     assert!(bed.holder("one").await.is_some());
+    bed.post("/whip/cam").await.is_problem(503, "no_worker");
     let mut again = Reporting::start(&bed).await;
     again.say(Report::Hello(hello())).await.unwrap();
     assert_eq!(bed.directory.workers().workers[0].health, Health::Alive);
