@@ -14,6 +14,7 @@ pub mod cluster;
 pub mod encoder;
 pub mod generated;
 pub mod http;
+pub mod lan;
 pub mod matrix;
 pub mod network;
 pub mod page;

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     os::unix::process::CommandExt,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
 use tempfile::TempDir;
 
-use crate::{eventually, root};
+use crate::{eventually, lan::Host, root};
 
 /// A visit that has not ended after this long hangs: its own waits are of 60 s, and each has a few.
 const VISIT: Duration = Duration::from_secs(240);
@@ -96,13 +96,26 @@ impl Visit {
     /// # Panics
     /// When Chromium is not installed.
     pub fn start(origin: &str, token: &str, scene: &'static str, seconds: u32) -> Self {
+        let visitor = Command::new(visitor());
+        Self::with(visitor, origin, token, scene, seconds)
+    }
+
+    /// The same in a browser on another host.
+    ///
+    /// # Panics
+    /// As [`Visit::start`].
+    pub fn start_on(host: &Host, origin: &str, token: &str, scene: &'static str, seconds: u32) -> Self {
+        let visitor = host.command(&visitor());
+        Self::with(visitor, origin, token, scene, seconds)
+    }
+
+    fn with(mut command: Command, origin: &str, token: &str, scene: &'static str, seconds: u32) -> Self {
         assert!(
             Path::new("/usr/bin/chromium").exists(),
             "chromium: not there; run `make interop`, which installs it"
         );
         let output = tempfile::tempdir().expect("a temporary folder can be made");
         let file = |name| File::create(output.path().join(name)).expect("a file can be made");
-        let mut command = Command::new(root().join("tests/interop/clients/visitor.py"));
         command
             .args([scene, &format!("{origin}/"), token, &seconds.to_string()])
             .stdin(Stdio::null())
@@ -136,6 +149,10 @@ impl Visit {
         assert!(said.complaints.is_empty(), "{}: {:?}", self.scene, said.complaints);
         said
     }
+}
+
+fn visitor() -> PathBuf {
+    root().join("tests/interop/clients/visitor.py")
 }
 
 impl Said {

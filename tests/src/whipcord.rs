@@ -90,8 +90,8 @@ impl Whipcord {
         Self::start(Place::Loopback, arguments)
     }
 
-    /// The same in a network of its own, with media on an address that is not loopback. HTTP can be reached from within
-    /// only, so by encoders.
+    /// The same in a network of its own, on an address that is not loopback. It can be reached from within only, so by encoders and by
+    /// a [`Host`](crate::lan::Host).
     ///
     /// # Panics
     /// Also when not run as root.
@@ -105,9 +105,9 @@ impl Whipcord {
         command.args([
             "standalone",
             "--http",
-            "127.0.0.1:0",
+            place.any_port(),
             "--media",
-            place.media(),
+            place.any_port(),
             "--admin",
             "127.0.0.1:0",
         ]);
@@ -202,7 +202,7 @@ impl Whipcord {
 }
 
 impl Place {
-    fn media(self) -> &'static str {
+    fn any_port(self) -> &'static str {
         match self {
             Self::Loopback => "127.0.0.1:0",
             Self::Lan => "10.77.0.1:0",

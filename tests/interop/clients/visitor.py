@@ -187,6 +187,13 @@ def moved(page, token, _):
     return {**said, "interrupted": interrupted, "connections": connections, "restarts": restarts}
 
 
+def moved_host(page, token, seconds):
+    """The same, where it is the browser's own address that goes. Its microphone is allowed, so that it knows its interfaces."""
+    for name in ["camera", "microphone"]:
+        page.call("Browser.setPermission", permission={"name": name}, setting="granted")
+    return moved(page, token, seconds)
+
+
 def taken(page, token, _):
     """Another publishes the stream once it is live."""
     page.start(token)
@@ -284,11 +291,13 @@ def insecure(page, token, seconds):
     return watch(page, "insecure-live", seconds, lambda: page.start(token))
 
 
-ALL = [publish, simulcast, recording, hidden, screen, wrong_token, killed, moved, taken, blocked, left, no_camera, camera, looks, lines, insecure]
+ALL = [publish, simulcast, recording, hidden, screen, wrong_token, killed, moved, moved_host, taken, blocked, left, no_camera, camera, looks, lines, insecure]
 SCENES = {scene.__name__.replace("_", "-"): scene for scene in ALL}
 FLAGS_OF = {
     "screen": ["--auto-select-desktop-capture-source=Entire screen"],
     "camera": ["--use-fake-device-for-media-stream"],
+    # Of plain http, as there is no certificate.
+    "moved-host": ["--unsafely-treat-insecure-origin-as-secure={url}"],
     "insecure": ["--host-resolver-rules=MAP ingest.test 127.0.0.1"],
 }
 
@@ -296,7 +305,8 @@ FLAGS_OF = {
 def main(scene, url, token, seconds, *_):
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        page = Page(profile, SPY, *FLAGS_OF.get(scene, []), with_screen=scene == "screen")
+        flags = [flag.replace("{url}", url.rstrip("/")) for flag in FLAGS_OF.get(scene, [])]
+        page = Page(profile, SPY, *flags, with_screen=scene == "screen")
         try:
             page.open(url.replace("127.0.0.1", "ingest.test") if scene == "insecure" else url)
             print(json.dumps(SCENES[scene](page, token, float(seconds))))

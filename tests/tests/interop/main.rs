@@ -6,6 +6,7 @@ mod data_channel;
 mod endings;
 mod handshakes;
 mod impaired;
+mod moved;
 mod page;
 mod played;
 mod recorded;
