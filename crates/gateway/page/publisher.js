@@ -142,7 +142,8 @@ export class Publisher {
       try {
         this.#tell("busy", "No media gets through; looking for a path…", INTERRUPTED);
         await (patient ? session.confirm() : session.restart());
-        await this.#sleep(patient ? PATIENCE_MS : RESTART_MS);
+        // What came while that was asked has woken nobody.
+        if (this.#now === state) await this.#sleep(patient ? PATIENCE_MS : RESTART_MS);
       } catch (error) {
         if (this.#now !== state) return;
         if (error instanceof Refusal && error.status === 404) throw await this.#why(session);
