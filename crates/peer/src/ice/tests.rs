@@ -1,3 +1,5 @@
+//! Which path is sent on, by stories of checks and media.
+
 mod restarts;
 
 use std::time::{Duration, Instant};
