@@ -15,6 +15,8 @@ pub enum Placement {
 
 /// A worker as busy as this gets sessions only where all are: what it has should go on without a gap.
 const CPU_BUSY: u8 = 80;
+/// In percent: more than what comes and goes with a few sessions.
+const CPU_APART: u8 = 25;
 
 /// Of the workers that are alive, have room, and were not tried before, one that is not busy, if there is one.
 ///
@@ -36,7 +38,7 @@ pub(crate) fn choose(
         Placement::Spread => {
             let first = draw(&mut workers, random[0])?;
             match draw(&mut workers, random[1]) {
-                Some(second) if share(&second) < share(&first) => Some(second),
+                Some(second) if is_less_loaded(&second, &first) => Some(second),
                 _ => Some(first),
             }
         }
@@ -58,10 +60,18 @@ fn known(worker: &Worker) -> u64 {
     (worker.sessions as u64).max(worker.load.sessions.into())
 }
 
-/// In millionths of what it can carry, by what it has most of: sessions, or work.
+/// By their work where that is far apart, else by their sessions: those are counted at once, work once a second, and it has noise.
+fn is_less_loaded(one: &Worker, other: &Worker) -> bool {
+    if one.load.cpu.abs_diff(other.load.cpu) > CPU_APART {
+        one.load.cpu < other.load.cpu
+    } else {
+        share(one) < share(other)
+    }
+}
+
+/// Sessions in millionths of what it may have.
 fn share(worker: &Worker) -> u64 {
-    let of_sessions = known(worker) * 1_000_000 / u64::from(worker.hello.sessions_max).max(1);
-    of_sessions.max(u64::from(worker.load.cpu) * 10_000)
+    known(worker) * 1_000_000 / u64::from(worker.hello.sessions_max).max(1)
 }
 
 #[cfg(test)]

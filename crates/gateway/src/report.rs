@@ -80,9 +80,7 @@ async fn run(
     let reporter = Reporter::hello(shared, hello).await?;
     let ended = reporter.follow(&mut requests, responses).await;
     reporter.shared.directory.suspect(&reporter.lease).await;
-    if ended.is_err() {
-        reporter.probe();
-    }
+    reporter.probe();
     let worker = &reporter.owner.worker;
     match &ended {
         Ok(()) => info!(%worker, "a worker ended its report stream"),
@@ -117,7 +115,7 @@ impl Reporter {
         })
     }
 
-    /// Whether a worker whose stream broke is there still: a dead one's sessions need not wait for the end of its lease.
+    /// Whether a worker whose stream ended is there still: a dead one's sessions need not wait for the end of its lease.
     fn probe(&self) {
         let (shared, address, owner) = (Arc::clone(&self.shared), self.address.clone(), self.owner.clone());
         self.shared.tasks.spawn(async move {

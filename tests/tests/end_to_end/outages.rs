@@ -124,7 +124,8 @@ fn a_dead_worker_is_noticed_and_streams_go_elsewhere() {
         let gone = statuses.iter().filter(|status| **status == 404).count();
         (!statuses.contains(&503) && gone > 0).then_some(listed - gone)
     });
-    assert!(killed.elapsed() < Duration::from_secs(4), "{:?}", killed.elapsed());
+    let noticed = killed.elapsed();
+    assert!(noticed < Duration::from_secs(1), "{noticed:?}");
     assert!(left < 8, "it had none of the sessions: nothing was tested");
     let again = Instant::now();
     assert_eq!(post(&cluster, 0, "cam/0").0, 201);
