@@ -40,15 +40,15 @@ fn a_browser_whose_address_changes_says_so_and_its_session_goes_on() {
         interrupted.what
     );
     assert_eq!((said.state.as_str(), said.what.as_str()), ("Live", ""));
-    assert_eq!(said.connections, 1, "media goes on in the same connection");
-    assert!(said.restarts >= 1);
+    assert_eq!(said.connections, Some(1), "media goes on in the same connection");
+    assert!(said.restarts >= Some(1));
     assert_eq!(whipcord.terminate().code(), Some(0));
     assert_eq!(whipcord.log().matches("profile=").count(), 1, "DTLS was done once");
     let recording = Recording::read(&whipcord.recording("live"));
     let (numbers, gap) = (recording.numbers(), recording.longest_gap());
     println!(
         "{} restarts; pictures {numbers:?} in {:.1} s, of which {gap:.1} s are missing",
-        said.restarts,
+        said.restarts.unwrap(),
         recording.duration()
     );
     assert_eq!(recording.complaints, "");
