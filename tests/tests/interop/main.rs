@@ -1,7 +1,10 @@
 //! Real encoders against `whipcord standalone`; `make interop` installs them.
 
 #![allow(clippy::unwrap_used, reason = "all of this is tests")]
-#![allow(clippy::print_stdout, reason = "what was measured is shown with the test that failed")]
+#![allow(
+    clippy::print_stdout,
+    reason = "what was measured is shown with the test that failed"
+)]
 
 mod data_channel;
 mod endings;
