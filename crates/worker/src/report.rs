@@ -120,7 +120,7 @@ impl Reporter {
             if status.code() == Code::AlreadyExists {
                 self.redraw();
             } else if !said {
-                warn!(code = ?status.code(), reason = status.message(), "no report to the directory; trying again");
+                warn!(code = ?status.code(), reason = cause(&status), "no report to the directory; trying again");
                 said = true;
             }
             if shutdown
@@ -318,6 +318,17 @@ fn entry(sid: &SessionId, stream: &StreamName, epoch: Epoch) -> SessionEntry {
         stream: stream.to_string(),
         epoch: epoch.0,
     }
+}
+
+/// What lies at the bottom of it, "Connection refused": the message of a broken connection says "transport error".
+fn cause(status: &Status) -> String {
+    let mut source = std::error::Error::source(status);
+    let mut cause = status.message().to_owned();
+    while let Some(error) = source {
+        cause = error.to_string();
+        source = error.source();
+    }
+    cause
 }
 
 fn jittered(wait: Duration) -> Duration {

@@ -10,6 +10,12 @@ use whipcord_identity::{Epoch, Incarnation, Owner, SessionId, WorkerNumber};
 
 use crate::server::PATIENCE;
 
+/// As [`LONG`], and new data are incomplete for a while.
+pub(crate) const REBUILT: Timing = Timing {
+    rebuild: Duration::from_millis(600),
+    ..LONG
+};
+
 /// Nothing ends while a test looks, and absence means something at once.
 pub(crate) const LONG: Timing = Timing {
     lease: Duration::from_secs(15),

@@ -5,8 +5,8 @@ use whipcord_identity::Incarnation;
 
 use crate::{
     bed::{
-        LONG, SHORT, eventually, health, hello, holders, introduction, is_live, keep, knows, live, place, placement,
-        report, reported, session, worker,
+        SHORT, eventually, health, hello, holders, introduction, is_live, keep, knows, live, place, placement, report,
+        reported, session, worker,
     },
     server::{Server, is_installed},
 };

@@ -2,22 +2,18 @@
 
 /// Makes a test of each rule for each store; a rule is a function over any directory.
 macro_rules! rules {
-    ($($name:ident: $timing:expr),* $(,)?) => {
+    ($($name:ident: $timing:ident),* $(,)?) => {
         mod memory {
-            #[allow(clippy::wildcard_imports, reason = "the rules, and what their times name")]
-            use super::*;
             $(#[tokio::test]
             async fn $name() {
-                super::$name(&Directory::memory_with($timing)).await;
+                super::$name(&whipcord_directory::Directory::memory_with(crate::bed::$timing)).await;
             })*
         }
         mod redis {
-            #[allow(clippy::wildcard_imports, reason = "the rules, and what their times name")]
-            use super::*;
             $(#[tokio::test]
             async fn $name() {
-                let server = Server::start().await;
-                super::$name(&server.directory($timing)).await;
+                let server = crate::server::Server::start().await;
+                super::$name(&server.directory(crate::bed::$timing)).await;
             })*
         }
 
@@ -30,7 +26,7 @@ macro_rules! rules {
             let server = Server::with("valkey-server", &[]).await;
             let directory = |cluster, timing| Directory::redis_with(&server.config(), cluster, timing).unwrap();
             $(println!("{}", stringify!($name));
-            $name(&directory(stringify!($name), $timing)).await;)*
+            $name(&directory(stringify!($name), crate::bed::$timing)).await;)*
         }
     };
 }

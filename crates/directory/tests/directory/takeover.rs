@@ -1,12 +1,10 @@
 //! Who gets a stream: rules as functions over any directory.
 
-use std::time::Duration;
-
-use whipcord_directory::{Directory, Lookup, PlaceError, Placement, Reported, Takeover, Timing};
+use whipcord_directory::{Directory, Lookup, PlaceError, Placement, Reported, Takeover};
 use whipcord_identity::Epoch;
 
 use crate::{
-    bed::{LONG, SHORT, eventually, hello, holders, is_live, keep, live, place, placement, reported, session, sid},
+    bed::{SHORT, eventually, hello, holders, is_live, keep, live, place, placement, reported, session, sid},
     server::{Server, is_installed},
 };
 
@@ -15,7 +13,7 @@ rules![
     epochs_of_a_stream_only_grow: LONG,
     a_retry_does_not_take_the_stream_back: LONG,
     reject_keeps_the_holder_and_the_reservation: SHORT,
-    reject_waits_until_the_index_is_rebuilt: Timing { rebuild: Duration::from_millis(600), ..LONG },
+    reject_waits_until_the_index_is_rebuilt: REBUILT,
     several_sessions_share_a_stream: LONG,
     who_lost_a_stream_waits_unless_forced: SHORT,
     who_takes_its_own_stream_back_is_no_loser: LONG,

@@ -130,12 +130,7 @@ async fn a_broken_stream_makes_its_worker_suspect_until_it_comes_back() {
         .await
         .unwrap();
     drop(reporting);
-    for _ in 0..500 {
-        if bed.directory.workers().workers[0].health == Health::Suspect {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    crate::bed::eventually(|| bed.directory.workers().workers[0].health == Health::Suspect).await;
     assert!(bed.holder("one").await.is_some());
     bed.post("/whip/cam").await.is_problem(503, "no_worker");
     let mut again = Reporting::start(&bed).await;
