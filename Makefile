@@ -1,5 +1,5 @@
 # Each target prints what it does and a summary, and fails when what it names fails.
-.PHONY: run test interop bench fuzz fmt lint
+.PHONY: run test interop chaos bench fuzz fmt lint
 
 # Builds and starts everything in one process; for example: make run ARGS="--http 0.0.0.0:8080"
 run:
@@ -14,6 +14,11 @@ test:
 interop:
 	tests/install interop
 	tests/run interop $(TESTS)
+
+# What the cluster does when its parts die, stop, are cut off or are replaced; prints a table. For one: make chaos TESTS=faults::redis
+chaos:
+	tests/install test
+	tests/run chaos $(TESTS)
 
 # What a packet, a session and a connection cost; prints a table.
 bench:

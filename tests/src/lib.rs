@@ -12,6 +12,7 @@ use std::{
 
 pub mod cluster;
 pub mod encoder;
+pub mod fault;
 pub mod generated;
 pub mod http;
 pub mod lan;

@@ -7,7 +7,8 @@ mod bench_reads;
 mod cluster;
 mod data_channel;
 mod doctor;
-mod outages;
+mod faults;
+
 mod process;
 mod publish;
 mod recordings;
