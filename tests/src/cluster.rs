@@ -29,6 +29,7 @@ pub struct Cluster {
     network: [u8; 2],
     folder: TempDir,
     token: String,
+    environment: Vec<(String, String)>,
     redis: Option<Child>,
     gateways: Vec<Option<Process>>,
     workers: Vec<Option<Process>>,
@@ -68,10 +69,16 @@ impl Cluster {
             network,
             token: String::from_utf8(token.0).expect("a token is text").trim().to_owned(),
             folder,
+            environment: Vec::new(),
             redis: None,
             gateways: Vec::new(),
             workers: Vec::new(),
         }
+    }
+
+    /// Of every process that is started from now on.
+    pub fn set_environment(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
     }
 
     /// Starts Redis, for the first time or again, always empty.
@@ -166,6 +173,7 @@ impl Cluster {
         let mut command = Command::new(binary());
         let file = |name: String| self.folder.path().join(name);
         command
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .args([role, "--json", "--grpc", &format!("{address}:{GRPC}")])
             .args(["--admin", &format!("{address}:{ADMIN}")])
             .arg("--internal-cert")

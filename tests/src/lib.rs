@@ -11,6 +11,7 @@ use std::{
 };
 
 pub mod cluster;
+pub mod collector;
 pub mod encoder;
 pub mod fault;
 pub mod generated;

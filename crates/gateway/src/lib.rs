@@ -28,6 +28,7 @@ mod sessions;
 mod shares;
 mod stats;
 mod takeover;
+mod trace;
 mod whip;
 mod workers;
 
@@ -48,6 +49,7 @@ pub use cors::Origin;
 pub use placement::Placement;
 pub use report::Reports;
 pub use takeover::{Rule, RuleError, WithoutDirectory};
+pub use trace::FromOutside;
 pub use workers::Workers;
 
 /// Where encoders connect.
@@ -137,6 +139,6 @@ impl Shared {
     }
 
     fn authorize(&self, headers: &http::HeaderMap) -> Result<auth::Grant, auth::Error> {
-        self.authority.authorize(headers, SystemTime::now())
+        trace::step("whipcord.auth", || self.authority.authorize(headers, SystemTime::now()))
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Method, Request, Version, header, request::Parts, uri::Authority};
 use hyper::body::Incoming;
+use opentelemetry::trace::FutureExt as _;
 use tracing::{error, info};
 use whipcord_identity::StreamName;
 
@@ -17,7 +18,7 @@ use crate::{
     problem::Error,
     recordings,
     response::{self, Content, Response},
-    stats, whip,
+    stats, trace, whip,
 };
 
 /// What a path names. Texts are not parsed yet: whoever asks is looked at first.
@@ -43,7 +44,15 @@ const READ_METHODS: &str = "OPTIONS, GET, HEAD";
 pub(crate) async fn serve(shared: Arc<Shared>, connection: Connection, request: Request<Incoming>) -> Response {
     let (parts, mut incoming) = request.into_parts();
     let client = Client::new(&shared, connection, &parts);
-    let mut response = match dispatch(&shared, &client, &parts, &mut incoming).await {
+    let target = Target::parse(parts.uri.path());
+    let span = trace::request(&parts, target.map(Target::route), connection.scheme.as_str(), &client);
+    let outcome = dispatch(&shared, &client, &parts, &mut incoming, target)
+        .with_context(span.clone())
+        .await;
+    let problem = outcome.as_ref().err();
+    let status = outcome.as_ref().map_or_else(Error::status, Response::status);
+    trace::answered(&span, status, problem);
+    let mut response = match outcome {
         Ok(response) => response,
         Err(problem) => {
             if problem.status().is_server_error() {
@@ -66,9 +75,10 @@ async fn dispatch(
     client: &Client,
     parts: &Parts,
     body: &mut Incoming,
+    target: Option<Target<'_>>,
 ) -> Result<Response, Error> {
     check_host(parts)?;
-    let target = Target::parse(parts.uri.path()).ok_or(Error::NoSuchPath)?;
+    let target = target.ok_or(Error::NoSuchPath)?;
     let response = answer(shared, client, parts, body, target).await;
     if let Err(error @ (Error::Auth(_) | Error::Forbidden(_))) = &response
         && shared.rates.may_log()
@@ -115,6 +125,17 @@ async fn answer(
 }
 
 impl<'a> Target<'a> {
+    /// As semantic conventions have it: without what the path names.
+    fn route(self) -> &'static str {
+        match self {
+            Self::Endpoint(_) => "/whip/{stream}",
+            Self::Session(_) => "/whip/{stream}/{session}",
+            Self::Recording(_) => "/recordings/{stream}/{session}",
+            Self::Stats => "/whip-stats",
+            Self::Page(_) => "/",
+        }
+    }
+
     /// As sent; for the log, which escapes it.
     fn stream(self) -> Option<&'a str> {
         match self {

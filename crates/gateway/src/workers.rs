@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use tokio_stream::Stream as _;
 use tonic::{
     Code, Request, Response, Status, Streaming,
+    service::interceptor::InterceptedService,
     transport::{Channel, Endpoint},
 };
 use whipcord_directory::WORKERS_MAX;
@@ -29,7 +30,10 @@ use whipcord_proto::{
     },
 };
 
-use crate::limits::{CALL_TIMEOUT, DOWNLOADS_MAX};
+use crate::{
+    limits::{CALL_TIMEOUT, DOWNLOADS_MAX},
+    trace,
+};
 
 /// How workers are reached: a channel by address, kept for the next call. Cheap to clone.
 #[derive(Clone)]
@@ -38,6 +42,9 @@ pub struct Workers {
     /// Owned by `Workers`; held for one look-up, never across an await.
     channels: Arc<Mutex<HashMap<WorkerAddress, Channel>>>,
 }
+
+type Interceptor = fn(Request<()>) -> Result<Request<()>, Status>;
+type Client = WorkerServiceClient<InterceptedService<Channel, Interceptor>>;
 
 /// As many as the directory holds workers. Those of workers long gone are among them: at the limit all are forgotten, and those
 /// in use dialled again.
@@ -113,8 +120,13 @@ impl Workers {
         limit: Duration,
     ) -> Result<CreateSessionResponse, CallError> {
         let mut client = self.client(address);
-        self.within(address, limit, client.create_session(bounded(request, limit)))
-            .await
+        self.within(
+            "whipcord.worker.v1.WorkerService/CreateSession",
+            address,
+            limit,
+            client.create_session(bounded(request, limit)),
+        )
+        .await
     }
 
     pub(crate) async fn patch(
@@ -124,6 +136,7 @@ impl Workers {
     ) -> Result<PatchSessionResponse, CallError> {
         let mut client = self.client(address);
         self.within(
+            "whipcord.worker.v1.WorkerService/PatchSession",
             address,
             CALL_TIMEOUT,
             client.patch_session(bounded(request, CALL_TIMEOUT)),
@@ -145,6 +158,7 @@ impl Workers {
         };
         let mut client = self.client(address);
         self.within(
+            "whipcord.worker.v1.WorkerService/DeleteSession",
             address,
             CALL_TIMEOUT,
             client.delete_session(bounded(request, CALL_TIMEOUT)),
@@ -160,6 +174,7 @@ impl Workers {
         let mut client = self.client(address);
         let response = self
             .within(
+                "whipcord.worker.v1.WorkerService/GetSession",
                 address,
                 CALL_TIMEOUT,
                 client.get_session(bounded(request, CALL_TIMEOUT)),
@@ -172,7 +187,9 @@ impl Workers {
     pub(crate) async fn drain(&self, address: &WorkerAddress, deadline_seconds: u32) -> Result<u32, CallError> {
         let mut client = self.client(address);
         let call = client.drain(bounded(DrainRequest { deadline_seconds }, CALL_TIMEOUT));
-        let response = self.within(address, CALL_TIMEOUT, call).await?;
+        let response = self
+            .within("whipcord.worker.v1.WorkerService/Drain", address, CALL_TIMEOUT, call)
+            .await?;
         Ok(response.sessions)
     }
 
@@ -185,6 +202,7 @@ impl Workers {
         let request = ListSessionsRequest { page_size, page_token };
         let mut client = self.client(address);
         self.within(
+            "whipcord.worker.v1.WorkerService/ListSessions",
             address,
             CALL_TIMEOUT,
             client.list_sessions(bounded(request, CALL_TIMEOUT)),
@@ -203,7 +221,14 @@ impl Workers {
             let mut messages = client.read_recording(request).await?.into_inner();
             Ok(Response::new((messages.message().await?, messages)))
         };
-        let (first, messages) = self.within(address, CALL_TIMEOUT, begin).await?;
+        let (first, messages) = self
+            .within(
+                "whipcord.worker.v1.WorkerService/ReadRecording",
+                address,
+                CALL_TIMEOUT,
+                begin,
+            )
+            .await?;
         let Some(Part::File(file)) = first.and_then(|message| message.part) else {
             return Err(CallError::NotFound);
         };
@@ -221,26 +246,29 @@ impl Workers {
             .initial_connection_window_size(CONNECTION_WINDOW)
     }
 
-    fn client(&self, address: &WorkerAddress) -> WorkerServiceClient<Channel> {
+    fn client(&self, address: &WorkerAddress) -> Client {
         let mut channels = self.lock();
         if channels.len() >= CHANNELS_MAX && !channels.contains_key(address) {
             channels.clear();
         }
         let channel = channels.entry(address.clone()).or_insert_with(|| (self.dial)(address));
-        WorkerServiceClient::new(channel.clone())
+        WorkerServiceClient::with_interceptor(channel.clone(), trace::hand_on as Interceptor)
     }
 
     /// The call's outcome within `limit`. A worker that did not answer may be behind a connection whose other end is gone
     /// without a word: the next call makes another.
     async fn within<T>(
         &self,
+        method: &'static str,
         address: &WorkerAddress,
         limit: Duration,
         call: impl Future<Output = Result<Response<T>, Status>>,
     ) -> Result<T, CallError> {
-        let response = timeout(limit, call)
-            .await
-            .unwrap_or(Err(Status::deadline_exceeded("no answer")));
+        let call = async {
+            let late = Err(Status::deadline_exceeded("no answer"));
+            timeout(limit, call).await.unwrap_or(late)
+        };
+        let response = trace::call(method, address.as_str(), call).await;
         let outcome = response.map(Response::into_inner).map_err(CallError::from);
         if let Err(CallError::TimedOut) = outcome {
             self.lock().remove(address);

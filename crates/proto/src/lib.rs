@@ -35,6 +35,7 @@ pub mod directory {
 }
 
 pub mod convert;
+pub mod trace;
 
 /// The contract's numbers, as the comments of `proto/` give them.
 pub mod limits {

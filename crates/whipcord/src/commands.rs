@@ -21,7 +21,9 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error(transparent)]
-    Telemetry(#[from] telemetry::FilterError),
+    Log(#[from] telemetry::FilterError),
+    #[error(transparent)]
+    Telemetry(#[from] telemetry::Error),
     #[error("cannot listen for signals: {0}")]
     Signals(#[source] std::io::Error),
     #[error(transparent)]
@@ -48,9 +50,12 @@ impl Failure {
     /// 2, as for a wrong command line, if the process could not start as it was told; else 1.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Telemetry(_) | Self::Signals(_) | Self::Standalone(_) | Self::Gateway(_) | Self::Worker(_) => {
-                ExitCode::from(2)
-            }
+            Self::Log(_)
+            | Self::Telemetry(_)
+            | Self::Signals(_)
+            | Self::Standalone(_)
+            | Self::Gateway(_)
+            | Self::Worker(_) => ExitCode::from(2),
             Self::Publish(_) | Self::Doctor(_) | Self::Api(_) | Self::Keygen(_) | Self::Token(_) | Self::Stdout(_) => {
                 ExitCode::FAILURE
             }
@@ -68,16 +73,22 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let stop = signal::watch().map_err(Failure::Signals)?;
     match args.command {
         Command::Standalone(config) => {
-            resources::prepare();
-            standalone::run(*config, stop).await
+            serve("whipcord-standalone", async |metrics| {
+                standalone::run(*config, metrics, stop).await
+            })
+            .await
         }
         Command::Gateway(config) => {
-            resources::prepare();
-            gateway::run(*config, stop).await
+            serve("whipcord-gateway", async |metrics| {
+                gateway::run(*config, metrics, stop).await
+            })
+            .await
         }
         Command::Worker(config) => {
-            resources::prepare();
-            worker::run(*config, stop).await
+            serve("whipcord-worker", async |metrics| {
+                worker::run(*config, metrics, stop).await
+            })
+            .await
         }
         Command::Workers(config) => list::workers(&config, stop).await,
         Command::Streams(config) => list::streams(&config, stop).await,
@@ -88,4 +99,16 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         Command::Publish(config) => publish::run(config, stop).await,
         Command::Doctor(config) => doctor::run(&config, stop).await,
     }
+}
+
+/// Runs a role, and sends what is left of its traces and metrics when it has ended.
+async fn serve(
+    service: &'static str,
+    role: impl AsyncFnOnce(telemetry::Metrics) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    resources::prepare();
+    let telemetry = telemetry::Telemetry::start(service)?;
+    let outcome = role(telemetry.metrics()).await;
+    telemetry.end().await;
+    outcome
 }

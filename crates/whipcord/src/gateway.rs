@@ -17,6 +17,7 @@ use crate::{
         internal::{self, Internal, Role},
         keys,
         listen::{self, listen},
+        telemetry::Metrics,
         tls,
     },
 };
@@ -42,7 +43,7 @@ pub(crate) struct Config {
     internal: internal::Config,
     #[command(flatten)]
     gateway: whipcord_gateway::Config,
-    /// HTTP address for operators: /healthz, /readyz, /api
+    /// HTTP address for operators: /healthz, /readyz, /metrics, /api
     #[arg(long, value_name = "ADDR", env = "WHIPCORD_ADMIN", default_value = "127.0.0.1:9090")]
     admin: SocketAddr,
     /// When ready, print one line of JSON on stdout instead of a text
@@ -70,9 +71,9 @@ pub(crate) enum StartError {
 }
 
 /// Runs until `stop` is cancelled; then what is in flight ends, and workers report elsewhere.
-pub(crate) async fn run(config: Config, stop: CancellationToken) -> Result<(), Failure> {
+pub(crate) async fn run(config: Config, metrics: Metrics, stop: CancellationToken) -> Result<(), Failure> {
     let end = CancellationToken::new();
-    let (gateway, reports, ready) = start(&config, stop.clone(), end.clone()).await?;
+    let (gateway, reports, ready) = start(&config, metrics, stop.clone(), end.clone()).await?;
     ready.print(config.json).map_err(Failure::Stdout)?;
     gateway.join().await;
     // It ended with the same token.
@@ -84,6 +85,7 @@ pub(crate) async fn run(config: Config, stop: CancellationToken) -> Result<(), F
 
 async fn start(
     config: &Config,
+    metrics: Metrics,
     stop: CancellationToken,
     end: CancellationToken,
 ) -> Result<(Gateway, tokio::task::JoinHandle<()>, Announcement), StartError> {
@@ -113,7 +115,12 @@ async fn start(
         workers,
         stop.clone(),
     );
-    tokio::spawn(admin::serve(admin, is_ready, gateway.admin(), end));
+    tokio::spawn(admin::serve(
+        admin,
+        is_ready,
+        gateway.admin().merge(metrics.router()),
+        end,
+    ));
     let routes = Routes::new(gateway.directory_service());
     let reports = tokio::spawn(internal.serve(grpc, routes, Role::Worker, stop.clone()));
     readiness.send_replace(Readiness::Ready);

@@ -26,7 +26,9 @@ use crate::{
     process::{
         admin::{self, Readiness},
         listen::{self, listen},
-        random, tls,
+        random,
+        telemetry::Metrics,
+        tls,
     },
 };
 
@@ -78,10 +80,10 @@ pub(crate) const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 const REGISTRATION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Runs until `stop` is cancelled, then ends all sessions well.
-pub(crate) async fn run(config: Config, stop: CancellationToken) -> Result<(), Failure> {
+pub(crate) async fn run(config: Config, metrics: Metrics, stop: CancellationToken) -> Result<(), Failure> {
     let json = config.json;
     let recordings = config.worker.recordings.clone();
-    let standalone = Standalone::start(config).await?;
+    let standalone = Standalone::start(config, metrics).await?;
     let announcement = standalone.announcement(recordings);
     announcement.print(json).map_err(Failure::Stdout)?;
     stop.cancelled().await;
@@ -108,11 +110,10 @@ struct Standalone {
 
 impl Standalone {
     /// Binds everything, starts the roles, and waits until the worker is registered.
-    async fn start(config: Config) -> Result<Self, StartError> {
+    async fn start(config: Config, metrics: Metrics) -> Result<Self, StartError> {
         let (authority, token) = authority(&config.gateway.auth)?;
         let (http, http_address) = listen(config.http, "encoders", "--http").await?;
         let (admin, admin_address) = listen(config.admin, "operators", "--admin").await?;
-        let is_tls = config.tls.is_on();
         let [stop_worker, stop_gateway, stop_pipes] = std::array::from_fn(|_| CancellationToken::new());
         let tls = config.tls.open(stop_pipes.clone())?;
         let (readiness, is_ready) = watch::channel(Readiness::Starting);
@@ -141,7 +142,12 @@ impl Standalone {
             Workers::new(move |_| to_worker.clone()),
             stop_gateway.clone(),
         );
-        tokio::spawn(admin::serve(admin, is_ready, gateway.admin(), stop_pipes.clone()));
+        tokio::spawn(admin::serve(
+            admin,
+            is_ready,
+            gateway.admin().merge(metrics.router()),
+            stop_pipes.clone(),
+        ));
         let directory_service = Server::builder().serve_with_incoming_shutdown(
             gateway.directory_service(),
             from_worker,
@@ -165,7 +171,7 @@ impl Standalone {
             worker,
             token,
             http: http_address,
-            is_tls,
+            is_tls: config.tls.is_on(),
             public_url,
             admin: admin_address,
             readiness,

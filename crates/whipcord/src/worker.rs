@@ -2,7 +2,6 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use axum::Router;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -18,6 +17,7 @@ use crate::{
         internal::{self, Internal, Role},
         keys,
         listen::{self, listen},
+        telemetry::Metrics,
     },
 };
 
@@ -56,7 +56,7 @@ pub(crate) struct Config {
     internal: internal::Config,
     #[command(flatten)]
     worker: whipcord_worker::Config,
-    /// HTTP address for operators: /healthz and /readyz
+    /// HTTP address for operators: /healthz, /readyz, /metrics
     #[arg(long, value_name = "ADDR", env = "WHIPCORD_ADMIN", default_value = "127.0.0.1:9091")]
     admin: SocketAddr,
     /// When ready, print one line of JSON on stdout instead of a text
@@ -93,9 +93,9 @@ impl From<whipcord_worker::StartError> for StartError {
 }
 
 /// Runs until `stop` is cancelled; then serves what lives until it ends or the deadline passes.
-pub(crate) async fn run(config: Config, stop: CancellationToken) -> Result<(), Failure> {
+pub(crate) async fn run(config: Config, metrics: Metrics, stop: CancellationToken) -> Result<(), Failure> {
     let (drained, end) = (CancellationToken::new(), CancellationToken::new());
-    let started = start(&config, drained.clone(), end.clone()).await?;
+    let started = start(&config, metrics, drained.clone(), end.clone()).await?;
     let Started {
         worker,
         requests,
@@ -128,7 +128,12 @@ struct Started {
     ready: Announcement,
 }
 
-async fn start(config: &Config, drained: CancellationToken, end: CancellationToken) -> Result<Started, StartError> {
+async fn start(
+    config: &Config,
+    metrics: Metrics,
+    drained: CancellationToken,
+    end: CancellationToken,
+) -> Result<Started, StartError> {
     let worker_id = config.worker_id.clone().map_or_else(host_name, Ok)?;
     let ice_keys = keys::ice(&config.ice_keys, end.clone())?;
     let internal = Internal::open(&config.internal, &config.cluster_id, end.clone())?;
@@ -143,7 +148,7 @@ async fn start(config: &Config, drained: CancellationToken, end: CancellationTok
             .expect("a socket address is a worker's"),
     };
     let (readiness, is_ready) = watch::channel(Readiness::Starting);
-    tokio::spawn(admin::serve(admin, is_ready, Router::new(), end.clone()));
+    tokio::spawn(admin::serve(admin, is_ready, metrics.router(), end.clone()));
     let identity = Identity {
         cluster_id: config.cluster_id.clone(),
         worker: worker_id,

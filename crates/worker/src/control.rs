@@ -16,6 +16,10 @@ use std::{
 };
 
 use aws_lc_rs::digest;
+use opentelemetry::{
+    Context,
+    trace::{FutureExt as _, TraceContextExt as _},
+};
 use tokio::sync::{oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
@@ -111,7 +115,7 @@ impl Control {
                 // A task of its own: a caller that goes away must not leave a session half made.
                 let making = self
                     .tasks
-                    .spawn(async move { control.make(creation, offer, sender).await });
+                    .spawn(async move { control.make(creation, offer, sender).await }.with_current_context());
                 let made = making.await.unwrap_or_else(|_| Err(Busy.into()));
                 if made.is_err() {
                     self.sessions.abandon(sid);
@@ -152,6 +156,7 @@ impl Control {
             metadata,
             mids: offer.sections.iter().map(|section| section.mid.clone()).collect(),
             recording: progress,
+            trace: Context::map_current(|current| current.span().span_context().clone()),
         });
         let origin = u64::from_be_bytes(random::bytes());
         let (remote, transport) = (offer.remote.clone(), offer.transport.clone());

@@ -20,6 +20,7 @@ mod shard;
 mod sinks;
 mod snapshot;
 mod tap;
+mod trace;
 mod worker;
 
 pub use advertise::Error as AdvertiseError;

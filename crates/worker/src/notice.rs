@@ -67,6 +67,7 @@ pub(crate) fn log(notice: &Notice) {
 }
 
 fn log_event(info: &Info, event: &Event) {
+    let _trace = info.in_trace();
     let (sid, stream) = (&info.sid, &info.stream);
     match event {
         Event::StunSeen { path } => info!(%sid, %stream, remote = %path.remote, "connection state: connecting"),
@@ -100,6 +101,7 @@ fn log_event(info: &Info, event: &Event) {
 }
 
 fn log_end(info: &Info, last: &Snapshot) {
+    let _trace = info.in_trace();
     let (sid, stream) = (&info.sid, &info.stream);
     let reason = last.journal.state.end().map(EndReason::as_str);
     let state = last.journal.state.as_str();

@@ -25,6 +25,7 @@ use whipcord_whip::etag::IfMatch;
 use crate::{
     control::{Control, Creation, Download, Restarted},
     sessions::Created,
+    trace,
 };
 use status::Error;
 
@@ -136,32 +137,54 @@ impl WorkerService for Service {
         &self,
         request: Request<CreateSessionRequest>,
     ) -> Result<Response<CreateSessionResponse>, Status> {
-        let creation = self.creation(request.into_inner())?;
-        let Created { answer, ice_session } = self.0.create(creation).await.map_err(Error::from)?;
-        Ok(Response::new(CreateSessionResponse {
-            answer,
-            ice_session: ice_session.ice_session().to_owned(),
-        }))
+        trace::serve(
+            "whipcord.worker.v1.WorkerService/CreateSession",
+            request,
+            async |request| {
+                let creation = self.creation(request)?;
+                let Created { answer, ice_session } = self.0.create(creation).await.map_err(Error::from)?;
+                Ok(CreateSessionResponse {
+                    answer,
+                    ice_session: ice_session.ice_session().to_owned(),
+                })
+            },
+        )
+        .await
     }
 
     async fn patch_session(
         &self,
         request: Request<PatchSessionRequest>,
     ) -> Result<Response<PatchSessionResponse>, Status> {
-        let restarted = self.patch(request.into_inner())?;
-        let restart = restarted.map(|Restarted { fragment, ice_session }| IceRestart {
-            fragment,
-            ice_session: ice_session.ice_session().to_owned(),
-        });
-        Ok(Response::new(PatchSessionResponse { restart }))
+        trace::serve(
+            "whipcord.worker.v1.WorkerService/PatchSession",
+            request,
+            async |request| {
+                let restart = self
+                    .patch(request)?
+                    .map(|Restarted { fragment, ice_session }| IceRestart {
+                        fragment,
+                        ice_session: ice_session.ice_session().to_owned(),
+                    });
+                Ok(PatchSessionResponse { restart })
+            },
+        )
+        .await
     }
 
     async fn delete_session(
         &self,
         request: Request<DeleteSessionRequest>,
     ) -> Result<Response<DeleteSessionResponse>, Status> {
-        self.delete(request.into_inner()).await?;
-        Ok(Response::new(DeleteSessionResponse {}))
+        trace::serve(
+            "whipcord.worker.v1.WorkerService/DeleteSession",
+            request,
+            async |request| {
+                self.delete(request).await?;
+                Ok(DeleteSessionResponse {})
+            },
+        )
+        .await
     }
 
     async fn get_session(&self, request: Request<GetSessionRequest>) -> Result<Response<GetSessionResponse>, Status> {

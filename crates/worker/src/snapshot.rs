@@ -2,6 +2,10 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use opentelemetry::{
+    Context, ContextGuard,
+    trace::{SpanContext, TraceContextExt as _},
+};
 use whipcord_identity::{Epoch, SessionId, StreamName};
 use whipcord_peer::Stats;
 use whipcord_proto::worker::{ConnectionState, DataChannels, Session, Track};
@@ -25,6 +29,8 @@ pub(crate) struct Info {
     /// Of the media sections, in the offer's order.
     pub(crate) mids: Vec<String>,
     pub(crate) recording: Option<Arc<Progress>>,
+    /// Of the call that made it: what follows is linked to it, and log lines name it.
+    pub(crate) trace: SpanContext,
 }
 
 /// A session's state at a moment.
@@ -41,6 +47,11 @@ pub(crate) struct Snapshot {
 }
 
 impl Info {
+    /// What is logged until the guard is dropped belongs to the session's trace.
+    pub(crate) fn in_trace(&self) -> ContextGuard {
+        Context::new().with_remote_span_context(self.trace.clone()).attach()
+    }
+
     /// The section of this mid, by its place in the offer.
     pub(crate) fn section_of(&self, mid: &str) -> Option<u8> {
         let section = self.mids.iter().position(|known| known == mid)?;

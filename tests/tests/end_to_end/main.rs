@@ -14,3 +14,4 @@ mod publish;
 mod recordings;
 mod secrets;
 mod sources;
+mod traces;

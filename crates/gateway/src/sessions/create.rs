@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::SystemTime};
 
+use opentelemetry::trace::FutureExt as _;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 use whipcord_directory::{CommitError, PlaceError, Placement, Session, Takeover, Worker};
@@ -49,7 +50,7 @@ impl Shared {
     pub(crate) async fn create(self: &Arc<Self>, new: NewSession) -> Result<Created, Error> {
         let shared = Arc::clone(self);
         self.tasks
-            .spawn(async move { shared.create_somewhere(&new).await })
+            .spawn(async move { shared.create_somewhere(&new).await }.with_current_context())
             .await
             .map_err(|_| Defect::Task)?
     }

@@ -1,4 +1,4 @@
-//! The admin listener: `/healthz` (the process lives), `/readyz` (new sessions are welcome), and a role's API below `/api`. For
+//! The admin listener: `/healthz` (the process lives), `/readyz` (new sessions are welcome), `/metrics`, and a role's API below `/api`. For
 //! operators, not for encoders.
 
 use std::{sync::Arc, time::Duration};
@@ -85,7 +85,7 @@ fn router(readiness: watch::Receiver<Readiness>) -> Router {
             (
                 StatusCode::NOT_FOUND,
                 NOT_STORED,
-                "there are /healthz and /readyz, and a gateway's /api\n",
+                "there are /healthz, /readyz and /metrics, and a gateway's /api\n",
             )
         })
         .with_state(readiness)

@@ -1,68 +1,118 @@
-//! Log lines on stderr.
+//! What a process tells of itself: log lines, traces and metrics. The roles say what happened through `tracing` and the API of
+//! OpenTelemetry; here is decided where that goes. It must not know what is measured.
 
-use std::io;
+mod export;
+mod log;
+mod metrics;
+mod sampler;
+mod told;
 
-use tracing_subscriber::{EnvFilter, filter::ParseError};
+use std::{env, time::Duration};
 
-#[derive(Debug, clap::Args)]
-#[group(skip)]
-pub(crate) struct Config {
-    /// What to log: a level, or targets with levels, as in whipcord_worker=debug,info
-    #[arg(
-        long,
-        global = true,
-        display_order = 900,
-        env = "RUST_LOG",
-        value_name = "FILTER",
-        hide_env = true
-    )]
-    log: Option<String>,
-    /// How to log
-    #[arg(
-        long,
-        global = true,
-        display_order = 901,
-        env = "WHIPCORD_LOG_FORMAT",
-        value_name = "FORMAT",
-        value_enum,
-        default_value_t,
-        hide_env = true
-    )]
-    log_format: Format,
-}
+use opentelemetry::{KeyValue, global};
+use opentelemetry_sdk::{
+    Resource,
+    metrics::SdkMeterProvider,
+    propagation::TraceContextPropagator,
+    resource::{EnvResourceDetector, TelemetryResourceDetector},
+    trace::SdkTracerProvider,
+};
 
-#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
-enum Format {
-    #[default]
-    Text,
-    Json,
-}
+use crate::process;
 
+pub(crate) use log::{Config, FilterError, install};
+pub(crate) use metrics::Metrics;
+
+/// Why telemetry cannot start as it was told: one sentence, which names the variable to change.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "the log filter cannot be read: {0}; give a level, or targets with levels, as in --log whipcord_worker=debug,info"
-)]
-pub(crate) struct FilterError(#[from] ParseError);
+pub(crate) enum Error {
+    #[error("OTEL_TRACES_SAMPLER_ARG is {0:?}; give the share of sessions to trace, from 0 to 1")]
+    Ratio(String),
+    #[error(
+        "{0} is {1:?}, and traces and metrics are sent by gRPC alone; set it to grpc, and the endpoint to the collector's gRPC port, as http://collector:4317"
+    )]
+    Protocol(&'static str, String),
+    #[error("cannot export to the endpoint of OTEL_EXPORTER_OTLP_ENDPOINT: {0}")]
+    Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
+    #[error("cannot collect metrics: {0}")]
+    Reader(#[from] opentelemetry_sdk::error::OTelSdkError),
+}
 
-/// Protocol crates that report each stray packet and each candidate pair that does not work as an error, and each step of
-/// the in-process gRPC. What matters of it our own crates say.
-const QUIET: &str = "rtc=off,rtc_dtls=off,rtc_sctp=off,rtc_ice=off,rtc_stun=off,rtc_interceptor=off,rtc_mdns=off,webrtc=off,\
-                     rustls_platform_verifier=off,h2=warn,hyper=warn,hyper_util=warn,tonic=warn,tower=warn,rustls=warn,mio=warn";
+/// A collector that hangs may not keep the process from ending for longer.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Installs the subscriber of this process. What the user names comes last, and wins over [`QUIET`].
-pub(crate) fn install(config: &Config, default_level: &str) -> Result<(), FilterError> {
-    let directives = config
-        .log
-        .as_deref()
-        .filter(|filter| !filter.is_empty())
-        .unwrap_or(default_level);
-    let filter = EnvFilter::try_new(format!("{QUIET},{directives}"))?;
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr);
-    match config.log_format {
-        Format::Text => subscriber.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).init(),
-        Format::Json => subscriber.json().flatten_event(true).init(),
+/// Traces and metrics of a role's process, until [`Telemetry::end`].
+#[derive(Debug)]
+pub(crate) struct Telemetry {
+    /// `None` where no collector is named: then nothing is recorded, either.
+    traces: Option<SdkTracerProvider>,
+    meters: SdkMeterProvider,
+    metrics: Metrics,
+}
+
+impl Telemetry {
+    /// Installs the providers of this process; `service` is its name in traces, unless OTEL_SERVICE_NAME gives another.
+    pub(crate) fn start(service: &'static str) -> Result<Self, Error> {
+        let resource = resource(service);
+        let metrics = Metrics::default();
+        let mut meters = SdkMeterProvider::builder()
+            .with_resource(resource.clone())
+            .with_reader(metrics.reader()?);
+        let mut traces = None;
+        if export::is_on() {
+            export::check_protocol()?;
+            meters = meters.with_periodic_exporter(export::metrics()?);
+            let provider = SdkTracerProvider::builder()
+                .with_resource(resource)
+                .with_sampler(sampler::from_environment()?)
+                // It drops what its queue of 2,048 does not take: a collector that hangs costs no memory.
+                .with_batch_exporter(export::spans()?)
+                .build();
+            traces = Some(provider);
+        }
+        let meters = meters.build();
+        global::set_meter_provider(meters.clone());
+        if let Some(provider) = &traces {
+            global::set_tracer_provider(provider.clone());
+            global::set_text_map_propagator(TraceContextPropagator::new());
+        }
+        Ok(Self {
+            traces,
+            meters,
+            metrics,
+        })
     }
-    Ok(())
+
+    pub(crate) fn metrics(&self) -> Metrics {
+        self.metrics.clone()
+    }
+
+    /// Sends what is left.
+    pub(crate) async fn end(self) {
+        let flush = tokio::task::spawn_blocking(move || {
+            if let Some(traces) = self.traces {
+                // Who is not there to be told has been warned of already.
+                let _ = traces.shutdown_with_timeout(FLUSH_TIMEOUT);
+            }
+            let _ = self.meters.shutdown_with_timeout(FLUSH_TIMEOUT);
+        });
+        let _ = tokio::time::timeout(2 * FLUSH_TIMEOUT, flush).await;
+    }
+}
+
+/// OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win: whoever runs the process knows better what to call it.
+fn resource(service: &'static str) -> Resource {
+    let [high, low] = [process::random(), process::random()].map(u64::from_be_bytes);
+    let name = env::var("OTEL_SERVICE_NAME").ok().filter(|name| !name.is_empty());
+    Resource::builder_empty()
+        .with_attributes([
+            KeyValue::new("service.name", service),
+            KeyValue::new("service.namespace", "whipcord"),
+            KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
+            KeyValue::new("service.instance.id", format!("{high:016x}{low:016x}")),
+        ])
+        .with_detector(Box::new(TelemetryResourceDetector))
+        .with_detector(Box::new(EnvResourceDetector::new()))
+        .with_attributes(name.map(|name| KeyValue::new("service.name", name)))
+        .build()
 }

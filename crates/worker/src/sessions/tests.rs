@@ -26,6 +26,7 @@ pub(crate) fn live(number: u8) -> Live {
         metadata: HashMap::new(),
         mids: Vec::new(),
         recording: None,
+        trace: opentelemetry::trace::SpanContext::empty_context(),
     };
     Live {
         info: Arc::new(info),

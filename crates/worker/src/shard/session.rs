@@ -205,6 +205,7 @@ mod tests {
             metadata: HashMap::new(),
             mids: Vec::new(),
             recording: None,
+            trace: opentelemetry::trace::SpanContext::empty_context(),
         });
         let mut session = Session::new(Arc::clone(&info), None, begin);
         let silent = |session: &Session, now| {

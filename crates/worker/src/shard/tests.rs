@@ -48,6 +48,7 @@ impl Bench {
             metadata: HashMap::new(),
             mids: Vec::new(),
             recording: None,
+            trace: opentelemetry::trace::SpanContext::empty_context(),
         };
         let offer = Offer::parse(OFFER.as_bytes()).unwrap();
         let (reply, mut answer) = oneshot::channel();

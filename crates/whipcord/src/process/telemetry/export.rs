@@ -1,0 +1,47 @@
+//! The way to a collector, by OTLP over gRPC. Its variables are OpenTelemetry's own: OTEL_EXPORTER_OTLP_ENDPOINT, _HEADERS, _TIMEOUT.
+
+use std::env;
+
+use opentelemetry_otlp::{MetricExporter, SpanExporter};
+
+use super::{Error, told::Told};
+
+const ENDPOINTS: [&str; 3] = [
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+];
+const PROTOCOLS: [&str; 3] = [
+    "OTEL_EXPORTER_OTLP_PROTOCOL",
+    "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+    "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL",
+];
+
+/// Where no endpoint is named nothing is sent: a process on somebody's desk has no collector.
+pub(super) fn is_on() -> bool {
+    let is_disabled = env::var("OTEL_SDK_DISABLED").is_ok_and(|value| value.eq_ignore_ascii_case("true"));
+    !is_disabled && ENDPOINTS.iter().any(|name| set(name).is_some())
+}
+
+pub(super) fn check_protocol() -> Result<(), Error> {
+    for name in PROTOCOLS {
+        if let Some(protocol) = set(name)
+            && protocol != "grpc"
+        {
+            return Err(Error::Protocol(name, protocol));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn spans() -> Result<Told<SpanExporter>, Error> {
+    Ok(Told::new("traces", SpanExporter::builder().with_tonic().build()?))
+}
+
+pub(super) fn metrics() -> Result<Told<MetricExporter>, Error> {
+    Ok(Told::new("metrics", MetricExporter::builder().with_tonic().build()?))
+}
+
+fn set(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}

@@ -1,0 +1,33 @@
+//! `/metrics`: what Prometheus asks for.
+
+use axum::{Router, http::header::CONTENT_TYPE, routing::get};
+use opentelemetry_prometheus::PrometheusExporter;
+use opentelemetry_sdk::error::OTelSdkError;
+use prometheus::{Encoder as _, Registry, TEXT_FORMAT, TextEncoder};
+
+/// All series of this process.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Metrics(Registry);
+
+impl Metrics {
+    pub(super) fn reader(&self) -> Result<PrometheusExporter, OTelSdkError> {
+        opentelemetry_prometheus::exporter()
+            .with_registry(self.0.clone())
+            .without_target_info()
+            .build()
+    }
+
+    /// GET /metrics, for the admin address.
+    pub(crate) fn router(self) -> Router {
+        let render = async move || ([(CONTENT_TYPE, TEXT_FORMAT)], self.render());
+        Router::new().route("/metrics", get(render))
+    }
+
+    fn render(&self) -> String {
+        let mut text = Vec::new();
+        TextEncoder::new()
+            .encode(&self.0.gather(), &mut text)
+            .expect("memory takes what is written, and names and labels are our own");
+        String::from_utf8(text).expect("the format is text")
+    }
+}
