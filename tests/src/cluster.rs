@@ -193,6 +193,12 @@ impl Cluster {
         });
     }
 
+    /// What Prometheus would be told by the nth gateway.
+    pub fn gateway_metrics(&self, n: usize) -> String {
+        let url = format!("http://{}:{ADMIN}/metrics", self.gateway_address(n));
+        http::request("GET", &url, &[], "").body
+    }
+
     fn redis_address(&self) -> IpAddr {
         self.address(200)
     }

@@ -15,6 +15,7 @@ mod config;
 mod cors;
 mod forwarded;
 mod limits;
+mod metrics;
 mod page;
 mod placement;
 mod problem;
@@ -73,6 +74,7 @@ struct Shared {
     keys: SessionKeys,
     workers: Workers,
     rates: rates::Rates,
+    metrics: metrics::Metrics,
     page: page::Page,
     /// For answers of `/whip-stats`.
     stats_permits: Arc<Semaphore>,
@@ -98,6 +100,7 @@ impl Gateway {
     ) -> Self {
         let shared = Arc::new(Shared {
             rates: rates::Rates::new(config.request_rate),
+            metrics: metrics::Metrics::new(),
             page: page::Page::new(config.public_url.as_ref()),
             waiting: Semaphore::new(limits::WAITING_MAX),
             stats_permits: Arc::new(Semaphore::new(limits::STATS_MAX)),
@@ -110,6 +113,7 @@ impl Gateway {
             tasks: TaskTracker::new(),
             shutdown,
         });
+        metrics::observe(&shared);
         shared.tasks.spawn(accept::run(Arc::clone(&shared), listener));
         Self(shared)
     }

@@ -146,6 +146,11 @@ impl Error {
         }
     }
 
+    /// As [`Error::reason`], but of a closed set: a worker's refusal is `refused`.
+    pub(crate) fn kind(&self) -> &'static str {
+        self.status_and_reason().1
+    }
+
     fn status_and_reason(&self) -> (StatusCode, &'static str) {
         match self {
             Self::Auth(auth::Error::Missing) => (StatusCode::UNAUTHORIZED, "no_token"),

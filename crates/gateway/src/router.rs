@@ -1,6 +1,6 @@
 //! Which request is whose.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use http::{HeaderValue, Method, Request, Version, header, request::Parts, uri::Authority};
 use hyper::body::Incoming;
@@ -45,13 +45,17 @@ pub(crate) async fn serve(shared: Arc<Shared>, connection: Connection, request: 
     let (parts, mut incoming) = request.into_parts();
     let client = Client::new(&shared, connection, &parts);
     let target = Target::parse(parts.uri.path());
-    let span = trace::request(&parts, target.map(Target::route), connection.scheme.as_str(), &client);
+    let (begun, route) = (Instant::now(), target.map(Target::route));
+    let span = trace::request(&parts, route, connection.scheme.as_str(), &client);
     let outcome = dispatch(&shared, &client, &parts, &mut incoming, target)
         .with_context(span.clone())
         .await;
     let problem = outcome.as_ref().err();
     let status = outcome.as_ref().map_or_else(Error::status, Response::status);
     trace::answered(&span, status, problem);
+    shared
+        .metrics
+        .answered(&parts.method, route, status, problem, begun.elapsed());
     let mut response = match outcome {
         Ok(response) => response,
         Err(problem) => {

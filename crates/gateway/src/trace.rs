@@ -1,11 +1,12 @@
 //! The spans of a request, after the semantic conventions of OpenTelemetry for HTTP servers and gRPC clients. Never in one: a token,
 //! and the path of a session, which gives leave to end it.
 
-use std::fmt::Display;
+use std::{fmt::Display, time::Instant};
 
 use http::{HeaderMap, Method, StatusCode, header, request::Parts};
 use opentelemetry::{
     Context, KeyValue, global,
+    metrics::Histogram,
     propagation::Extractor,
     trace::{FutureExt as _, Span as _, SpanKind, Status as SpanStatus, TraceContextExt as _, Tracer as _},
 };
@@ -69,6 +70,7 @@ pub(crate) fn step<T, E: Display>(name: &'static str, step: impl FnOnce() -> Res
 
 /// A call to a worker, which learns of the trace by [`hand_on`].
 pub(crate) async fn call<T>(
+    durations: &Histogram<f64>,
     method: &'static str,
     address: &str,
     call: impl Future<Output = Result<T, Status>>,
@@ -84,6 +86,7 @@ pub(crate) async fn call<T>(
         ])
         .start(&tracer);
     let context = Context::current_with_span(span);
+    let begun = Instant::now();
     let outcome = call.with_context(context.clone()).await;
     let code = outcome.as_ref().map_or_else(Status::code, |_| Code::Ok);
     let span = context.span();
@@ -93,6 +96,12 @@ pub(crate) async fn call<T>(
         span.set_status(SpanStatus::error(""));
     }
     span.end();
+    let attributes = [
+        KeyValue::new("rpc.system.name", "grpc"),
+        KeyValue::new("rpc.method", method),
+        KeyValue::new("rpc.response.status_code", trace::status_name(code)),
+    ];
+    durations.record(begun.elapsed().as_secs_f64(), &attributes);
     outcome
 }
 
@@ -103,7 +112,7 @@ pub(crate) fn hand_on(mut call: Request<()>) -> Result<Request<()>, Status> {
 }
 
 /// Methods of strangers would each be a name of their own.
-fn known(method: &Method) -> &'static str {
+pub(crate) fn known(method: &Method) -> &'static str {
     const KNOWN: [&str; 6] = ["GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS"];
     KNOWN
         .into_iter()

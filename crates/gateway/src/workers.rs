@@ -10,6 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use opentelemetry::metrics::Histogram;
 use tokio::time::timeout;
 use tokio_stream::Stream as _;
 use tonic::{
@@ -32,7 +33,7 @@ use whipcord_proto::{
 
 use crate::{
     limits::{CALL_TIMEOUT, DOWNLOADS_MAX},
-    trace,
+    metrics, trace,
 };
 
 /// How workers are reached: a channel by address, kept for the next call. Cheap to clone.
@@ -41,6 +42,7 @@ pub struct Workers {
     dial: Arc<dyn Fn(&WorkerAddress) -> Channel + Send + Sync>,
     /// Owned by `Workers`; held for one look-up, never across an await.
     channels: Arc<Mutex<HashMap<WorkerAddress, Channel>>>,
+    calls: Histogram<f64>,
 }
 
 type Interceptor = fn(Request<()>) -> Result<Request<()>, Status>;
@@ -110,6 +112,7 @@ impl Workers {
         Self {
             dial: Arc::new(dial),
             channels: Arc::default(),
+            calls: metrics::calls(),
         }
     }
 
@@ -268,7 +271,7 @@ impl Workers {
             let late = Err(Status::deadline_exceeded("no answer"));
             timeout(limit, call).await.unwrap_or(late)
         };
-        let response = trace::call(method, address.as_str(), call).await;
+        let response = trace::call(&self.calls, method, address.as_str(), call).await;
         let outcome = response.map(Response::into_inner).map_err(CallError::from);
         if let Err(CallError::TimedOut) = outcome {
             self.lock().remove(address);

@@ -17,7 +17,7 @@ pub(crate) const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\
     a=rtpmap:96 VP8/90000\r\n";
 
 /// A POST by the nth gateway: the status, and the path of the session's URL.
-fn post(cluster: &Cluster, gateway: usize, stream: &str) -> (u16, String) {
+pub(crate) fn post(cluster: &Cluster, gateway: usize, stream: &str) -> (u16, String) {
     let authorization = format!("Bearer {}", cluster.token());
     let headers = [
         ("Authorization", authorization.as_str()),

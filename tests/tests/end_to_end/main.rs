@@ -9,6 +9,7 @@ mod data_channel;
 mod doctor;
 mod faults;
 
+mod metrics;
 mod process;
 mod publish;
 mod recordings;

@@ -50,19 +50,30 @@ impl Shared {
     pub(crate) async fn create(self: &Arc<Self>, new: NewSession) -> Result<Created, Error> {
         let shared = Arc::clone(self);
         self.tasks
-            .spawn(async move { shared.create_somewhere(&new).await }.with_current_context())
+            .spawn(async move { shared.create_measured(&new).await }.with_current_context())
             .await
             .map_err(|_| Defect::Task)?
     }
 
-    async fn create_somewhere(self: &Arc<Self>, new: &NewSession) -> Result<Created, Error> {
-        let begun = Instant::now();
+    async fn create_measured(self: &Arc<Self>, new: &NewSession) -> Result<Created, Error> {
+        let (begun, mut tried) = (Instant::now(), Vec::new());
+        let outcome = self.create_somewhere(new, begun, &mut tried).await;
+        self.metrics
+            .placed(tried.len(), outcome.as_ref().err(), begun.elapsed());
+        outcome
+    }
+
+    async fn create_somewhere(
+        self: &Arc<Self>,
+        new: &NewSession,
+        begun: Instant,
+        tried: &mut Vec<Incarnation>,
+    ) -> Result<Created, Error> {
         let deadline = begun + CREATE_TIMEOUT;
-        let mut tried = Vec::new();
         let mut former = None;
         let mut last = Error::NoWorker;
         while tried.len() < CREATE_ATTEMPTS_MAX && Instant::now() < deadline {
-            let Some(worker) = self.worker_with_room(&tried, begun + ROOM_WAIT).await else {
+            let Some(worker) = self.worker_with_room(tried, begun + ROOM_WAIT).await else {
                 break;
             };
             tried.push(worker.hello.incarnation);
