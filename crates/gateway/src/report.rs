@@ -133,21 +133,24 @@ impl Reporter {
         responses: &mpsc::Sender<Result<ReportResponse, Status>>,
     ) -> Result<(), Status> {
         let mut sequence = 1;
+        let mut replaced = Vec::new();
         loop {
-            let response = Some(report_response::Response::Ack(Ack { sequence }));
+            let response = Some(report_response::Response::Ack(Ack { sequence, replaced }));
             if responses.send(Ok(ReportResponse { response })).await.is_err() {
                 return Ok(());
             }
             sequence += 1;
             match next(requests, sequence).await? {
-                Some(report) => self.apply(report).await?,
+                Some(report) => replaced = self.apply(report).await?,
                 None => return Ok(()),
             }
         }
     }
 
-    async fn apply(&self, report: Report) -> Result<(), Status> {
+    /// Gives the ids of the worker's own sessions that lost their stream.
+    async fn apply(&self, report: Report) -> Result<Vec<Vec<u8>>, Status> {
         let directory = &self.shared.directory;
+        let mut replaced = Vec::new();
         let applied = match report {
             Report::Hello(_) => return Err(Status::failed_precondition("hello comes once")),
             Report::Heartbeat(heartbeat) => {
@@ -162,11 +165,11 @@ impl Reporter {
             Report::Delta(delta) => {
                 let removed = delta.removed.iter().map(|sid| convert::session_id(sid));
                 let removed: Vec<SessionId> = removed.collect::<Result<_, _>>()?;
-                self.add(delta.added).await?;
+                replaced = self.add(delta.added).await?;
                 directory.remove(&self.lease, &removed).await
             }
             Report::Snapshot(snapshot) => {
-                self.add(snapshot.sessions).await?;
+                replaced = self.add(snapshot.sessions).await?;
                 if snapshot.last {
                     directory.end_snapshot(&self.lease).await
                 } else {
@@ -174,11 +177,13 @@ impl Reporter {
                 }
             }
         };
-        applied.map_err(status)
+        applied.map_err(status)?;
+        Ok(replaced)
     }
 
-    /// A session whose stream another holds is ended: it was taken over while its worker was away.
-    async fn add(&self, entries: Vec<SessionEntry>) -> Result<(), Status> {
+    /// A session whose stream another holds is ended: it was taken over while its worker was away. This worker is told in its
+    /// acknowledgement, so that it does not go on in between; that of any other is called.
+    async fn add(&self, entries: Vec<SessionEntry>) -> Result<Vec<Vec<u8>>, Status> {
         if entries.len() > REPORT_SESSIONS_MAX {
             return Err(Status::resource_exhausted(
                 "too many sessions in one report: send chunks of at most 1 MiB",
@@ -188,10 +193,15 @@ impl Reporter {
             .into_iter()
             .map(|entry| self.session(&entry))
             .collect::<Result<Vec<_>, _>>()?;
+        let mut own = Vec::new();
         for lost in self.shared.directory.add(&self.lease, sessions).await.map_err(status)? {
-            self.shared.end_replaced(lost).await;
+            if lost.owner.incarnation == self.owner.incarnation {
+                own.push(lost.sid.as_bytes().to_vec());
+            } else {
+                self.shared.end_replaced(lost).await;
+            }
         }
-        Ok(())
+        Ok(own)
     }
 
     fn session(&self, entry: &SessionEntry) -> Result<Reported, convert::Error> {

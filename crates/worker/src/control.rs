@@ -40,6 +40,7 @@ use crate::{
     shard::{self, Busy, Command},
     sinks::record::Recorder,
     snapshot::Info,
+    voice::Voice,
 };
 
 pub(crate) use download::{Download, DownloadError, Downloads};
@@ -62,6 +63,7 @@ pub(crate) struct Control {
     pub(crate) shard: shard::Handle,
     pub(crate) recorder: Option<Recorder>,
     pub(crate) downloads: Downloads,
+    pub(crate) voice: Voice,
     pub(crate) tasks: TaskTracker,
     pub(crate) shutdown: CancellationToken,
 }

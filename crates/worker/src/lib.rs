@@ -21,6 +21,7 @@ mod sinks;
 mod snapshot;
 mod tap;
 mod trace;
+mod voice;
 mod worker;
 
 pub use advertise::Error as AdvertiseError;

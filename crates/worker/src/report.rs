@@ -16,9 +16,13 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status, Streaming, transport::Channel};
 use tracing::{info, warn};
 use whipcord_identity::{Epoch, SessionId, StreamName, WorkerAddress, WorkerNumber};
-use whipcord_proto::directory::{
-    Capacity, Delta, Heartbeat, Hello, ReportRequest, ReportResponse, SessionEntry, Snapshot,
-    directory_service_client::DirectoryServiceClient, report_request::Report, report_response::Response,
+use whipcord_peer::EndReason;
+use whipcord_proto::{
+    convert,
+    directory::{
+        Capacity, Delta, Heartbeat, Hello, ReportRequest, ReportResponse, SessionEntry, Snapshot,
+        directory_service_client::DirectoryServiceClient, report_request::Report, report_response::Response,
+    },
 };
 
 use crate::{
@@ -26,12 +30,14 @@ use crate::{
     load::{Load, Measured},
     random,
     sessions::Reported,
+    shard::Command,
+    voice::{LEASE, Stops},
 };
 
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
-/// A lease ends after 3 s without a beat: a stream that is not acknowledged for so long is of no use.
-const SILENCE_MAX: Duration = Duration::from_secs(3);
+/// A stream that is not acknowledged for so long is of no use.
+const SILENCE_MAX: Duration = LEASE;
 
 /// Between two attempts: the first soon, since a gateway that restarts is back in a second; never so often that 1000 workers
 /// are a load. Each is multiplied by a random 0.5 to 1.5.
@@ -72,6 +78,8 @@ struct Conversation {
     told: BTreeMap<SessionId, Epoch>,
     told_draining: bool,
     acknowledged: Instant,
+    /// Before the sessions were listed: after another stop, a new stream must tell of them.
+    stops: Stops,
 }
 
 impl Gateways {
@@ -155,8 +163,13 @@ impl Reporter {
                 response = conversation.incoming.message() => match response?.and_then(|response| response.response) {
                     Some(Response::Ack(ack)) => {
                         conversation.acknowledged = Instant::now();
+                        self.end_replaced(&ack.replaced, &conversation.told).await;
                         if ack.sequence >= complete && !self.registered.send_replace(true) {
                             info!("the directory knows this worker");
+                            // After the sessions that were to be closed, by the same queue.
+                            let speak = Command::Speak(conversation.stops);
+                            let sent = self.control.shard.send_surely(speak).await;
+                            sent.map_err(|_| Status::cancelled("the shard is gone"))?;
                         }
                     }
                     Some(Response::Drain(drain)) => {
@@ -175,6 +188,9 @@ impl Reporter {
                     }
                 }
                 _ = beat.tick() => {
+                    if self.control.voice.stops() != conversation.stops {
+                        return Err(Status::aborted("this process stood still for longer than its lease"));
+                    }
                     if conversation.acknowledged.elapsed() > SILENCE_MAX {
                         return Err(Status::deadline_exceeded("the gateway does not acknowledge"));
                     }
@@ -188,7 +204,17 @@ impl Reporter {
         }
     }
 
+    /// They lost their stream to a later publisher's while this worker could not be asked.
+    async fn end_replaced(&self, replaced: &[Vec<u8>], told: &BTreeMap<SessionId, Epoch>) {
+        let sids = replaced.iter().filter_map(|sid| convert::session_id(sid).ok());
+        for (sid, epoch) in sids.filter_map(|sid| Some((sid, *told.get(&sid)?))) {
+            // One that has ended meanwhile is what was wanted.
+            let _ = self.control.close(sid, epoch, EndReason::Replaced).await;
+        }
+    }
+
     async fn open(&mut self) -> Result<Conversation, Status> {
+        let stops = self.control.voice.stops();
         let (outgoing, receiver) = mpsc::channel(OUTGOING_MAX);
         let hello = Hello {
             cluster_id: self.cluster_id.clone(),
@@ -224,6 +250,7 @@ impl Reporter {
             told: BTreeMap::new(),
             told_draining: false,
             acknowledged: Instant::now(),
+            stops,
         })
     }
 }

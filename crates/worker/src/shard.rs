@@ -26,7 +26,7 @@ use tokio::sync::mpsc;
 use whipcord_peer::{Certificate, Path, stats};
 use whipcord_udp::{Batch, Counters, Queue, Socket};
 
-use crate::notice::Notice;
+use crate::{notice::Notice, voice::Voice};
 pub(crate) use command::{Busy, Command, Create, Handle};
 pub(crate) use meter::Flow;
 pub(crate) use outbox::NOTICES_MAX;
@@ -53,6 +53,10 @@ const DROPPED_EVERY: Duration = Duration::from_secs(60);
 /// When the socket's full send buffer is tried again.
 const SEND_RETRY: Duration = Duration::from_millis(1);
 
+/// Turns for what gathered in the receive buffer while this process stood still: 16 MiB, as the kernel counts, are some 20,000
+/// datagrams, and a turn takes 256 or more.
+const CATCH_UP_TURNS: u32 = 80;
+
 const SOCKET: Token = Token(0);
 const WAKER: Token = Token(1);
 
@@ -65,6 +69,7 @@ pub(crate) struct Setup {
     pub(crate) candidates: Vec<SocketAddr>,
     pub(crate) sessions_max: usize,
     pub(crate) notices: mpsc::Sender<Notice>,
+    pub(crate) voice: Voice,
 }
 
 /// Starts the shard's thread. It ends at [`Command::Stop`], or when every handle is gone.
@@ -95,6 +100,21 @@ struct Shard {
     dropped: Dropped,
     /// Datagrams so far; told once a turn.
     received: Arc<AtomicU64>,
+    voice: Voice,
+    course: Course,
+}
+
+/// Where the loop stands towards a stop of the whole process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Course {
+    Steady,
+    /// It may not speak. It does not read either, so that media waits in the kernel, as far as its buffer goes, for whoever has the
+    /// stream then.
+    Mute,
+    /// It may again. What has gathered is read before a timer is looked at: it tells who is there still.
+    CatchingUp {
+        turns_left: u32,
+    },
 }
 
 /// What was dropped at the port when it was last said.
@@ -123,6 +143,7 @@ impl Shard {
             candidates,
             sessions_max,
             notices,
+            voice,
         } = setup;
         Self {
             poll,
@@ -134,6 +155,8 @@ impl Shard {
             next_tick: Instant::now() + TICK,
             dropped: Dropped::default(),
             received,
+            voice,
+            course: Course::Steady,
         }
     }
 
@@ -163,6 +186,13 @@ impl Shard {
 
     fn timeout(&mut self) -> Option<Duration> {
         let now = Instant::now();
+        if self.course == Course::Mute {
+            return Some(if self.port.outbox.is_backlogged() {
+                SEND_RETRY
+            } else {
+                TICK
+            });
+        }
         let tick = self.port.has_sessions().then_some(self.next_tick);
         let retry = (self.socket.is_backlogged() || self.port.outbox.is_backlogged()).then(|| now + SEND_RETRY);
         let next = [self.port.poll_timeout(), tick, retry].into_iter().flatten().min()?;
@@ -171,10 +201,18 @@ impl Shard {
 
     fn turn(&mut self) -> Turn {
         let now = Instant::now();
+        self.may_speak();
         let commands = self.take_commands(now);
+        if !self.may_speak() {
+            return self.stay_mute(now, commands);
+        }
         let received = self.receive(now);
         let handshakes = self.step_handshakes(now);
         self.port.settle(now);
+        self.catch_up(received);
+        if self.course == Course::Steady {
+            self.port.handle_timeout(now);
+        }
         self.transmit();
         if now >= self.next_tick {
             self.port.tick(now);
@@ -186,6 +224,39 @@ impl Shard {
             (Turn::Stop, _) => self.stop(now),
             (Turn::Idle, Queue::Drained) if !handshakes => Turn::Idle,
             _ => Turn::Busy,
+        }
+    }
+
+    /// Looked at once per turn, and again before anything leaves: a process can be stopped anywhere.
+    fn may_speak(&mut self) -> bool {
+        let may = self.voice.may_speak();
+        if may && self.course == Course::Mute {
+            self.course = Course::CatchingUp {
+                turns_left: CATCH_UP_TURNS,
+            };
+        } else if !may && self.course != Course::Mute {
+            self.course = Course::Mute;
+            self.port.forget_transmits();
+        }
+        may
+    }
+
+    fn stay_mute(&mut self, now: Instant, commands: Turn) -> Turn {
+        self.port.settle_mute(now);
+        self.port.outbox.flush();
+        if commands == Turn::Stop {
+            self.stop(now)
+        } else {
+            commands
+        }
+    }
+
+    fn catch_up(&mut self, received: Queue) {
+        if let Course::CatchingUp { turns_left } = self.course {
+            self.course = match (received, turns_left.checked_sub(1)) {
+                (Queue::More, Some(turns_left)) => Course::CatchingUp { turns_left },
+                (Queue::Drained, _) | (_, None) => Course::Steady,
+            };
         }
     }
 
@@ -223,6 +294,9 @@ impl Shard {
     }
 
     fn transmit(&mut self) {
+        if !self.may_speak() {
+            return;
+        }
         self.socket.retry();
         while let Some(path) = self.port.poll_transmit(&mut self.buffer) {
             self.socket.send(path.local, path.remote, &self.buffer);
@@ -234,6 +308,13 @@ impl Shard {
         for _ in 0..COMMANDS_PER_TURN {
             match self.commands.try_recv() {
                 Ok(Command::Stop) | Err(mpsc::error::TryRecvError::Disconnected) => return Turn::Stop,
+                Ok(Command::Speak(stops)) => {
+                    if self.course == Course::Mute {
+                        // Those that were told to close before.
+                        self.port.settle_mute(now);
+                    }
+                    self.voice.confirm(stops);
+                }
                 Ok(command) => self.port.obey(now, command),
                 Err(mpsc::error::TryRecvError::Empty) => return Turn::Idle,
             }

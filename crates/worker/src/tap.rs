@@ -8,7 +8,7 @@ mod header;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -53,6 +53,7 @@ pub(crate) struct Feed {
 pub(crate) struct Shared {
     packets_lost: AtomicU64,
     keyframes_wanted: AtomicU32,
+    discarded: AtomicBool,
 }
 
 /// What a sink reads.
@@ -183,6 +184,11 @@ impl Tap {
             .map(TrackId)
     }
 
+    /// Ends it, and takes back what the sink has not written: another has the stream.
+    pub(crate) fn discard(self) {
+        self.shared.discarded.store(true, Ordering::Release);
+    }
+
     pub(crate) fn packets_lost(&self) -> u64 {
         self.shared.packets_lost.load(Ordering::Relaxed)
     }
@@ -234,6 +240,11 @@ impl Feed {
     /// Whether the shard has dropped its end. To be asked before the last `pop`.
     pub(crate) fn is_closed(&self) -> bool {
         self.ring.is_abandoned()
+    }
+
+    /// Whether nothing more may be written, whatever has arrived.
+    pub(crate) fn is_discarded(&self) -> bool {
+        self.shared.discarded.load(Ordering::Acquire)
     }
 
     pub(crate) fn request_keyframe(&self, track: TrackId) {

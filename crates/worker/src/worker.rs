@@ -27,6 +27,7 @@ use crate::{
     sessions::Sessions,
     shard::{self, Command},
     sinks::record::{Recorder, Writers},
+    voice::Voice,
 };
 
 /// Below this, a burst of a few milliseconds from many encoders is lost before it is read.
@@ -94,7 +95,9 @@ impl Worker {
         let socket = bind(config.media)?;
         let candidates = advertise::addresses(&config.advertise, socket.local_address())?;
         let certificate = Certificate::generate()?;
-        let (recorder, writers) = config.recordings.map(start_recorder).transpose()?.unzip();
+        let voice = Voice::new();
+        let recordings = config.recordings.map(|folder| start_recorder(folder, &voice));
+        let (recorder, writers) = recordings.transpose()?.unzip();
         let (notices, noticed) = mpsc::channel(shard::NOTICES_MAX);
         let setup = shard::Setup {
             socket,
@@ -102,6 +105,7 @@ impl Worker {
             candidates: candidates.clone(),
             sessions_max: config.sessions_max as usize,
             notices,
+            voice: voice.clone(),
         };
         let (handle, thread) = shard::spawn(setup).map_err(StartError::Thread)?;
         let control = Arc::new(Control {
@@ -116,6 +120,7 @@ impl Worker {
             shard: handle,
             recorder,
             downloads: Downloads::default(),
+            voice: voice.clone(),
             tasks: TaskTracker::new(),
             shutdown: shutdown.clone(),
         });
@@ -129,6 +134,7 @@ impl Worker {
             registered_sender,
         );
         let reported = CancellationToken::new();
+        control.tasks.spawn(voice.watch(reported.clone()));
         let ending = Ending {
             control: Arc::clone(&control),
             shutdown,
@@ -251,8 +257,8 @@ fn bind(address: SocketAddr) -> Result<Socket, StartError> {
     Ok(socket)
 }
 
-fn start_recorder(folder: PathBuf) -> Result<(Recorder, Writers), StartError> {
-    Recorder::start(folder.clone()).map_err(|error| StartError::Recordings { folder, error })
+fn start_recorder(folder: PathBuf, voice: &Voice) -> Result<(Recorder, Writers), StartError> {
+    Recorder::start(folder.clone(), voice).map_err(|error| StartError::Recordings { folder, error })
 }
 
 async fn read_notices(control: Arc<Control>, mut notices: mpsc::Receiver<Notice>) {

@@ -33,8 +33,8 @@ impl Reporting {
         }
     }
 
-    /// Sends a report and waits for its acknowledgement.
-    async fn say(&mut self, report: Report) -> Result<(), Status> {
+    /// Sends a report and waits for its acknowledgement. Gives the sessions that it says were replaced.
+    async fn say(&mut self, report: Report) -> Result<Vec<Vec<u8>>, Status> {
         self.sequence += 1;
         self.requests
             .send(ReportRequest {
@@ -48,7 +48,7 @@ impl Reporting {
                 response: Some(Response::Ack(ack)),
             }) => {
                 assert_eq!(ack.sequence, self.sequence);
-                Ok(())
+                Ok(ack.replaced)
             }
             other => panic!("{other:?}"),
         }
@@ -139,21 +139,40 @@ async fn a_broken_stream_makes_its_worker_suspect_until_it_comes_back() {
 }
 
 #[tokio::test]
-async fn a_session_whose_stream_was_taken_is_ended() {
+async fn a_session_whose_stream_was_taken_is_ended_by_its_acknowledgement() {
     let bed = Bed::start().await;
     bed.publish("cam").await;
     let mut reporting = Reporting::start(&bed).await;
     reporting.say(Report::Hello(hello())).await.unwrap();
-    reporting
-        .say(Report::Snapshot(Snapshot {
-            sessions: vec![entry(1, "cam")],
-            last: true,
-        }))
+    let sessions = vec![entry(1, "cam"), entry(2, "free")];
+    let replaced = reporting
+        .say(Report::Snapshot(Snapshot { sessions, last: true }))
         .await
         .unwrap();
+    assert_eq!(replaced, [vec![1; 16]]);
+    let later = reporting.say(Report::Heartbeat(Heartbeat::default())).await.unwrap();
+    assert!(later.is_empty(), "once is enough");
+}
+
+#[tokio::test]
+async fn a_session_that_another_workers_report_takes_over_is_ended_by_a_call() {
+    let bed = Bed::start().await;
+    bed.publish("cam").await;
+    let holder = bed.holder("cam").await.unwrap();
+    let mut reporting = Reporting::start(&bed).await;
+    reporting.say(Report::Hello(hello())).await.unwrap();
+    let added = vec![SessionEntry {
+        epoch: u32::MAX,
+        ..entry(1, "cam")
+    }];
+    let replaced = reporting
+        .say(Report::Delta(Delta { added, removed: vec![] }))
+        .await
+        .unwrap();
+    assert!(replaced.is_empty(), "{replaced:?}");
     crate::bed::eventually(|| bed.worker.deleted() == [DeleteReason::Replaced]).await;
     let ended = bed.worker.state().deleted.remove(0);
-    assert_eq!((ended.session_id, ended.owner.unwrap().incarnation), (vec![1; 16], 9));
+    assert_eq!(ended.session_id, holder.sid.as_bytes());
 }
 
 #[tokio::test]

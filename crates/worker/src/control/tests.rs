@@ -29,6 +29,7 @@ fn control(shard: shard::Handle) -> Control {
         shard,
         recorder: None,
         downloads: Downloads::default(),
+        voice: Voice::new(),
         tasks: TaskTracker::new(),
         shutdown: CancellationToken::new(),
     }

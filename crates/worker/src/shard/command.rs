@@ -17,6 +17,7 @@ use whipcord_whip::{Answer, Credentials, Negotiated};
 use crate::{
     snapshot::{Info, Snapshot},
     tap::Tap,
+    voice::Stops,
 };
 
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub(crate) enum Command {
         sids: Vec<SessionId>,
         reply: oneshot::Sender<Vec<(SessionId, Snapshot)>>,
     },
+    /// The directory has heard of all sessions since these stops; those that others took have been told to close.
+    Speak(Stops),
     /// End every session and then the thread.
     Stop,
 }

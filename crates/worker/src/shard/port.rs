@@ -83,7 +83,7 @@ impl Port {
         }
     }
 
-    /// What follows a batch: media that came before its keys, keyframes that sinks want, timers, events.
+    /// What follows a batch: media that came before its keys, keyframes that sinks want, events.
     pub(super) fn settle(&mut self, now: Instant) {
         let mut buffer = std::mem::take(&mut self.buffer);
         while let Some(held) = self.mux.poll_held(&mut buffer) {
@@ -95,10 +95,14 @@ impl Port {
                 self.mux.request_keyframe(session, track);
             }
         }
+        self.take_events(now);
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
         if self.mux.poll_timeout().is_some_and(|due| due <= now) {
             self.mux.handle_timeout(now);
+            self.take_events(now);
         }
-        self.take_events(now);
     }
 
     /// Once a second.
@@ -106,7 +110,26 @@ impl Port {
         self.sessions.tick(now);
     }
 
-    /// All commands but [`Command::Stop`], which is the thread's.
+    /// While this worker may not speak: its sessions may end, and those that lost their stream write nothing more.
+    pub(super) fn settle_mute(&mut self, now: Instant) {
+        while let Some((key, event)) = self.mux.poll_event() {
+            if let Event::Ended {
+                reason: EndReason::Replaced,
+                ..
+            } = event
+            {
+                self.sessions.discard(key);
+            }
+            self.on_event(now, key, event);
+        }
+    }
+
+    /// What came before a stop, and was not sent, comes too late.
+    pub(super) fn forget_transmits(&mut self) {
+        while self.mux.poll_transmit(&mut self.buffer).is_some() {}
+    }
+
+    /// All commands but [`Command::Speak`] and [`Command::Stop`], which are the thread's.
     pub(super) fn obey(&mut self, now: Instant, command: Command) {
         match command {
             Command::Create(create) => self.create(now, *create),
@@ -127,7 +150,7 @@ impl Port {
                 // Nobody waits any more: nothing is lost.
                 let _ = reply.send(snapshots.collect());
             }
-            Command::Stop => {}
+            Command::Speak(_) | Command::Stop => {}
         }
     }
 

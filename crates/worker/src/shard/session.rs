@@ -93,6 +93,13 @@ impl Sessions {
         tap.map(Tap::take_keyframe_requests).into_iter().flatten()
     }
 
+    /// The session's sinks write nothing more.
+    pub(super) fn discard(&mut self, key: SessionKey) {
+        if let Some(tap) = self.by_key.get_mut(&key).and_then(|session| session.tap.take()) {
+            tap.discard();
+        }
+    }
+
     /// Once a second.
     pub(super) fn tick(&mut self, now: Instant) {
         for session in self.by_key.values_mut() {

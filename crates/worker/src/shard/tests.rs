@@ -7,7 +7,11 @@ use whipcord_udp::Options;
 use whipcord_whip::{Credentials, Offer, Preferences, negotiate};
 
 use super::{port::FAULTS_MAX, *};
-use crate::snapshot::{Info, Snapshot};
+use crate::{
+    snapshot::{Info, Snapshot},
+    tap::{RING_BYTES, Tap, tap},
+    voice::LEASE,
+};
 
 const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n\
     c=IN IP4 0.0.0.0\r\na=mid:0\r\na=sendonly\r\na=rtcp-mux\r\na=ice-ufrag:abcd\r\na=ice-pwd:aaaaaaaaaaaaaaaaaaaaaa\r\n\
@@ -19,27 +23,35 @@ struct Bench {
     shard: Shard,
     commands: mpsc::Sender<Command>,
     notices: mpsc::Receiver<Notice>,
+    voice: Voice,
 }
 
 impl Bench {
     fn new(sessions_max: usize) -> Self {
         let (sender, notices) = mpsc::channel(NOTICES_MAX);
+        let voice = Voice::new();
         let setup = Setup {
             socket: Socket::bind("127.0.0.1:0".parse().unwrap(), Options::default()).unwrap(),
             certificate: Certificate::generate().unwrap(),
             candidates: vec!["127.0.0.1:1".parse().unwrap()],
             sessions_max,
             notices: sender,
+            voice: voice.clone(),
         };
         let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
         Self {
             shard: Shard::new(Poll::new().unwrap(), receiver, setup, Arc::default()),
             commands,
             notices,
+            voice,
         }
     }
 
     fn create(&mut self, number: u8) -> bool {
+        self.create_with(number, None)
+    }
+
+    fn create_with(&mut self, number: u8, tap: Option<Tap>) -> bool {
         let info = Info {
             sid: SessionId::new([number; 16]),
             stream: "cam".parse().unwrap(),
@@ -60,7 +72,7 @@ impl Bench {
                 pwd: "p".repeat(24),
             },
             origin: 1,
-            tap: None,
+            tap,
             started: Instant::now(),
             reply,
         };
@@ -75,6 +87,25 @@ impl Bench {
         self.commands.try_send(Command::Snapshots { sids, reply }).unwrap();
         self.shard.turn();
         snapshots.try_recv().unwrap()
+    }
+
+    fn tell(&mut self, command: Command) {
+        self.commands.try_send(command).unwrap();
+    }
+
+    fn close(&mut self, number: u8, reason: EndReason) {
+        let sid = SessionId::new([number; 16]);
+        self.tell(Command::Close { sid, reason });
+    }
+
+    /// Datagrams that were read and belonged to nobody.
+    fn strays(&self) -> u64 {
+        self.shard.port.strays().total()
+    }
+
+    fn send_garbage(&self) {
+        let client = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.send_to(b"garbage", self.shard.socket.local_address()).unwrap();
     }
 
     /// Reasons of the sessions that ended, and how many faults were told of.
@@ -145,4 +176,59 @@ fn commands_are_worked_off_some_at_a_time() {
     assert_eq!(bench.shard.turn(), Turn::Idle);
     bench.commands.try_send(Command::Stop).unwrap();
     assert_eq!(bench.shard.turn(), Turn::Stop);
+}
+
+#[test]
+fn who_stood_still_reads_nothing_until_the_directory_has_confirmed_it() {
+    let mut bench = Bench::new(1);
+    assert!(bench.create(1));
+    bench.send_garbage();
+    bench.voice.stand_still(LEASE * 2);
+    assert_eq!(bench.shard.turn(), Turn::Idle);
+    assert_eq!((bench.strays(), bench.shard.course), (0, Course::Mute));
+    assert!(
+        bench.shard.timeout().unwrap() > Duration::ZERO,
+        "its timers do not make it spin"
+    );
+    assert_eq!(bench.snapshots(&[1]).len(), 1, "it answers");
+    let stops = bench.voice.stops();
+    bench.voice.stand_still(LEASE * 2);
+    bench.tell(Command::Speak(stops));
+    bench.shard.turn();
+    assert_eq!(bench.strays(), 0, "that was confirmed before the last stop");
+    bench.tell(Command::Speak(bench.voice.stops()));
+    bench.shard.turn();
+    assert_eq!((bench.strays(), bench.shard.course), (1, Course::Steady));
+}
+
+#[test]
+fn of_those_that_end_before_it_may_speak_the_replaced_ones_write_nothing_more() {
+    let mut bench = Bench::new(4);
+    let mut feeds = Vec::new();
+    for number in 0..4 {
+        let (tap, feed) = tap(RING_BYTES);
+        assert!(bench.create_with(number, Some(tap)));
+        feeds.push(feed);
+    }
+    bench.close(0, EndReason::Replaced);
+    bench.shard.turn();
+    bench.voice.stand_still(LEASE * 2);
+    bench.close(1, EndReason::Replaced);
+    bench.shard.turn();
+    bench.close(2, EndReason::Deleted);
+    bench.close(3, EndReason::Replaced);
+    bench.tell(Command::Speak(bench.voice.stops()));
+    bench.shard.turn();
+    let ended = (EndReason::Replaced, EndReason::Deleted);
+    assert_eq!(bench.notices().0, [ended.0, ended.0, ended.1, ended.0]);
+    let discarded: Vec<bool> = feeds.iter().map(|feed| feed.is_discarded()).collect();
+    assert_eq!(discarded, [false, true, false, true]);
+}
+
+#[test]
+fn a_stop_amid_a_turn_is_noticed_before_anything_leaves() {
+    let mut bench = Bench::new(1);
+    bench.voice.stand_still(LEASE * 2);
+    bench.shard.transmit();
+    assert_eq!(bench.shard.course, Course::Mute);
 }

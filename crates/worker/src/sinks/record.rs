@@ -26,12 +26,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tracing::error;
+use tracing::{error, warn};
 use whipcord_identity::{SessionId, StreamName};
 use whipcord_media::{Container, Recording, TrackSpec, Unsupported};
 use whipcord_whip::{Codec, Section};
 
-use crate::tap::{RING_BYTES, Tap, tap};
+use crate::{
+    tap::{RING_BYTES, Tap, tap},
+    voice::Voice,
+};
 use job::{Going, Job};
 pub(crate) use progress::Progress;
 pub(crate) use read::Recorded;
@@ -84,10 +87,12 @@ pub(crate) enum Error {
 
 impl Recorder {
     /// Makes the folder and starts the writers.
-    pub(crate) fn start(folder: PathBuf) -> io::Result<(Self, Writers)> {
+    pub(crate) fn start(folder: PathBuf, voice: &Voice) -> io::Result<(Self, Writers)> {
         std::fs::create_dir_all(&folder)?;
         let writers = std::thread::available_parallelism().map_or(1, |n| n.get().min(WRITERS_MAX));
-        let started = (0..writers).map(start_writer).collect::<io::Result<Vec<_>>>()?;
+        let started = (0..writers)
+            .map(|number| start_writer(number, voice.clone()))
+            .collect::<io::Result<Vec<_>>>()?;
         let (writers, threads) = started.into_iter().unzip();
         Ok((
             Self {
@@ -166,15 +171,15 @@ fn below(stream: &StreamName, sid: SessionId, container: Container) -> String {
     format!("{stream}/{sid}.{}", container.extension())
 }
 
-fn start_writer(number: usize) -> io::Result<(SyncSender<Order>, JoinHandle<()>)> {
+fn start_writer(number: usize, voice: Voice) -> io::Result<(SyncSender<Order>, JoinHandle<()>)> {
     let (orders, receiver) = sync_channel(STARTING_MAX);
     let thread = std::thread::Builder::new()
         .name(format!("record-{number}"))
-        .spawn(move || run(&receiver))?;
+        .spawn(move || run(&receiver, &voice))?;
     Ok((orders, thread))
 }
 
-fn run(orders: &Receiver<Order>) {
+fn run(orders: &Receiver<Order>, voice: &Voice) {
     let mut live: Vec<Job> = Vec::new();
     let mut next = Instant::now();
     loop {
@@ -187,19 +192,28 @@ fn run(orders: &Receiver<Order>) {
         match order {
             Ok(Order::Record(job)) => live.push(*job),
             Err(RecvTimeoutError::Timeout) => {}
-            Ok(Order::Finish) | Err(RecvTimeoutError::Disconnected) => return finish(live),
+            Ok(Order::Finish) | Err(RecvTimeoutError::Disconnected) => return finish(live, voice),
         }
         let now = Instant::now();
         if now >= next {
-            live.retain_mut(|job| step(job, now) == Going::On);
+            if voice.may_speak() {
+                live.retain_mut(|job| step(job, now) == Going::On);
+            }
             // From after the work: a slow disk does not make this loop spin.
             next = Instant::now() + TICK;
         }
     }
 }
 
-fn finish(mut live: Vec<Job>) {
+fn finish(mut live: Vec<Job>, voice: &Voice) {
     while !live.is_empty() {
+        if !voice.may_speak() {
+            warn!(
+                recordings = live.len(),
+                "recordings end without their last fragment: whose their streams are is not known"
+            );
+            return;
+        }
         live.retain_mut(|job| step(job, Instant::now()) == Going::On);
         std::thread::sleep(TICK / 4);
     }

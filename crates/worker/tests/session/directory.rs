@@ -97,7 +97,10 @@ impl DirectoryService for Directory {
                 expected += 1;
                 let sequence = request.sequence;
                 directory.take(request);
-                let ack = report_response::Response::Ack(Ack { sequence });
+                let ack = report_response::Response::Ack(Ack {
+                    sequence,
+                    ..Ack::default()
+                });
                 if sender.send(Ok(ReportResponse { response: Some(ack) })).await.is_err() {
                     return;
                 }

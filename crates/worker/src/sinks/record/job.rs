@@ -69,6 +69,9 @@ impl Job {
 
     /// Takes what has arrived, writes what can be written.
     pub(super) fn step(&mut self, now: Instant) -> Going {
+        if self.feed.is_discarded() {
+            return Going::Done;
+        }
         let age = now.saturating_duration_since(self.started);
         // Before the feed is read: what was written before its end is then read, too.
         let closed = self.feed.is_closed();

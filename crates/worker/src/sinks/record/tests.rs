@@ -1,3 +1,5 @@
+mod stopped;
+
 use std::{fs, path::Path};
 
 use super::*;
@@ -126,7 +128,7 @@ fn size(path: &Path) -> u64 {
 #[test]
 fn a_recording_grows_while_it_runs_and_ends_with_its_tap() {
     let folder = tempfile::tempdir().unwrap();
-    let (recorder, writers) = Recorder::start(folder.path().join("new")).unwrap();
+    let (recorder, writers) = Recorder::start(folder.path().join("new"), &Voice::new()).unwrap();
     let mut feeder = Feeder::new(&recorder, "live/cam", 1, &[]);
     let path = folder.path().join("new").join(feeder.progress.path());
     assert_eq!(
@@ -150,7 +152,7 @@ fn a_recording_grows_while_it_runs_and_ends_with_its_tap() {
 #[test]
 fn a_session_without_media_leaves_no_file() {
     let folder = tempfile::tempdir().unwrap();
-    let (recorder, writers) = Recorder::start(folder.path().to_owned()).unwrap();
+    let (recorder, writers) = Recorder::start(folder.path().to_owned(), &Voice::new()).unwrap();
     let progress = Feeder::new(&recorder, "cam", 1, &[]).finish();
     join(&recorder, writers);
     assert_eq!(progress.bytes(), 0);
@@ -160,7 +162,7 @@ fn a_session_without_media_leaves_no_file() {
 #[test]
 fn many_recordings_share_the_writers() {
     let folder = tempfile::tempdir().unwrap();
-    let (recorder, writers) = Recorder::start(folder.path().to_owned()).unwrap();
+    let (recorder, writers) = Recorder::start(folder.path().to_owned(), &Voice::new()).unwrap();
     let mut feeders: Vec<Feeder> = (0..40)
         .map(|number| Feeder::new(&recorder, "cam", number, &[]))
         .collect();
@@ -184,7 +186,7 @@ fn a_disk_that_refuses_costs_media_until_it_recovers_and_then_the_recording_goes
     // A file where the stream's folder should be: no recording can be made, not even by root.
     let obstacle = folder.path().join("cam");
     fs::write(&obstacle, b"").unwrap();
-    let (recorder, writers) = Recorder::start(folder.path().to_owned()).unwrap();
+    let (recorder, writers) = Recorder::start(folder.path().to_owned(), &Voice::new()).unwrap();
     let begun = Instant::now();
     let at = |ms| begun + Duration::from_millis(ms);
     let (mut job, started) = recorder
@@ -227,7 +229,7 @@ fn a_disk_that_refuses_costs_media_until_it_recovers_and_then_the_recording_goes
 #[test]
 fn a_flood_of_packets_does_not_keep_a_writer_from_its_other_recordings() {
     let folder = tempfile::tempdir().unwrap();
-    let (recorder, writers) = Recorder::start(folder.path().to_owned()).unwrap();
+    let (recorder, writers) = Recorder::start(folder.path().to_owned(), &Voice::new()).unwrap();
     let begun = Instant::now();
     let audio = &sections(&[])[..1];
     let (mut job, started) = recorder
@@ -260,7 +262,7 @@ fn a_flood_of_packets_does_not_keep_a_writer_from_its_other_recordings() {
 #[test]
 fn of_simulcast_layers_the_largest_is_recorded() {
     let folder = tempfile::tempdir().unwrap();
-    let (recorder, writers) = Recorder::start(folder.path().to_owned()).unwrap();
+    let (recorder, writers) = Recorder::start(folder.path().to_owned(), &Voice::new()).unwrap();
     let mut feeder = Feeder::new(&recorder, "cam", 1, &["q", "f"]);
     let large = TrackId(2);
     feeder.tap.announce(large, 1);
@@ -282,7 +284,7 @@ fn of_simulcast_layers_the_largest_is_recorded() {
 #[test]
 fn what_was_repaired_before_the_choice_among_layers_is_recorded() {
     let folder = tempfile::tempdir().unwrap();
-    let (recorder, writers) = Recorder::start(folder.path().to_owned()).unwrap();
+    let (recorder, writers) = Recorder::start(folder.path().to_owned(), &Voice::new()).unwrap();
     let begun = Instant::now();
     let stream = "cam".parse().unwrap();
     let sid = SessionId::new([1; 16]);
@@ -314,7 +316,7 @@ fn what_was_repaired_before_the_choice_among_layers_is_recorded() {
 #[test]
 fn a_layer_that_stops_is_followed_by_the_next_one_at_the_keyframe_that_is_asked_for() {
     let folder = tempfile::tempdir().unwrap();
-    let (recorder, writers) = Recorder::start(folder.path().to_owned()).unwrap();
+    let (recorder, writers) = Recorder::start(folder.path().to_owned(), &Voice::new()).unwrap();
     let begun = Instant::now();
     let (mut job, started) = recorder
         .job(
@@ -358,7 +360,7 @@ fn a_layer_that_stops_is_followed_by_the_next_one_at_the_keyframe_that_is_asked_
 #[test]
 fn what_cannot_be_recorded_is_refused_before_anything_is_made() {
     let folder = tempfile::tempdir().unwrap();
-    let (recorder, writers) = Recorder::start(folder.path().to_owned()).unwrap();
+    let (recorder, writers) = Recorder::start(folder.path().to_owned(), &Voice::new()).unwrap();
     let record = |sections: &[Section]| {
         let refused = recorder.record(
             &"cam".parse().unwrap(),
