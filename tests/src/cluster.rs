@@ -225,6 +225,32 @@ impl Cluster {
         format!("http://{}:{HTTP}", self.gateway_address(n))
     }
 
+    /// Where the nth worker takes media.
+    pub fn media(&self, n: usize) -> SocketAddr {
+        (self.worker_address(n), MEDIA).into()
+    }
+
+    /// How the nth gateway sees the nth worker: `alive`, `suspect` or `draining`; `None` when it does not list it.
+    pub fn health(&self, gateway: usize, worker: usize) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Workers {
+            workers: Vec<Worker>,
+        }
+        #[derive(Deserialize)]
+        struct Worker {
+            worker: String,
+            health: String,
+        }
+        let url = format!("http://{}:{ADMIN}/api/workers", self.gateway_address(gateway));
+        let authorization = format!("Bearer {}", self.token);
+        let response = http::request("GET", &url, &[("Authorization", &authorization)], "");
+        let listed: Workers = serde_json::from_str(&response.body)
+            .unwrap_or_else(|error| panic!("/api/workers: {error}: {}", response.body));
+        let name = format!("worker-{worker}");
+        let of_name = |listed: Worker| (listed.worker == name).then_some(listed.health);
+        listed.workers.into_iter().rev().find_map(of_name)
+    }
+
     /// The URL to publish a stream to by the nth gateway.
     pub fn whip_url(&self, n: usize, stream: &str) -> String {
         format!("{}/whip/{stream}", self.origin(n))
@@ -273,6 +299,20 @@ impl Cluster {
 
     pub fn signal_worker(&mut self, n: usize, signal: Signal) {
         running(&mut self.workers, n).signal(signal);
+    }
+
+    pub fn signal_gateway(&mut self, n: usize, signal: Signal) {
+        running(&mut self.gateways, n).signal(signal);
+    }
+
+    /// SIGSTOP, and waits until all of it stands still.
+    pub fn stop_worker(&mut self, n: usize) {
+        running(&mut self.workers, n).stop();
+    }
+
+    /// SIGSTOP, and waits until all of it stands still.
+    pub fn stop_gateway(&mut self, n: usize) {
+        running(&mut self.gateways, n).stop();
     }
 
     pub fn gateway_log(&mut self, n: usize) -> String {

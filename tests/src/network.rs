@@ -85,6 +85,8 @@ struct Switches {
     cuts: AtomicU32,
     /// How often encoders were moved: what is sent to the addresses before is lost.
     moves: AtomicU32,
+    /// SRTCP that came from the server.
+    acknowledgements: AtomicU32,
 }
 
 impl Switches {
@@ -122,6 +124,11 @@ impl Network {
     /// From now on all encoders send from other addresses, and what is sent to the old ones is lost, as when a NAT forgets.
     pub fn move_encoders(&self) {
         self.switches.moves.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many datagrams of SRTCP the server has sent so far.
+    pub fn acknowledgements(&self) -> u32 {
+        self.switches.acknowledgements.load(Ordering::Relaxed)
     }
 
     /// `http://host:port` of the gateway, through this network.
@@ -181,8 +188,14 @@ fn from_clients(front: &Arc<UdpSocket>, server: SocketAddr, mut road: Road, swit
             let back = socket();
             let (from, front, road) = (Arc::clone(&back), Arc::clone(front), road.opposite());
             let switches = Arc::clone(switches);
+            let counted = Arc::clone(&switches);
+            let count = move |datagram: &[u8]| {
+                if is_srtcp(datagram) {
+                    counted.acknowledgements.fetch_add(1, Ordering::Relaxed);
+                }
+            };
             let gone = move || switches.is_stopped() || switches.cuts() != now || switches.moves() != place;
-            thread::spawn(move || from_server(&from, &front, client, road, gone));
+            thread::spawn(move || from_server(&from, &front, client, road, (count, gone)));
             (now, back)
         });
         if *first == now {
@@ -191,12 +204,24 @@ fn from_clients(front: &Arc<UdpSocket>, server: SocketAddr, mut road: Road, swit
     }
 }
 
-fn from_server(back: &UdpSocket, front: &Arc<UdpSocket>, client: SocketAddr, mut road: Road, gone: impl Fn() -> bool) {
+fn from_server(
+    back: &UdpSocket,
+    front: &Arc<UdpSocket>,
+    client: SocketAddr,
+    mut road: Road,
+    (count, gone): (impl Fn(&[u8]), impl Fn() -> bool),
+) {
     let mut buffer = [0; DATAGRAM];
     while !gone() {
         let Ok(length) = back.recv(&mut buffer) else { continue };
+        count(&buffer[..length]);
         road.send(&buffer[..length], front, client);
     }
+}
+
+/// RFC 5761 §4: RTP's range of first bytes (RFC 7983 §7), and a second one that is no payload type.
+fn is_srtcp(datagram: &[u8]) -> bool {
+    matches!(datagram, [128..=191, 192..=223, ..])
 }
 
 /// One direction for one client: what the impairment does, drawn in order from its seed.

@@ -1,6 +1,7 @@
 //! A started process: its log, the line it says when ready, and how it is ended.
 
 use std::{
+    fs,
     io::{BufRead, BufReader, Read},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, PoisonError},
@@ -56,6 +57,21 @@ impl Process {
 
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("a child that was not waited for can be signalled");
+    }
+
+    /// SIGSTOP, and waits until no thread of it runs.
+    pub(crate) fn stop(&self) {
+        self.signal(Signal::STOP);
+        let tasks = format!("/proc/{}/task", self.id());
+        eventually("all of its threads stand still", READY, || {
+            let mut tasks = fs::read_dir(&tasks).expect("a process has threads");
+            let stopped = tasks.all(|task| {
+                let status = task.and_then(|task| fs::read_to_string(task.path().join("status")));
+                // A thread that ended meanwhile does nothing either.
+                status.map_or(true, |status| status.contains("State:\tT"))
+            });
+            stopped.then_some(())
+        });
     }
 
     /// SIGTERM, and waits for the end.

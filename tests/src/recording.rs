@@ -1,6 +1,6 @@
 //! Reads a recording back with FFmpeg and says what is in it, in the terms of [`crate::pattern`].
 
-use std::{path::Path, process::Command};
+use std::{path::Path, process::Command, time::Duration};
 
 use crate::{output, pattern};
 
@@ -108,6 +108,11 @@ impl Recording {
     pub fn longest_gap(&self) -> f64 {
         let gaps = self.pictures.windows(2).map(|pair| pair[1].at - pair[0].at);
         gaps.fold(0.0, f64::max)
+    }
+
+    /// The longest time without a picture, beyond that between two.
+    pub fn media_gap(&self) -> Duration {
+        Duration::from_secs_f64((self.longest_gap() - 1.0 / pattern::RATE).max(0.0))
     }
 
     /// For each flash with a beep less than half a second off: by how many seconds the sound is late.

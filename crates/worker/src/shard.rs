@@ -53,9 +53,12 @@ const DROPPED_EVERY: Duration = Duration::from_secs(60);
 /// When the socket's full send buffer is tried again.
 const SEND_RETRY: Duration = Duration::from_millis(1);
 
-/// Turns for what gathered in the receive buffer while this process stood still: 16 MiB, as the kernel counts, are some 20,000
-/// datagrams, and a turn takes 256 or more.
-const CATCH_UP_TURNS: u32 = 80;
+/// Turns of one batch each for what gathered in the receive buffer while this process stood still: 16 MiB, as the kernel counts, are
+/// some 20,000 datagrams, and a batch takes 32 or more.
+const CATCH_UP_TURNS: u32 = 640;
+
+/// From one of them to the next. A recording looks at its ring of 1 MiB each 20 ms: ten batches of 32 datagrams are 384 kB.
+const CATCH_UP_PAUSE: Duration = Duration::from_millis(2);
 
 const SOCKET: Token = Token(0);
 const WAKER: Token = Token(1);
@@ -169,6 +172,9 @@ impl Shard {
             } else {
                 self.timeout()
             };
+            if matches!(self.course, Course::CatchingUp { .. }) {
+                std::thread::sleep(CATCH_UP_PAUSE);
+            }
             // An interrupted or failed wait is a turn that finds nothing.
             let _ = self.poll.poll(&mut events, timeout);
             turn = match catch_unwind(AssertUnwindSafe(|| self.turn())) {
@@ -268,7 +274,11 @@ impl Shard {
     }
 
     fn receive_batches(&mut self, now: Instant, count: &mut u64) -> Queue {
-        for _ in 0..BATCHES_PER_TURN {
+        let batches = match self.course {
+            Course::CatchingUp { .. } => 1,
+            Course::Steady | Course::Mute => BATCHES_PER_TURN,
+        };
+        for _ in 0..batches {
             // An error leaves an empty batch; the kernel reports it once, and UDP has none that ends a socket.
             let queue = self.socket.recv(&mut self.batch).unwrap_or(Queue::Drained);
             for datagram in self.batch.datagrams() {

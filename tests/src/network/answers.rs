@@ -25,13 +25,13 @@ pub(super) fn relay(origin: &str, port: (SocketAddr, SocketAddr)) -> SocketAddr 
 }
 
 fn serve(client: TcpStream, gateway: &str, (from, to): (SocketAddr, SocketAddr)) -> std::io::Result<()> {
-    let mut gateway = TcpStream::connect(gateway)?;
-    let mut answers = BufReader::new(gateway.try_clone()?);
     let mut requests = BufReader::new(client.try_clone()?);
     let mut client = client;
     while let Some(request) = Message::read(&mut requests)? {
+        // A connection for each: the gateway closes one that idles while a client publishes.
+        let mut gateway = TcpStream::connect(gateway)?;
         gateway.write_all(&request.bytes())?;
-        let Some(mut answer) = Message::read(&mut answers)? else {
+        let Some(mut answer) = Message::read(&mut BufReader::new(gateway))? else {
             break;
         };
         let (from, to) = (

@@ -13,11 +13,15 @@ const CONNECTED: Duration = Duration::from_secs(20);
 
 /// Publishes the numbered pattern by the nth gateway.
 pub(crate) fn publisher(cluster: &Cluster, gateway: usize, stream: &str, duration: &str) -> Child {
+    publisher_to(&cluster.whip_url(gateway, stream), cluster.token(), duration)
+}
+
+pub(crate) fn publisher_to(url: &str, token: &str, duration: &str) -> Child {
     let mut command = Command::new(binary());
     command
-        .args(["publish", &cluster.whip_url(gateway, stream), "--json"])
+        .args(["publish", url, "--json"])
         .arg(pattern::file())
-        .args(["--duration", duration, "--token", cluster.token()])
+        .args(["--duration", duration, "--token", token])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     command.spawn().unwrap()
@@ -26,11 +30,15 @@ pub(crate) fn publisher(cluster: &Cluster, gateway: usize, stream: &str, duratio
 /// The same, once its media arrives.
 pub(crate) fn live(cluster: &Cluster, gateway: usize, stream: &str, duration: &str) -> Child {
     let child = publisher(cluster, gateway, stream, duration);
+    wait_until_live(cluster, gateway, stream);
+    child
+}
+
+pub(crate) fn wait_until_live(cluster: &Cluster, gateway: usize, stream: &str) {
     eventually("the session is live", CONNECTED, || {
         let mut sessions = cluster.sessions(gateway).into_values();
         sessions.find(|session| session.stream == stream && session.packets_received > 50)
     });
-    child
 }
 
 /// Exit code, summary and stderr of a publisher that ends by itself.

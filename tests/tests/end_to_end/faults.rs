@@ -5,6 +5,7 @@ use whipcord_tests::{cluster::Cluster, http};
 
 mod gateway;
 mod redis;
+mod stopped;
 mod worker;
 
 /// A small offer, as an encoder's; nothing is sent to the answer.
