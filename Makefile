@@ -1,5 +1,5 @@
 # Each target prints what it does and a summary, and fails when what it names fails.
-.PHONY: run test interop chaos bench fuzz fmt lint
+.PHONY: run test interop chaos chaos-without bench fuzz fmt lint
 
 # Builds and starts everything in one process; for example: make run ARGS="--http 0.0.0.0:8080"
 run:
@@ -19,6 +19,11 @@ interop:
 chaos:
 	tests/install test
 	tests/run chaos $(TESTS)
+
+# The same rows, each without the mechanism that it tests: every one must fail. For one: make chaos-without TESTS=voice
+chaos-without:
+	tests/install test
+	tests/run without $(TESTS)
 
 # What a packet, a session and a connection cost; prints a table.
 bench:

@@ -1,6 +1,7 @@
 //! A cluster of real processes: gateways and workers, each at an address of its own.
 
 use std::{
+    fs,
     io::{Read as _, Write as _},
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream},
     path::{Path, PathBuf},
@@ -16,6 +17,7 @@ use tempfile::TempDir;
 use crate::{
     eventually, http, output,
     process::Process,
+    road::{self, Roads},
     whipcord::{self, Session, binary},
 };
 
@@ -26,7 +28,9 @@ const KNOWN: Duration = Duration::from_secs(20);
 /// address when it is started again, and gateways to come have theirs already.
 #[derive(Debug)]
 pub struct Cluster {
-    network: [u8; 2],
+    network: [u8; 3],
+    /// To the first worker, where that is on another host.
+    roads: Option<Roads>,
     folder: TempDir,
     token: String,
     environment: Vec<(String, String)>,
@@ -57,7 +61,15 @@ impl Cluster {
         static NEXT: AtomicU8 = AtomicU8::new(1);
         // Clusters of one test process follow each other; processes differ.
         let third = NEXT.fetch_add(1, Ordering::Relaxed);
-        let network = [(std::process::id() % 250) as u8 + 2, third];
+        Self::within([127, (std::process::id() % 250) as u8 + 2, third], None)
+    }
+
+    /// The first worker on another host, at the end of these roads.
+    pub fn across(roads: Roads) -> Self {
+        Self::within(road::HERE, Some(roads))
+    }
+
+    fn within(network: [u8; 3], roads: Option<Roads>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         output(Command::new(binary()).arg("keygen").arg(folder.path()));
         let token = output(
@@ -67,6 +79,7 @@ impl Cluster {
         );
         Self {
             network,
+            roads,
             token: String::from_utf8(token.0).expect("a token is text").trim().to_owned(),
             folder,
             environment: Vec::new(),
@@ -91,7 +104,7 @@ impl Cluster {
         let mut command = Command::new("redis-server");
         command
             .args(["--bind", &address.to_string(), "--port", &REDIS.to_string()])
-            .args(["--save", "", "--appendonly", "no", "--dir"])
+            .args(["--save", "", "--appendonly", "no", "--protected-mode", "no", "--dir"])
             .arg(self.folder.path())
             .stdout(Stdio::null());
         let child = command.spawn();
@@ -135,7 +148,7 @@ impl Cluster {
     pub fn start_gateway(&mut self, n: usize, arguments: &[&str]) {
         assert!(n < GATEWAYS_MAX, "workers know {GATEWAYS_MAX} gateways");
         let address = self.gateway_address(n);
-        let mut command = self.command("gateway", address, "gateway");
+        let mut command = self.command(Command::new(binary()), "gateway", address);
         command
             .args(["--http", &format!("{address}:{HTTP}")])
             .arg("--session-keys")
@@ -150,14 +163,18 @@ impl Cluster {
     /// Starts the nth worker, for the first time or again.
     pub fn start_worker(&mut self, n: usize, arguments: &[&str]) {
         let address = self.worker_address(n);
-        let mut command = self.command("worker", address, "worker");
+        let program = match self.roads_to(n) {
+            Some(roads) => roads.command(&binary()),
+            None => Command::new(binary()),
+        };
+        let mut command = self.command(program, "worker", address);
         for gateway in 0..GATEWAYS_MAX {
             command.args(["--gateway", &format!("{}:{GRPC}", self.gateway_address(gateway))]);
         }
         command
             .args([
                 "--media",
-                &format!("{address}:{MEDIA}"),
+                &self.media(n).to_string(),
                 "--worker-id",
                 &format!("worker-{n}"),
             ])
@@ -169,17 +186,16 @@ impl Cluster {
         place(&mut self.workers, n, &mut command);
     }
 
-    fn command(&self, role: &str, address: IpAddr, certificate: &str) -> Command {
-        let mut command = Command::new(binary());
+    fn command(&self, mut command: Command, role: &str, address: IpAddr) -> Command {
         let file = |name: String| self.folder.path().join(name);
         command
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .args([role, "--json", "--grpc", &format!("{address}:{GRPC}")])
             .args(["--admin", &format!("{address}:{ADMIN}")])
             .arg("--internal-cert")
-            .arg(file(format!("{certificate}.pem")))
+            .arg(file(format!("{role}.pem")))
             .arg("--internal-key")
-            .arg(file(format!("{certificate}.key")))
+            .arg(file(format!("{role}.key")))
             .arg("--internal-ca")
             .arg(file("ca.pem".to_owned()));
         command
@@ -208,12 +224,27 @@ impl Cluster {
     }
 
     fn worker_address(&self, n: usize) -> IpAddr {
-        self.address(101 + n as u8)
+        match self.roads_to(n) {
+            Some(roads) => roads.calls.far_address().into(),
+            None => self.address(101 + n as u8),
+        }
+    }
+
+    fn roads_to(&self, n: usize) -> Option<&Roads> {
+        self.roads.as_ref().filter(|_| n == 0)
+    }
+
+    /// To the first worker.
+    ///
+    /// # Panics
+    /// When it is on the same host.
+    pub fn roads(&self) -> &Roads {
+        self.roads.as_ref().expect("it is on another host")
     }
 
     fn address(&self, last: u8) -> IpAddr {
-        let [a, b] = self.network;
-        Ipv4Addr::new(127, a, b, last).into()
+        let [a, b, c] = self.network;
+        Ipv4Addr::new(a, b, c, last).into()
     }
 
     pub fn token(&self) -> &str {
@@ -227,7 +258,11 @@ impl Cluster {
 
     /// Where the nth worker takes media.
     pub fn media(&self, n: usize) -> SocketAddr {
-        (self.worker_address(n), MEDIA).into()
+        let address = match self.roads_to(n) {
+            Some(roads) => roads.media.far_address().into(),
+            None => self.worker_address(n),
+        };
+        (address, MEDIA).into()
     }
 
     /// How the nth gateway sees the nth worker: `alive`, `suspect` or `draining`; `None` when it does not list it.
@@ -249,6 +284,23 @@ impl Cluster {
         let name = format!("worker-{worker}");
         let of_name = |listed: Worker| (listed.worker == name).then_some(listed.health);
         listed.workers.into_iter().rev().find_map(of_name)
+    }
+
+    /// Bytes that gateways have sent to the nth worker and that it has not read.
+    pub fn unread_calls(&self, worker: usize) -> u64 {
+        let IpAddr::V4(address) = self.worker_address(worker) else {
+            panic!("addresses of a cluster are IPv4");
+        };
+        // `sl local_address rem_address st tx_queue:rx_queue`, all hexadecimal; addresses as they lie in memory.
+        let local = format!("{:08X}:{GRPC:04X}", u32::from_ne_bytes(address.octets()));
+        let table = fs::read_to_string("/proc/net/tcp").expect("the kernel lists connections");
+        let unread = |line: &str| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let established = fields.get(1) == Some(&local.as_str()) && fields.get(3) == Some(&"01");
+            let (_, received) = fields.get(4).filter(|_| established)?.split_once(':')?;
+            u64::from_str_radix(received, 16).ok()
+        };
+        table.lines().filter_map(unread).sum()
     }
 
     /// The URL to publish a stream to by the nth gateway.

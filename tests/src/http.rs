@@ -34,19 +34,7 @@ impl Response {
 /// When there is no well-formed response.
 #[track_caller]
 pub fn request(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Response {
-    let (host, path) = split(url);
-    let mut text = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n");
-    for (name, value) in headers {
-        text.push_str(&format!("{name}: {value}\r\n"));
-    }
-    text.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
-    let mut connection = TcpStream::connect(host).unwrap_or_else(|error| panic!("cannot connect to {host}: {error}"));
-    connection
-        .set_read_timeout(Some(TIMEOUT))
-        .expect("a timeout over zero is taken");
-    connection
-        .write_all(text.as_bytes())
-        .unwrap_or_else(|error| panic!("{method} {url}: {error}"));
+    let mut connection = send(method, url, headers, body);
     let mut answer = String::new();
     connection
         .read_to_string(&mut answer)
@@ -61,6 +49,28 @@ pub fn request(method: &str, url: &str, headers: &[(&str, &str)], body: &str) ->
         head: head.to_owned(),
         body: body.to_owned(),
     }
+}
+
+/// Sends one request, and leaves its response to be read.
+///
+/// # Panics
+/// When it cannot be sent.
+#[track_caller]
+pub fn send(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> TcpStream {
+    let (host, path) = split(url);
+    let mut text = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n");
+    for (name, value) in headers {
+        text.push_str(&format!("{name}: {value}\r\n"));
+    }
+    text.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
+    let mut connection = TcpStream::connect(host).unwrap_or_else(|error| panic!("cannot connect to {host}: {error}"));
+    connection
+        .set_read_timeout(Some(TIMEOUT))
+        .expect("a timeout over zero is taken");
+    connection
+        .write_all(text.as_bytes())
+        .unwrap_or_else(|error| panic!("{method} {url}: {error}"));
+    connection
 }
 
 /// The host with its port, and the path, of an `http:` URL.

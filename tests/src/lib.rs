@@ -17,6 +17,7 @@ pub mod fault;
 pub mod generated;
 pub mod http;
 pub mod lan;
+pub mod log;
 pub mod matrix;
 pub mod network;
 pub mod page;
@@ -24,6 +25,8 @@ pub mod pattern;
 pub mod player;
 mod process;
 pub mod recording;
+pub mod road;
+pub mod space;
 pub mod whipcord;
 
 /// How often [`eventually`] looks.

@@ -62,6 +62,9 @@ pub(crate) const STATS_SESSIONS_MAX: usize = 50_000;
 /// After this a request that found no worker may be repeated: a lease's worth of beats tells of a new one.
 pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(2);
 
+/// Of a worker's reports, one a second, two are missing: it is given nothing more. With the age of the view of the workers, 0.5 s, that
+/// is known everywhere before its lease is over, which is what tells that it is dead.
+pub(crate) const REPORT_SILENCE: Duration = Duration::from_secs(2);
 /// An unread answer blocks a worker's report stream, not this gateway's memory.
 pub(crate) const REPORT_RESPONSES_MAX: usize = 16;
 /// Sessions named in one report: a chunk of 1 MiB holds fewer.

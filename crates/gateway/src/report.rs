@@ -6,7 +6,7 @@ use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::{info, warn};
-use whipcord_directory::{Hello, HelloError, LEASE, Lease, Load, ReportError, Reported, Session};
+use whipcord_directory::{Hello, HelloError, Lease, Load, ReportError, Reported, Session};
 use whipcord_identity::{Epoch, Incarnation, Owner, SessionId, WorkerAddress, WorkerNumber};
 use whipcord_proto::{
     convert,
@@ -18,7 +18,7 @@ use whipcord_proto::{
 
 use crate::{
     Shared,
-    limits::{FEATURE_BYTES_MAX, FEATURES_MAX, REPORT_RESPONSES_MAX, REPORT_SESSIONS_MAX},
+    limits::{FEATURE_BYTES_MAX, FEATURES_MAX, REPORT_RESPONSES_MAX, REPORT_SESSIONS_MAX, REPORT_SILENCE},
     workers::CallError,
 };
 
@@ -126,7 +126,7 @@ impl Reporter {
         });
     }
 
-    /// Applies and acknowledges reports until the stream ends, or is silent for a lease.
+    /// Applies and acknowledges reports until the stream ends, or is silent for too long.
     async fn follow(
         &self,
         requests: &mut Streaming<ReportRequest>,
@@ -220,8 +220,8 @@ impl Reporter {
 
 /// The next report, which must have this sequence number; `None` when the worker closed the stream.
 async fn next(requests: &mut Streaming<ReportRequest>, sequence: u64) -> Result<Option<Report>, Status> {
-    let message = timeout(LEASE, requests.message()).await;
-    let silent = |_| Status::deadline_exceeded("no report for the length of a lease");
+    let message = timeout(REPORT_SILENCE, requests.message()).await;
+    let silent = |_| Status::deadline_exceeded("no report for 2 s");
     match message.map_err(silent)?? {
         None => Ok(None),
         Some(ReportRequest { sequence: sent, .. }) if sent != sequence => Err(Status::invalid_argument(format!(

@@ -6,6 +6,7 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 
 use tokio_stream::{Stream, StreamExt as _, once, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status};
+use tracing::warn;
 use whipcord_identity::{Epoch, SessionId};
 use whipcord_media::Container;
 use whipcord_peer::EndReason;
@@ -44,6 +45,7 @@ impl Service {
         if owner.worker == self.0.worker && owner.incarnation == self.0.incarnation {
             Ok(owner.epoch)
         } else {
+            warn!(worker = %owner.worker, incarnation = %owner.incarnation, "a call was meant for another start of this worker");
             Err(Error::OtherOwner)
         }
     }

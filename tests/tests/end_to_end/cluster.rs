@@ -2,7 +2,7 @@
 
 use std::{
     process::{Child, Command, Output, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -61,61 +61,6 @@ fn a_stream_goes_through_a_gateway_to_a_worker() {
     assert_eq!(files.len(), 1, "{files:?}");
     let recording = Recording::read(&files[0]);
     assert_eq!((recording.complaints.as_str(), recording.readable()), ("", 120));
-}
-
-#[test]
-fn media_does_not_notice_that_its_gateway_dies_and_the_worker_reports_to_the_next() {
-    let mut cluster = Cluster::start(1, 1);
-    let child = live(&cluster, 0, "studio", "6s");
-    cluster.start_gateway(1, &[]);
-    cluster.kill_gateway(0);
-    let killed = Instant::now();
-    eventually(
-        "the worker reports to the other gateway",
-        Duration::from_secs(10),
-        || {
-            let found = cluster
-                .sessions(1)
-                .into_values()
-                .find(|session| session.stream == "studio");
-            found.filter(|session| session.connection_state == "connected")
-        },
-    );
-    let took = killed.elapsed();
-    assert!(took < Duration::from_secs(3), "the worker was away for {took:?}");
-    // Its DELETE goes to the gateway that is gone; every picture has arrived all the same.
-    let (code, _, stderr) = refused(child).unwrap();
-    assert_eq!(code, Some(1), "{stderr}");
-    cluster.terminate_worker(0);
-    let recording = Recording::read(&cluster.recordings("studio")[0]);
-    assert_eq!((recording.readable(), recording.numbers()), (180, Some((0, 179))));
-}
-
-#[test]
-fn a_worker_told_to_stop_serves_what_lives_and_takes_nothing_new() {
-    let mut cluster = Cluster::start(1, 1);
-    let child = live(&cluster, 0, "studio", "5s");
-    cluster.signal_worker(0, rustix::process::Signal::TERM);
-    let answer = eventually("new sessions are refused", Duration::from_secs(5), || {
-        let (_, _, stderr) = refused(publisher(&cluster, 0, "other", "1s"))?;
-        Some(stderr)
-    });
-    assert!(answer.contains("503"), "{answer}");
-    let (code, summary, stderr) = finish(child);
-    assert_eq!(code, Some(0), "{stderr}");
-    assert_eq!(summary["frames_sent"], 150, "{summary}");
-    let code = eventually("the worker ended with its last session", Duration::from_secs(5), || {
-        cluster.worker_ended(0)
-    });
-    assert_eq!(code.code(), Some(0));
-    assert_eq!(Recording::read(&cluster.recordings("studio")[0]).readable(), 150);
-}
-
-/// What a publisher said that could not publish.
-fn refused(child: Child) -> Option<(Option<i32>, String, String)> {
-    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
-    let [stdout, stderr] = [stdout, stderr].map(|text| String::from_utf8(text).unwrap());
-    (!status.success()).then_some((status.code(), stdout, stderr))
 }
 
 #[test]
