@@ -1,7 +1,12 @@
 //! A worker on a host of its own, and the two roads to it: for calls, and for media. Each leads through a router that can drop
 //! what it is given, without a word to anybody: no reset, no ICMP, and both ends have their links.
 
-use std::{net::Ipv4Addr, path::Path, process::Command};
+use std::{
+    net::Ipv4Addr,
+    path::Path,
+    process::Command,
+    sync::atomic::{AtomicU8, Ordering},
+};
 
 use crate::{output, space::Space};
 
@@ -35,19 +40,22 @@ impl Roads {
     /// # Panics
     /// When not run as root.
     pub fn new() -> Self {
+        // What is gone with its namespace goes a moment later: the next has other numbers.
+        static NEXT: AtomicU8 = AtomicU8::new(0);
+        let [calls, media] = [(); 2].map(|()| NEXT.fetch_add(1, Ordering::Relaxed));
         let host = Space::new();
-        shell("ip route add local 10.77.0.0/24 dev lo");
+        shell("ip route replace local 10.77.0.0/24 dev lo");
         let roads = Self {
-            calls: Road::to(&host, 0),
-            media: Road::to(&host, 1),
+            calls: Road::to(&host, calls),
+            media: Road::to(&host, media),
             host,
         };
         // What leaves from the address for media takes the road for media.
-        roads.host.run(
-            "ip route add default via 10.79.0.1
-             ip rule add from 10.79.1.2 table 100
-             ip route add default via 10.79.1.1 table 100",
-        );
+        roads.host.run(&format!(
+            "ip route add default via 10.79.{calls}.1
+             ip rule add from 10.79.{media}.2 table 100
+             ip route add default via 10.79.{media}.1 table 100"
+        ));
         roads
     }
 

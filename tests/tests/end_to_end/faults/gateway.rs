@@ -29,6 +29,9 @@ const AWAY_MAX: Duration = Duration::from_secs(2);
 /// Of one load: a few minutes' worth.
 const REQUESTS_MAX: usize = 20_000;
 
+/// The load comes from one address.
+const UNHURRIED: [&str; 2] = ["--request-rate", "100000"];
+
 /// A session without STUN ends after 30 s.
 const ORPHANED: Duration = Duration::from_secs(45);
 
@@ -171,7 +174,11 @@ fn one_that_is_killed_amid_a_post_leaves_a_session_that_goes() {
 #[test]
 fn all_are_rolled_under_load() {
     let (live_streams, rounds, seconds) = Extent::of_this_run().choose((3, 1, 20), (20, 2, 50));
-    let mut cluster = Cluster::start(2, 2);
+    let mut cluster = Cluster::new();
+    cluster.start_redis();
+    (0..2).for_each(|n| cluster.start_gateway(n, &UNHURRIED));
+    (0..2).for_each(|n| cluster.start_worker(n, &[]));
+    (0..2).for_each(|n| cluster.wait_until_known(n));
     let stream = |n: usize| format!("live/{n}");
     let publishers: Vec<Child> = (0..live_streams)
         .map(|n| publisher(&cluster, n % 2, &stream(n), &format!("{seconds}s")))
@@ -186,7 +193,7 @@ fn all_are_rolled_under_load() {
     for n in (0..2).cycle().take(2 * rounds) {
         let asked = under_load(&mut cluster, 1 - n, |cluster| {
             assert_eq!(cluster.terminate_gateway(n).code(), Some(0));
-            cluster.start_gateway(n, &[]);
+            cluster.start_gateway(n, &UNHURRIED);
             eventually("both workers report", Duration::from_secs(20), || {
                 (0..2).all(|worker| reports(&cluster.worker_log(worker))).then_some(())
             });

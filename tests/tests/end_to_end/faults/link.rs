@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -19,6 +20,9 @@ use crate::cluster::{finish, live, publisher};
 
 /// The lease that is over then.
 const LEASE: Duration = Duration::from_secs(3);
+
+/// Two seconds of the pattern, 1.5 Mbit/s.
+const FRAGMENTS: u64 = 375_000;
 
 /// A fault of this row.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -66,6 +70,10 @@ fn of_a_stream_taken_while_a_link_was_cut_one_epoch_writes_and_what_nobody_took_
                 .for_each(|roadworks| cut(*roadworks));
         },
     );
+}
+
+fn bytes(file: &Path) -> u64 {
+    fs::metadata(file).unwrap().len()
 }
 
 fn cut(roadworks: Roadworks) {
@@ -118,10 +126,20 @@ fn cut(roadworks: Roadworks) {
     });
     let (code, _, stderr) = finish(taken);
     assert_eq!(code, Some(1), "{stderr}");
-    let ended = fs::metadata(&file).unwrap().len();
+    // Its recording is finished within a moment; the other one's next fragments take longer.
+    let other = cluster
+        .recordings("taken")
+        .into_iter()
+        .find(|other| *other != file)
+        .unwrap();
+    let then = bytes(&other);
+    eventually("the other one goes on", Duration::from_secs(20), || {
+        (bytes(&other) > then + FRAGMENTS).then_some(())
+    });
+    let ended = bytes(&file);
     let (code, summary, stderr) = finish(second);
     assert_eq!((code, &summary["frames_sent"]), (Some(0), &750.into()), "{stderr}");
-    assert_eq!(fs::metadata(&file).unwrap().len(), ended, "two wrote");
+    assert_eq!(bytes(&file), ended, "two wrote");
     let (code, summary, stderr) = finish(kept);
     assert_eq!((code, &summary["frames_sent"]), (Some(0), &1200.into()), "{stderr}");
     let log = cluster.worker_log(0);
