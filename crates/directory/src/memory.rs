@@ -2,7 +2,7 @@
 
 mod streams;
 
-use std::{collections::HashMap, time::Instant};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use whipcord_identity::{Epoch, Incarnation, SessionId, StreamName, WorkerNumber};
 
@@ -251,7 +251,7 @@ impl Memory {
     pub(crate) fn view(&mut self, now: Instant) -> View {
         self.expire(now);
         View {
-            workers: self.workers.values().map(Worker::from).collect(),
+            workers: Arc::new(self.workers.values().map(Worker::from).collect()),
             freshness: Freshness::Current,
         }
     }

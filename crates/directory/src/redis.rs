@@ -292,10 +292,10 @@ impl Redis {
 
     /// One that said hello elsewhere a moment ago is asked for: what lives there is routed to it at once.
     pub(crate) async fn worker(&self, incarnation: Incarnation) -> Option<Worker> {
-        let known = self.view().workers.into_iter();
-        let known = known.into_iter().find(|worker| worker.hello.incarnation == incarnation);
+        let workers = self.view().workers;
+        let known = workers.iter().find(|worker| worker.hello.incarnation == incarnation);
         if known.is_some() {
-            return known;
+            return known.cloned();
         }
         let hello = self.hellos(&[incarnation]).await.ok()?.pop()??;
         Some(Worker {
@@ -315,21 +315,6 @@ impl Redis {
         let keys = [self.link.space.stream(stream)];
         let arguments = [stream.to_string(), sid.to_owned()];
         self.link.run(&self.link.scripts.lookup, &keys, &arguments).await
-    }
-
-    async fn hellos(&self, incarnations: &[Incarnation]) -> Result<Vec<Option<Hello>>, Unavailable> {
-        let mut command = redis::cmd("HMGET");
-        command.arg(self.link.space.workers());
-        for incarnation in incarnations {
-            command.arg(incarnation.to_string());
-        }
-        let value = self.link.connection.call(&command).await?;
-        let redis::Value::Array(values) = value.map_err(|_| Unavailable::Away)? else {
-            return Err(Unavailable::Away);
-        };
-        let read =
-            |(value, incarnation): (&redis::Value, &Incarnation)| wire::unpack(*incarnation, &script::text(value)?);
-        Ok(values.iter().zip(incarnations).map(read).collect())
     }
 
     /// Takes a dead incarnation's sessions out, a chunk at a time.

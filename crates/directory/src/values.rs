@@ -1,6 +1,6 @@
 //! What is said to the directory, and what it answers.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use whipcord_identity::{Epoch, Incarnation, Owner, SessionId, StreamName, WorkerAddress, WorkerId, WorkerNumber};
 
@@ -67,7 +67,8 @@ impl Health {
 /// The workers, as last heard of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
-    pub workers: Vec<Worker>,
+    /// Shared by all who look at the same moment.
+    pub workers: Arc<Vec<Worker>>,
     pub freshness: Freshness,
 }
 

@@ -21,34 +21,47 @@ const CPU_APART: u8 = 25;
 /// Of the workers that are alive, have room, and were not tried before, one that is not busy, if there is one.
 ///
 /// Spread: of two drawn at random the less loaded, which is nearly as even as the least loaded of all, and two gateways that choose
-/// at the same moment do not choose the same one (Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing").
-pub(crate) fn choose(
-    mut workers: Vec<Worker>,
+/// at the same moment do not choose the same one (Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing"). Where most
+/// may be chosen, two are looked at, however many there are.
+pub(crate) fn choose<'w>(
+    workers: &'w [Worker],
     tried: &[Incarnation],
     placement: Placement,
     random: [u32; 2],
-) -> Option<Worker> {
-    workers.retain(|worker| {
+) -> Option<&'w Worker> {
+    let may = |worker: &Worker| {
         worker.health == Health::Alive && has_room(worker) && !tried.contains(&worker.hello.incarnation)
-    });
-    if workers.iter().any(|worker| worker.load.cpu < CPU_BUSY) {
-        workers.retain(|worker| worker.load.cpu < CPU_BUSY);
-    }
+    };
+    let idle = |worker: &Worker| may(worker) && worker.load.cpu < CPU_BUSY;
     match placement {
-        Placement::Spread => {
-            let first = draw(&mut workers, random[0])?;
-            match draw(&mut workers, random[1]) {
-                Some(second) if is_less_loaded(&second, &first) => Some(second),
-                _ => Some(first),
-            }
+        Placement::Spread => of_two(workers, idle, random).or_else(|| of_two(workers, may, random)),
+        Placement::Pack => {
+            let fullest = |fit: &dyn Fn(&Worker) -> bool| {
+                workers
+                    .iter()
+                    .filter(|worker| fit(worker))
+                    .max_by_key(|worker| share(worker))
+            };
+            fullest(&idle).or_else(|| fullest(&may))
         }
-        Placement::Pack => workers.into_iter().max_by_key(share),
     }
 }
 
-fn draw(workers: &mut Vec<Worker>, random: u32) -> Option<Worker> {
-    let index = (random as usize).checked_rem(workers.len())?;
-    Some(workers.swap_remove(index))
+fn of_two(workers: &[Worker], fit: impl Fn(&Worker) -> bool, random: [u32; 2]) -> Option<&Worker> {
+    let first = draw(workers, &fit, random[0])?;
+    let other = |worker: &Worker| worker.hello.incarnation != first.hello.incarnation && fit(worker);
+    match draw(workers, other, random[1]) {
+        Some(second) if is_less_loaded(second, first) => Some(second),
+        _ => Some(first),
+    }
+}
+
+/// The next that fits, from a random one on. One that follows many that do not fit is drawn more often: their order means nothing and
+/// changes, and of two drawn its load decides.
+fn draw(workers: &[Worker], fit: impl Fn(&Worker) -> bool, random: u32) -> Option<&Worker> {
+    let start = (random as usize).checked_rem(workers.len())?;
+    let (before, after) = workers.split_at(start);
+    after.iter().chain(before).find(|worker| fit(worker))
 }
 
 fn has_room(worker: &Worker) -> bool {
@@ -100,7 +113,7 @@ mod tests {
 
     fn chosen(workers: Vec<Worker>, tried: &[u64], random: [u32; 2]) -> Option<u64> {
         let tried: Vec<_> = tried.iter().copied().map(Incarnation).collect();
-        choose(workers, &tried, Placement::Spread, random).map(|worker| worker.hello.incarnation.0)
+        choose(&workers, &tried, Placement::Spread, random).map(|worker| worker.hello.incarnation.0)
     }
 
     #[test]
@@ -166,7 +179,7 @@ mod tests {
             worker(3, 10, 10),
             working(4, 99, 90, 1),
         ];
-        let chosen = choose(workers, &[], Placement::Pack, [0, 0]).unwrap();
+        let chosen = choose(&workers, &[], Placement::Pack, [0, 0]).unwrap();
         assert_eq!(chosen.hello.incarnation, Incarnation(2));
     }
 }

@@ -119,10 +119,10 @@ impl Shared {
             (Lookup::Unknown, None) => return Err(Error::DirectoryAway),
             (Lookup::Absent, None) => return Err(Error::NoSuchRecording),
         };
-        let mut workers = self.directory.workers().workers.into_iter().map(|worker| worker.hello);
-        let worker = workers.find(|hello| hello.worker == owner.worker);
+        let workers = self.directory.workers().workers;
+        let worker = workers.iter().find(|worker| worker.hello.worker == owner.worker);
         let worker = worker.ok_or(Error::NoSuchRecording)?;
-        Ok((worker.address, owner))
+        Ok((worker.hello.address.clone(), owner))
     }
 
     async fn address_of(&self, owner: &Owner) -> Result<WorkerAddress, Error> {
@@ -204,7 +204,7 @@ impl Shared {
 
     /// A session by its id alone: every worker is asked, because the directory knows sessions by their streams.
     pub(crate) async fn find(&self, sid: SessionId) -> Result<(Worker, proto::Session), Error> {
-        let workers = self.directory.workers().workers;
+        let workers = self.directory.workers().workers.to_vec();
         let asked = stream::iter(workers).map(async |worker| {
             let session = self.workers.get(&worker.hello.address, sid).await.ok()?;
             Some((worker, session))
@@ -237,7 +237,7 @@ impl Shared {
 
     /// Tells every incarnation of a worker to drain. Returns how many sessions live there.
     pub(crate) async fn drain(&self, worker: &WorkerId, deadline_seconds: u32) -> Result<u32, Error> {
-        let mut workers = self.directory.workers().workers;
+        let mut workers = self.directory.workers().workers.to_vec();
         workers.retain(|listed| listed.hello.worker == *worker);
         if workers.is_empty() {
             return Err(Error::NoSuchWorker);
@@ -254,7 +254,7 @@ impl Shared {
     /// The live state of all sessions, of the workers that answer, with the worker of each.
     pub(crate) async fn list(&self) -> Vec<(WorkerId, proto::Session)> {
         let mut all = Vec::new();
-        for worker in self.directory.workers().workers {
+        for worker in self.directory.workers().workers.iter() {
             let mut page_token = String::new();
             while all.len() < STATS_SESSIONS_MAX {
                 match self.workers.list(&worker.hello.address, page_token, PAGE_MAX).await {

@@ -16,6 +16,8 @@ pub(super) struct Reporters {
     table: HashMap<Incarnation, Reporter>,
     /// Of the last lease that Redis did not give.
     serial: u64,
+    /// Counts what changes which workers there are, or what may be placed on them; not what each beat says of their work.
+    change: u64,
 }
 
 #[derive(Debug)]
@@ -71,6 +73,11 @@ impl Reporters {
             hello,
         };
         self.table.insert(reporter.hello.incarnation, reporter);
+        self.change += 1;
+    }
+
+    pub(super) fn change(&self) -> u64 {
+        self.change
     }
 
     /// None when the lease is void.
@@ -83,14 +90,19 @@ impl Reporters {
 
     pub(super) fn set_standing(&mut self, lease: &Lease, standing: Standing) {
         if let Some(reporter) = self.of(lease) {
+            let is_leased = |standing| matches!(standing, Standing::Leased { .. });
+            let turned = is_leased(reporter.standing) != is_leased(standing);
             reporter.standing = standing;
+            self.change += u64::from(turned);
         }
     }
 
     /// As [`Reporters::standing`], with what the worker carries now.
     pub(super) fn beat(&mut self, lease: &Lease, load: Load) -> Option<Standing> {
         let reporter = self.of(lease)?;
+        let turned = reporter.health != Health::of(load);
         (reporter.load, reporter.health) = (load, Health::of(load));
+        self.change += u64::from(turned);
         self.standing(lease)
     }
 
@@ -114,6 +126,7 @@ impl Reporters {
     pub(super) fn suspect(&mut self, lease: &Lease) {
         if let Some(reporter) = self.of(lease) {
             reporter.health = Health::Suspect;
+            self.change += 1;
         }
     }
 
@@ -125,6 +138,7 @@ impl Reporters {
 
     pub(super) fn remove(&mut self, incarnation: Incarnation) {
         self.table.remove(&incarnation);
+        self.change += 1;
     }
 
     /// Forgets those silent for so long.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::Weak,
+    sync::{Arc, Weak},
     time::Duration,
 };
 
@@ -29,7 +29,20 @@ pub(super) struct Cache {
     workers: HashMap<Incarnation, Known>,
     /// Buried since the look that is under way began.
     buried: HashSet<Incarnation>,
+    merged: Option<Merged>,
 }
+
+/// What was seen and who reports here, as one list for all who ask: each POST does, and there may be thousands in it.
+#[derive(Debug)]
+struct Merged {
+    at: Instant,
+    /// The reporters' change that it shows.
+    change: u64,
+    workers: Arc<Vec<Worker>>,
+}
+
+/// What reporters say of their work with each beat is shown as late as this: beats come once a second.
+const MERGED_MAX: Duration = Duration::from_millis(200);
 
 #[derive(Debug)]
 struct Known {
@@ -53,40 +66,34 @@ impl Cache {
     pub(super) fn count(&mut self, incarnation: Incarnation, sessions: usize) {
         if let Some(known) = self.workers.get_mut(&incarnation) {
             known.worker.sessions = sessions;
+            let mut merged = self
+                .merged
+                .iter_mut()
+                .flat_map(|merged| Arc::make_mut(&mut merged.workers));
+            if let Some(worker) = merged.find(|worker| worker.hello.incarnation == incarnation) {
+                worker.sessions = sessions;
+            }
         }
     }
 
     pub(super) fn remove(&mut self, incarnation: Incarnation) {
         self.workers.remove(&incarnation);
         self.buried.insert(incarnation);
+        self.merged = None;
     }
 
-    /// What was seen, and who reports here; of one worker the later lease's word counts.
-    pub(super) fn view(&self, reporters: &Reporters, lease: Duration) -> View {
-        let mut workers: HashMap<Incarnation, Worker> = self
-            .workers
-            .iter()
-            .map(|(incarnation, known)| (*incarnation, known.worker.clone()))
-            .collect();
-        for reporter in reporters.alive(lease) {
-            let incarnation = reporter.hello.incarnation;
-            let known = self.workers.get(&incarnation);
-            let leased = matches!(reporter.standing, Standing::Leased { .. });
-            if leased && known.is_some_and(|known| known.serial > reporter.serial) {
-                continue;
-            }
-            let sessions = known.map_or(reporter.load.sessions as usize, |known| known.worker.sessions);
-            let worker = Worker {
-                hello: reporter.hello.clone(),
-                health: reporter.health,
-                sessions,
-                load: reporter.load,
-            };
-            workers.insert(incarnation, worker);
-        }
+    pub(super) fn view(&mut self, reporters: &Reporters, lease: Duration) -> View {
+        let change = reporters.change();
+        let shown = self.merged.take();
+        let shown = shown.filter(|merged| merged.change == change && merged.at.elapsed() < MERGED_MAX);
+        let merged = self.merged.insert(shown.unwrap_or_else(|| Merged {
+            at: Instant::now(),
+            change,
+            workers: Arc::new(merge(&self.workers, reporters, lease)),
+        }));
         let current = self.seen.is_some_and(|seen| seen.elapsed() < lease);
         View {
-            workers: workers.into_values().collect(),
+            workers: Arc::clone(&merged.workers),
             freshness: if current { Freshness::Current } else { Freshness::Stale },
         }
     }
@@ -122,7 +129,33 @@ impl Cache {
             self.workers.insert(incarnation, Known { serial, worker });
         }
         self.seen = Some(Instant::now());
+        self.merged = None;
     }
+}
+
+/// Of one worker the later lease's word counts.
+fn merge(seen: &HashMap<Incarnation, Known>, reporters: &Reporters, lease: Duration) -> Vec<Worker> {
+    let mut workers: HashMap<Incarnation, Worker> = seen
+        .iter()
+        .map(|(incarnation, known)| (*incarnation, known.worker.clone()))
+        .collect();
+    for reporter in reporters.alive(lease) {
+        let incarnation = reporter.hello.incarnation;
+        let known = seen.get(&incarnation);
+        let leased = matches!(reporter.standing, Standing::Leased { .. });
+        if leased && known.is_some_and(|known| known.serial > reporter.serial) {
+            continue;
+        }
+        let sessions = known.map_or(reporter.load.sessions as usize, |known| known.worker.sessions);
+        let worker = Worker {
+            hello: reporter.hello.clone(),
+            health: reporter.health,
+            sessions,
+            load: reporter.load,
+        };
+        workers.insert(incarnation, worker);
+    }
+    workers.into_values().collect()
 }
 
 /// Looks, until `stop` or until nobody needs it.
@@ -168,6 +201,23 @@ impl Redis {
             self.clear(incarnation, false).await?;
         }
         Ok(())
+    }
+
+    /// What these said of themselves, one for each.
+    pub(super) async fn hellos(&self, incarnations: &[Incarnation]) -> Result<Vec<Option<Hello>>, Unavailable> {
+        let mut command = redis::cmd("HMGET");
+        command.arg(self.link.space.workers());
+        for incarnation in incarnations {
+            command.arg(incarnation.to_string());
+        }
+        let value = self.link.connection.call(&command).await?;
+        let redis::Value::Array(values) = value.map_err(|_| Unavailable::Away)? else {
+            return Err(Unavailable::Away);
+        };
+        let read = |(value, incarnation): (&redis::Value, &Incarnation)| {
+            wire::unpack(*incarnation, &super::script::text(value)?)
+        };
+        Ok(values.iter().zip(incarnations).map(read).collect())
     }
 }
 

@@ -145,8 +145,8 @@ pub(crate) async fn holders(d: &Directory, stream: &str) -> Vec<Session> {
 }
 
 pub(crate) fn worker(d: &Directory, n: u8) -> Option<Worker> {
-    let workers = d.workers().workers.into_iter();
-    workers.into_iter().find(|worker| worker.hello == introduction(n))
+    let workers = d.workers().workers;
+    workers.iter().find(|worker| worker.hello == introduction(n)).cloned()
 }
 
 pub(crate) fn health(d: &Directory, n: u8) -> Option<Health> {

@@ -51,13 +51,8 @@ pub(crate) struct Draining {
 /// The workers that report, by name.
 #[utoipa::path(get, path = "/api/workers", responses((status = 200, body = Workers)))]
 pub(super) async fn list(State(shared): State<Arc<Shared>>) -> Json<Workers> {
-    let mut workers: Vec<Worker> = shared
-        .directory
-        .workers()
-        .workers
-        .into_iter()
-        .map(Worker::from)
-        .collect();
+    let workers = shared.directory.workers().workers;
+    let mut workers: Vec<Worker> = workers.iter().cloned().map(Worker::from).collect();
     workers.sort_by(|one, other| (&one.worker, &one.incarnation).cmp(&(&other.worker, &other.incarnation)));
     Json(Workers { workers })
 }

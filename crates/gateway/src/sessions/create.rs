@@ -91,12 +91,8 @@ impl Shared {
         let choose = || {
             let draw = u64::from_ne_bytes(random::bytes());
             let workers = self.directory.workers().workers;
-            placement::choose(
-                workers,
-                tried,
-                self.config.placement,
-                [draw as u32, (draw >> 32) as u32],
-            )
+            let random = [draw as u32, (draw >> 32) as u32];
+            placement::choose(&workers, tried, self.config.placement, random).cloned()
         };
         if let Some(worker) = choose() {
             return Some(worker);

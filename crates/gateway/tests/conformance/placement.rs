@@ -54,7 +54,7 @@ async fn g6_without_a_worker_it_is_503_with_retry_after() {
         bed.post("/whip/cam").await.is_problem(status, reason);
     }
     assert_eq!(
-        bed.directory.workers().workers,
+        *bed.directory.workers().workers,
         [],
         "another incarnation answered: this one is dead"
     );
