@@ -5,6 +5,7 @@ mod beats;
 mod connection;
 mod reporters;
 mod script;
+mod turns;
 mod view;
 mod wire;
 
@@ -19,6 +20,7 @@ use self::{
     connection::Connection,
     reporters::{Reporters, Standing},
     script::{Reply, Script, Scripts, Space, texts},
+    turns::Turns,
     view::Cache,
     wire::{mode, pack},
 };
@@ -40,6 +42,7 @@ pub(crate) struct Redis {
     timing: Timing,
     link: Link,
     beats: Beats,
+    turns: Turns,
     /// Owned by the `Redis`; held for one table operation, never across an await.
     reporters: Mutex<Reporters>,
     /// As `reporters`.
@@ -78,6 +81,7 @@ impl Redis {
             timing,
             link,
             beats: Beats::default(),
+            turns: Turns::default(),
             reporters: Mutex::default(),
             cache: Mutex::default(),
             _stop: stop.clone().drop_guard(),
@@ -135,6 +139,7 @@ impl Redis {
             let Some(worker) = chunk.first().map(|reported| &reported.session.owner.worker) else {
                 break;
             };
+            let _turn = self.turn(lease).await?;
             let mut arguments = vec![SESSIONS_PER_WORKER_MAX.to_string(), worker.to_string()];
             let mut keys = vec![self.link.space.sessions(lease.incarnation)];
             for Reported { session, takeover } in chunk {

@@ -140,10 +140,32 @@ impl Reporter {
                 return Ok(());
             }
             sequence += 1;
-            match next(requests, sequence).await? {
-                Some(report) => replaced = self.apply(report).await?,
-                None => return Ok(()),
+            let Some(report) = next(requests, sequence).await? else {
+                return Ok(());
+            };
+            replaced = self.apply_slowly(report, sequence - 1, responses).await?;
+        }
+    }
+
+    /// A snapshot waits for those of other workers where many come at once. Its worker would take silence for a gateway that is
+    /// gone, so what is acknowledged already is acknowledged again meanwhile.
+    async fn apply_slowly(
+        &self,
+        report: Report,
+        acknowledged: u64,
+        responses: &mpsc::Sender<Result<ReportResponse, Status>>,
+    ) -> Result<Vec<Vec<u8>>, Status> {
+        let mut applied = std::pin::pin!(self.apply(report));
+        loop {
+            if let Ok(applied) = timeout(LEASE / 3, &mut applied).await {
+                return applied;
             }
+            let response = Some(report_response::Response::Ack(Ack {
+                sequence: acknowledged,
+                replaced: Vec::new(),
+            }));
+            // Where it is full there is enough to be read.
+            let _ = responses.try_send(Ok(ReportResponse { response }));
         }
     }
 

@@ -3,7 +3,14 @@
 //! One task holds it. redis-rs's `ConnectionManager` reconnects when a connection is reset, but not when one falls silent, and its
 //! Sentinel client asks for the master only once; so a call that is late, or told that it reached a replica, loses the connection.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo as _,
@@ -42,6 +49,8 @@ const CLUSTER_RETRIES: u32 = 3;
 #[derive(Debug)]
 pub(super) struct Connection {
     state: Arc<watch::Sender<State>>,
+    /// Counts answers.
+    answered: AtomicU64,
 }
 
 enum State {
@@ -78,11 +87,15 @@ impl Connection {
         let state = Arc::new(watch::Sender::new(State::Connecting));
         let following = follow(config, Arc::clone(&state));
         tokio::spawn(async move { stop.run_until_cancelled(following).await });
-        Ok(Self { state })
+        Ok(Self {
+            state,
+            answered: AtomicU64::new(0),
+        })
     }
 
     /// One command, within [`CALL_MAX`]. An error of Redis's own is returned as such.
     pub(super) async fn call(&self, command: &Cmd) -> Result<RedisResult<Value>, Unavailable> {
+        let answered = self.answered.load(Ordering::Relaxed);
         let mut number = None;
         let attempt = async {
             let mut states = self.state.subscribe();
@@ -101,9 +114,16 @@ impl Connection {
                 self.lose(number, &error.to_string());
                 Err(Unavailable::Away)
             }
-            Ok(answer) => answer,
+            Ok(Ok(answer)) => {
+                self.answered.fetch_add(1, Ordering::Relaxed);
+                Ok(answer)
+            }
+            Ok(away) => away,
             Err(_) => {
-                self.lose(number, "no answer in time");
+                // Where others were answered meanwhile it is Redis that is slow, and a new connection would be as slow.
+                if self.answered.load(Ordering::Relaxed) == answered {
+                    self.lose(number, "no answer in time");
+                }
                 Err(Unavailable::Away)
             }
         }

@@ -13,5 +13,6 @@ mod outage;
 mod races;
 mod rules;
 mod sentinel;
+mod snapshots;
 mod takeover;
 mod tls;

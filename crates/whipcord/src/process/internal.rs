@@ -80,8 +80,9 @@ pub(crate) enum Error {
     Certificates(#[from] certificates::Error),
 }
 
-/// Handshakes at once: of all workers of a cluster when a gateway comes back, a batch.
-const HANDSHAKES_MAX: usize = 256;
+/// Handshakes at once: of all workers of a cluster when a gateway comes back, a batch. Each is some 1 ms of CPU, and what else goes on
+/// waits for a core meanwhile: 64 ms, and not the 500 after which Redis is taken for lost.
+const HANDSHAKES_MAX: usize = 64;
 /// For a connection, TLS included; inside one data centre it takes milliseconds.
 const CONNECT_MAX: Duration = Duration::from_secs(2);
 /// A connection without traffic is asked this often whether the other end is there.
