@@ -25,9 +25,10 @@ chaos-without:
 	tests/install test
 	tests/run without $(TESTS)
 
-# What a packet, a session and a connection cost; prints a table.
+# What a packet, a session, and a cluster of a thousand workers cost; prints tables. For one: make bench ARGS=packets|sessions|cluster
 bench:
-	cargo run --release --package whipcord-bench -- $(ARGS)
+	cargo build --release --package whipcord --package whipcord-bench
+	"$${CARGO_TARGET_DIR:-target}/release/whipcord-bench" $(ARGS)
 
 # Each fuzz target for SECONDS (default 60).
 fuzz:

@@ -6,7 +6,7 @@ use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::{info, warn};
-use whipcord_directory::{Hello, HelloError, Lease, Load, ReportError, Reported, Session};
+use whipcord_directory::{Hello, HelloError, LEASE, Lease, Load, ReportError, Reported, Session};
 use whipcord_identity::{Epoch, Incarnation, Owner, SessionId, WorkerAddress, WorkerNumber};
 use whipcord_proto::{
     convert,

@@ -3,6 +3,7 @@
 use std::{
     io::{ErrorKind, Read, Write},
     net::{SocketAddr, TcpStream, UdpSocket},
+    ops::Range,
     time::{Duration, Instant},
 };
 
@@ -18,7 +19,7 @@ use whipcord_whip::negotiate::Role;
 
 use crate::{
     handshake::{Association, Dtls},
-    server::Cipher,
+    server::{Cipher, Kind, Server},
 };
 
 /// A full video packet: 24 bytes of header and extension, 1160 of payload, up to 16 of tag.
@@ -53,15 +54,29 @@ pub(crate) struct Encoder {
     pub(crate) connected: Duration,
 }
 
+/// One encoder of each number, one after another, as this kind of server has them.
+pub(crate) fn connect(
+    server: &Server,
+    kind: Kind,
+    cipher: Cipher,
+    numbers: Range<u32>,
+) -> anyhow::Result<Vec<Encoder>> {
+    let dtls = Dtls::new(cipher)?;
+    match kind {
+        Kind::Floor => numbers.map(|n| Encoder::keyed(server.address, cipher, n)).collect(),
+        Kind::Worker | Kind::Stock => numbers.map(|n| Encoder::connect(server.address, &dtls, n)).collect(),
+    }
+}
+
 impl Encoder {
     /// A session of the floor: keys without a handshake.
-    pub(crate) fn keyed(server: SocketAddr, cipher: Cipher, n: u32) -> anyhow::Result<Self> {
+    fn keyed(server: SocketAddr, cipher: Cipher, n: u32) -> anyhow::Result<Self> {
         let sealer = Sealer::new(cipher.profile(), &cipher.fixed_master())?;
         Self::new(server, sealer, n, Duration::ZERO, Duration::ZERO)
     }
 
     /// A session by POST, ICE and DTLS.
-    pub(crate) fn connect(http: SocketAddr, dtls: &Dtls, n: u32) -> anyhow::Result<Self> {
+    fn connect(http: SocketAddr, dtls: &Dtls, n: u32) -> anyhow::Result<Self> {
         let start = Instant::now();
         let answer = post(http, &offer(dtls, n))?;
         let answered = start.elapsed();

@@ -4,8 +4,9 @@ use std::{collections::BTreeMap, io::Write, time::Duration};
 
 use crate::{
     generator::Offload,
-    run::{Case, PacketCost, SessionCost},
+    packets::{Case, PacketCost},
     server::{Cipher, Kind},
+    sessions::SessionCost,
 };
 
 pub(crate) fn name(case: &Case) -> String {
@@ -21,12 +22,7 @@ pub(crate) fn progress(what: &str) {
     let _ = writeln!(std::io::stderr(), "{what}");
 }
 
-pub(crate) fn print(
-    n_sessions: u32,
-    rate: u32,
-    packets: &BTreeMap<Case, Vec<PacketCost>>,
-    sessions: &BTreeMap<Kind, Vec<SessionCost>>,
-) -> anyhow::Result<()> {
+pub(crate) fn packets(n_sessions: u32, rate: u32, packets: &BTreeMap<Case, Vec<PacketCost>>) -> anyhow::Result<()> {
     let mut out = std::io::stdout();
     writeln!(
         out,
@@ -59,7 +55,12 @@ pub(crate) fn print(
             100.0 * median(costs.iter().map(|cost| cost.lost)),
         )?;
     }
-    writeln!(out, "\nA session: set up one after another on loopback, then idle\n")?;
+    Ok(())
+}
+
+pub(crate) fn sessions(sessions: &BTreeMap<Kind, Vec<SessionCost>>) -> anyhow::Result<()> {
+    let mut out = std::io::stdout();
+    writeln!(out, "A session: set up one after another on loopback, then idle\n")?;
     writeln!(
         out,
         "| | CPU to set up, µs | memory, KiB | POST to answer, ms | POST to keys, ms |\n|---|---|---|---|---|"
@@ -82,7 +83,7 @@ pub(crate) fn median_time(values: impl Iterator<Item = Duration>) -> Duration {
     Duration::from_secs_f64(median(values.map(|value| value.as_secs_f64())))
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
+pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)

@@ -1,11 +1,11 @@
 //! A server under test: its process, what it says on standard output, and what the kernel says of it.
 //!
-//! A server prints one line of JSON when it is ready, and one with `received` when its standard input ends.
+//! A server prints one line of JSON when it is ready, and those that receive media one with `received` when their standard input ends.
 
 use std::{
-    fs,
     io::{BufRead, BufReader, Write},
     net::SocketAddr,
+    path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     time::Duration,
 };
@@ -13,6 +13,8 @@ use std::{
 use anyhow::Context;
 use rtc_dtls::extension::extension_use_srtp::SrtpProtectionProfile;
 use whipcord_peer::srtp::{Master, Profile};
+
+use crate::process;
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -59,6 +61,9 @@ impl Cipher {
 /// Pinned to the first core; the encoders have the second.
 const SERVER_CORE: &str = "0";
 
+/// Settles a server before its CPU time is read.
+pub(crate) const PAUSE: Duration = Duration::from_millis(300);
+
 pub(crate) struct Server {
     child: Child,
     stdin: Option<ChildStdin>,
@@ -70,10 +75,13 @@ impl Server {
     pub(crate) fn start(kind: Kind, cipher: Cipher) -> anyhow::Result<Self> {
         let kind = clap::ValueEnum::to_possible_value(&kind).context("a kind has a name")?;
         let cipher = clap::ValueEnum::to_possible_value(&cipher).context("a cipher has a name")?;
-        let mut child = Command::new("taskset")
-            .args(["-c", SERVER_CORE])
-            .arg(std::env::current_exe()?)
-            .args(["serve", kind.get_name(), cipher.get_name()])
+        Self::spawn(&["serve", kind.get_name(), cipher.get_name()])
+    }
+
+    /// This program again, told to be a server.
+    pub(crate) fn spawn(arguments: &[&str]) -> anyhow::Result<Self> {
+        let mut child = pinned(&std::env::current_exe()?)
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -90,29 +98,12 @@ impl Server {
         Ok(server)
     }
 
-    /// CPU time of all its threads, in nanoseconds: the first figure of each schedstat.
     pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
-        let mut nanos = 0;
-        for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
-            let schedstat = fs::read_to_string(task?.path().join("schedstat")).unwrap_or_default();
-            nanos += schedstat
-                .split_whitespace()
-                .next()
-                .and_then(|word| word.parse::<u64>().ok())
-                .unwrap_or(0);
-        }
-        Ok(Duration::from_nanos(nanos))
+        process::cpu(self.child.id())
     }
 
-    /// Resident memory, in bytes.
     pub(crate) fn memory(&self) -> anyhow::Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status
-            .lines()
-            .find(|line| line.starts_with("VmRSS:"))
-            .context("VmRSS")?;
-        let kib: u64 = line.split_whitespace().nth(1).context("a number")?.parse()?;
-        Ok(kib * 1024)
+        process::memory(self.child.id())
     }
 
     /// Ends it; the packets that it received.
@@ -136,6 +127,13 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A program on the servers' core.
+pub(crate) fn pinned(program: &Path) -> Command {
+    let mut command = Command::new("taskset");
+    command.args(["-c", SERVER_CORE]).arg(program);
+    command
 }
 
 /// One line of JSON for the benchmark.
