@@ -1,11 +1,11 @@
 //! A cluster of real processes: gateways and workers, each at an address of its own.
 
 use std::{
+    collections::BTreeMap,
     fs,
-    io::{Read as _, Write as _},
-    net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Command, ExitStatus},
     sync::atomic::{AtomicU8, Ordering},
     time::Duration,
 };
@@ -17,9 +17,16 @@ use tempfile::TempDir;
 use crate::{
     eventually, http, output,
     process::Process,
+    redis::Redis,
     road::{self, Roads},
     whipcord::{self, Session, binary},
 };
+
+mod keys;
+mod operators;
+mod redis;
+
+pub use keys::KEY_FILES;
 
 /// A worker is known to a gateway within a second; a loaded machine gets this long.
 const KNOWN: Duration = Duration::from_secs(20);
@@ -34,7 +41,9 @@ pub struct Cluster {
     folder: TempDir,
     token: String,
     environment: Vec<(String, String)>,
-    redis: Option<Child>,
+    redis: Option<Redis>,
+    /// What gateways to be started are told.
+    redis_url: String,
     gateways: Vec<Option<Process>>,
     workers: Vec<Option<Process>>,
 }
@@ -46,7 +55,6 @@ const HTTP: u16 = 8080;
 const GRPC: u16 = 7000;
 const MEDIA: u16 = 8189;
 const ADMIN: u16 = 9090;
-const REDIS: u16 = 6379;
 
 /// The line of either role, as far as tests look at it.
 #[derive(Debug, Deserialize)]
@@ -84,6 +92,7 @@ impl Cluster {
             folder,
             environment: Vec::new(),
             redis: None,
+            redis_url: format!("redis://{}", redis::address(network, 0)),
             gateways: Vec::new(),
             workers: Vec::new(),
         }
@@ -92,42 +101,6 @@ impl Cluster {
     /// Of every process that is started from now on.
     pub fn set_environment(&mut self, name: &str, value: &str) {
         self.environment.push((name.to_owned(), value.to_owned()));
-    }
-
-    /// Starts Redis, for the first time or again, always empty.
-    ///
-    /// # Panics
-    /// When there is no redis-server: `tests/install test` installs it.
-    pub fn start_redis(&mut self) {
-        self.kill_redis();
-        let address = self.redis_address();
-        let mut command = Command::new("redis-server");
-        command
-            .args(["--bind", &address.to_string(), "--port", &REDIS.to_string()])
-            .args(["--save", "", "--appendonly", "no", "--protected-mode", "no", "--dir"])
-            .arg(self.folder.path())
-            .stdout(Stdio::null());
-        let child = command.spawn();
-        self.redis = Some(child.unwrap_or_else(|error| panic!("redis-server: {error}; run tests/install test")));
-        eventually("Redis answers", KNOWN, || TcpStream::connect((address, REDIS)).ok());
-    }
-
-    /// SIGKILL.
-    pub fn kill_redis(&mut self) {
-        if let Some(mut redis) = self.redis.take() {
-            redis.kill().expect("a child can be killed");
-            redis.wait().expect("a child can be waited for");
-        }
-    }
-
-    /// One command, in the protocol's inline form; its answer is not looked at.
-    pub fn tell_redis(&self, command: &str) {
-        let mut redis = TcpStream::connect((self.redis_address(), REDIS)).expect("Redis runs");
-        redis
-            .write_all(format!("{command}\r\n").as_bytes())
-            .expect("Redis takes a command");
-        let mut answer = [0; 5];
-        redis.read_exact(&mut answer).expect("Redis answers");
     }
 
     /// So many of each, the workers known to a gateway.
@@ -152,10 +125,10 @@ impl Cluster {
         command
             .args(["--http", &format!("{address}:{HTTP}")])
             .arg("--session-keys")
-            .arg(self.folder.path().join("session.keys"))
+            .arg(self.keys("gateway", n).join("session.keys"))
             .arg("--token-secret-file")
             .arg(self.folder.path().join("token.secret"))
-            .args(["--redis", &format!("redis://{}:{REDIS}", self.redis_address())])
+            .args(["--redis", &self.redis_url])
             .args(arguments);
         place(&mut self.gateways, n, &mut command);
     }
@@ -179,7 +152,7 @@ impl Cluster {
                 &format!("worker-{n}"),
             ])
             .arg("--ice-keys")
-            .arg(self.folder.path().join("ice.keys"))
+            .arg(self.keys("worker", n).join("ice.keys"))
             .arg("--recordings")
             .arg(self.recordings_folder(n))
             .args(arguments);
@@ -209,16 +182,6 @@ impl Cluster {
         });
     }
 
-    /// What Prometheus would be told by the nth gateway.
-    pub fn gateway_metrics(&self, n: usize) -> String {
-        let url = format!("http://{}:{ADMIN}/metrics", self.gateway_address(n));
-        http::request("GET", &url, &[], "").body
-    }
-
-    fn redis_address(&self) -> IpAddr {
-        self.address(200)
-    }
-
     fn gateway_address(&self, n: usize) -> IpAddr {
         self.address(1 + n as u8)
     }
@@ -242,9 +205,13 @@ impl Cluster {
         self.roads.as_ref().expect("it is on another host")
     }
 
+    /// Where gateways reach the nth worker.
+    pub fn worker_grpc(&self, n: usize) -> SocketAddr {
+        (self.worker_address(n), GRPC).into()
+    }
+
     fn address(&self, last: u8) -> IpAddr {
-        let [a, b, c] = self.network;
-        Ipv4Addr::new(a, b, c, last).into()
+        address(self.network, last)
     }
 
     pub fn token(&self) -> &str {
@@ -265,27 +232,6 @@ impl Cluster {
         (address, MEDIA).into()
     }
 
-    /// How the nth gateway sees the nth worker: `alive`, `suspect` or `draining`; `None` when it does not list it.
-    pub fn health(&self, gateway: usize, worker: usize) -> Option<String> {
-        #[derive(Deserialize)]
-        struct Workers {
-            workers: Vec<Worker>,
-        }
-        #[derive(Deserialize)]
-        struct Worker {
-            worker: String,
-            health: String,
-        }
-        let url = format!("http://{}:{ADMIN}/api/workers", self.gateway_address(gateway));
-        let authorization = format!("Bearer {}", self.token);
-        let response = http::request("GET", &url, &[("Authorization", &authorization)], "");
-        let listed: Workers = serde_json::from_str(&response.body)
-            .unwrap_or_else(|error| panic!("/api/workers: {error}: {}", response.body));
-        let name = format!("worker-{worker}");
-        let of_name = |listed: Worker| (listed.worker == name).then_some(listed.health);
-        listed.workers.into_iter().rev().find_map(of_name)
-    }
-
     /// Bytes that gateways have sent to the nth worker and that it has not read.
     pub fn unread_calls(&self, worker: usize) -> u64 {
         let IpAddr::V4(address) = self.worker_address(worker) else {
@@ -303,13 +249,18 @@ impl Cluster {
         table.lines().filter_map(unread).sum()
     }
 
+    /// Those of all gateways that were started.
+    pub fn origins(&self) -> Vec<String> {
+        (0..self.gateways.len()).map(|n| self.origin(n)).collect()
+    }
+
     /// The URL to publish a stream to by the nth gateway.
     pub fn whip_url(&self, n: usize, stream: &str) -> String {
         format!("{}/whip/{stream}", self.origin(n))
     }
 
     /// The sessions in `GET /whip-stats` of the nth gateway, by id.
-    pub fn sessions(&self, n: usize) -> std::collections::BTreeMap<String, Session> {
+    pub fn sessions(&self, n: usize) -> BTreeMap<String, Session> {
         whipcord::sessions(&self.origin(n), &self.token)
     }
 
@@ -381,16 +332,14 @@ impl Cluster {
     }
 }
 
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        self.kill_redis();
-    }
-}
-
 impl Default for Cluster {
     fn default() -> Self {
         Self::new()
     }
+}
+
+fn address([a, b, c]: [u8; 3], last: u8) -> IpAddr {
+    Ipv4Addr::new(a, b, c, last).into()
 }
 
 fn place(processes: &mut Vec<Option<Process>>, n: usize, command: &mut Command) {

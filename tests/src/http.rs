@@ -1,7 +1,7 @@
 //! As much of an HTTP/1.1 client as the tests need: one request per connection, nothing hidden, nothing repaired.
 
 use std::{
-    io::{Read, Write},
+    io::{self, Read, Write},
     net::TcpStream,
     time::Duration,
 };
@@ -34,43 +34,42 @@ impl Response {
 /// When there is no well-formed response.
 #[track_caller]
 pub fn request(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Response {
-    let mut connection = send(method, url, headers, body);
+    attempt(method, url, headers, body).unwrap_or_else(|error| panic!("{method} {url}: {error}"))
+}
+
+/// The same, of a server that may be away or overloaded.
+///
+/// # Errors
+/// When there is no well-formed response.
+pub fn attempt(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> io::Result<Response> {
+    let mut connection = send(method, url, headers, body)?;
     let mut answer = String::new();
-    connection
-        .read_to_string(&mut answer)
-        .unwrap_or_else(|error| panic!("{method} {url}: {error}"));
-    let (head, body) = answer
-        .split_once("\r\n\r\n")
-        .unwrap_or_else(|| panic!("{method} {url}: answered {answer:?}"));
+    connection.read_to_string(&mut answer)?;
+    let malformed = || io::Error::other(format!("answered {answer:?}"));
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(malformed)?;
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    let status = status.unwrap_or_else(|| panic!("{method} {url}: answered {head:?}"));
-    Response {
-        status,
+    Ok(Response {
+        status: status.ok_or_else(malformed)?,
         head: head.to_owned(),
         body: body.to_owned(),
-    }
+    })
 }
 
 /// Sends one request, and leaves its response to be read.
 ///
-/// # Panics
+/// # Errors
 /// When it cannot be sent.
-#[track_caller]
-pub fn send(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> TcpStream {
+pub fn send(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> io::Result<TcpStream> {
     let (host, path) = split(url);
     let mut text = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n");
     for (name, value) in headers {
         text.push_str(&format!("{name}: {value}\r\n"));
     }
     text.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
-    let mut connection = TcpStream::connect(host).unwrap_or_else(|error| panic!("cannot connect to {host}: {error}"));
-    connection
-        .set_read_timeout(Some(TIMEOUT))
-        .expect("a timeout over zero is taken");
-    connection
-        .write_all(text.as_bytes())
-        .unwrap_or_else(|error| panic!("{method} {url}: {error}"));
-    connection
+    let mut connection = TcpStream::connect(host)?;
+    connection.set_read_timeout(Some(TIMEOUT))?;
+    connection.write_all(text.as_bytes())?;
+    Ok(connection)
 }
 
 /// The host with its port, and the path, of an `http:` URL.

@@ -31,6 +31,11 @@ pub fn file() -> &'static Path {
     path
 }
 
+/// The numbers of the file's pictures, when it is played over and over.
+pub fn numbers() -> impl Iterator<Item = u32> {
+    (0..SECONDS * RATE as u32).cycle()
+}
+
 /// Encodes `seconds` of the pattern, the sound `late` by so many seconds.
 pub fn encode(path: &Path, seconds: u32, codec: &str, late: &str) {
     let beep = format!("aevalsrc='gte(t,{late})*lt(mod(t-{late},1),0.1)*0.5*sin(2000*PI*t)':s=48000:c=stereo");

@@ -13,15 +13,20 @@ const CONNECTED: Duration = Duration::from_secs(20);
 
 /// Publishes the numbered pattern by the nth gateway.
 pub(crate) fn publisher(cluster: &Cluster, gateway: usize, stream: &str, duration: &str) -> Child {
-    publisher_to(&cluster.whip_url(gateway, stream), cluster.token(), duration)
+    publisher_with(cluster, gateway, stream, &["--duration", duration])
 }
 
-pub(crate) fn publisher_to(url: &str, token: &str, duration: &str) -> Child {
+fn publisher_with(cluster: &Cluster, gateway: usize, stream: &str, arguments: &[&str]) -> Child {
+    publisher_to(&cluster.whip_url(gateway, stream), cluster.token(), arguments)
+}
+
+pub(crate) fn publisher_to(url: &str, token: &str, arguments: &[&str]) -> Child {
     let mut command = Command::new(binary());
     command
         .args(["publish", url, "--json"])
         .arg(pattern::file())
-        .args(["--duration", duration, "--token", token])
+        .args(["--token", token])
+        .args(arguments)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     command.spawn().unwrap()
@@ -29,7 +34,12 @@ pub(crate) fn publisher_to(url: &str, token: &str, duration: &str) -> Child {
 
 /// The same, once its media arrives.
 pub(crate) fn live(cluster: &Cluster, gateway: usize, stream: &str, duration: &str) -> Child {
-    let child = publisher(cluster, gateway, stream, duration);
+    live_with(cluster, gateway, stream, &["--duration", duration])
+}
+
+/// The same with these arguments.
+pub(crate) fn live_with(cluster: &Cluster, gateway: usize, stream: &str, arguments: &[&str]) -> Child {
+    let child = publisher_with(cluster, gateway, stream, arguments);
     wait_until_live(cluster, gateway, stream);
     child
 }

@@ -5,10 +5,16 @@ use std::time::Duration;
 
 use whipcord_tests::{cluster::Cluster, eventually, http};
 
+mod asking;
+mod failover;
 mod gateway;
+mod index;
+mod keys;
 mod link;
+mod load;
 mod redis;
 mod stopped;
+mod studio;
 mod worker;
 
 /// A small offer, as an encoder's; nothing is sent to the answer.

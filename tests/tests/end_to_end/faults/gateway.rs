@@ -117,7 +117,7 @@ fn one_that_is_killed_amid_a_post_leaves_a_session_that_goes() {
     cluster.stop_worker(0);
     let authorization = format!("Bearer {}", cluster.token());
     let url = cluster.whip_url(home, "cut");
-    let mut connection = http::send("POST", &url, &headers(&authorization), OFFER);
+    let mut connection = http::send("POST", &url, &headers(&authorization), OFFER).unwrap();
     eventually("the worker is asked", Duration::from_secs(3), || {
         (cluster.unread_calls(0) > OFFER.len() as u64).then_some(())
     });

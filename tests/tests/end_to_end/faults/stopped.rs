@@ -27,7 +27,7 @@ fn stand_still() -> Duration {
 fn stage(duration: &str) -> (Cluster, Network, Child, PathBuf) {
     let cluster = Cluster::start(1, 1);
     let network = Network::between(&cluster.origin(0), cluster.media(0), Impairment::NONE);
-    let child = publisher_to(&network.whip_url("studio"), cluster.token(), duration);
+    let child = publisher_to(&network.whip_url("studio"), cluster.token(), &["--duration", duration]);
     wait_until_live(&cluster, 0, "studio");
     let file = eventually("the recording has bytes", Duration::from_secs(20), || {
         cluster.recordings("studio").pop().filter(|file| bytes(file) > 0)

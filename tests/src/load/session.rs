@@ -1,0 +1,289 @@
+//! One encoder without a codec: a real POST, ICE, DTLS and SRTP on a socket of its own. What it sends is noise.
+
+use std::{
+    collections::HashSet,
+    io::{self, ErrorKind},
+    net::{SocketAddr, UdpSocket},
+    time::{Duration, Instant},
+};
+
+use super::{
+    check,
+    dtls::{self, Association, Role, Sealer},
+};
+use crate::http;
+
+const UFRAG: &str = "loadufrag";
+const PWD: &str = "loadpasswordloadpassword";
+/// After an ICE restart.
+const UFRAG_AGAIN: &str = "loadufragagain";
+const PWD_AGAIN: &str = "loadpasswordagainloadpassword";
+const PAYLOAD_TYPE: u8 = 96;
+/// Of one packet: what is sent is counted, not looked at.
+const PAYLOAD_BYTES: usize = 100;
+/// An encoder that is not connected by then begins again: OBS's own limit is of that order.
+const CONNECT_MAX: Duration = Duration::from_secs(8);
+/// A check, or a flight of DTLS, that nothing answers is repeated.
+const REPEAT: Duration = Duration::from_millis(300);
+/// Larger than any datagram of a server.
+const DATAGRAM: usize = 4096;
+
+/// A connected session.
+#[derive(Debug)]
+pub struct Session {
+    pub stream: String,
+    /// From `/whip/` on: any gateway takes it.
+    pub path: String,
+    etag: String,
+    /// The encoder's own user fragment, and what the server answered.
+    local: &'static str,
+    credentials: (String, String),
+    socket: UdpSocket,
+    sealer: Sealer,
+    sequence: u16,
+    checks_sent: usize,
+    unanswered: HashSet<[u8; 12]>,
+}
+
+/// Why there is no session.
+#[derive(Debug)]
+pub enum Failure {
+    /// The gateway's answer is no 201.
+    Refused(u16),
+    Http(io::Error),
+    /// Neither ICE nor DTLS came to an end, or one of them to a bad one.
+    NoConnection(String),
+}
+
+impl Session {
+    /// POST by `origin`, then ICE and DTLS.
+    ///
+    /// # Errors
+    /// A [`Failure`]; an encoder begins again after some time.
+    pub fn connect(origin: &str, stream: &str, token: &str) -> Result<Self, Failure> {
+        let authorization = format!("Bearer {token}");
+        let headers = [
+            ("Authorization", authorization.as_str()),
+            ("Content-Type", "application/sdp"),
+        ];
+        let response = http::attempt("POST", &format!("{origin}/whip/{stream}"), &headers, &offer());
+        let response = response.map_err(Failure::Http)?;
+        if response.status != 201 {
+            return Err(Failure::Refused(response.status));
+        }
+        let bad = |what: &str| Failure::NoConnection(format!("no {what} in {response:?}"));
+        let value = |name: &str| {
+            let line = response.body.lines().find_map(|line| line.strip_prefix(name));
+            line.map(|value| value.trim().to_owned()).ok_or_else(|| bad(name))
+        };
+        let candidate = value("a=candidate:")?;
+        let words: Vec<&str> = candidate.split_whitespace().collect();
+        let server: SocketAddr = format!("{}:{}", words[4], words[5])
+            .parse()
+            .map_err(|_| bad("address"))?;
+        let role = match value("a=setup:")?.as_str() {
+            "active" => Role::Server,
+            _ => Role::Client,
+        };
+        let credentials = (value("a=ice-ufrag:")?, value("a=ice-pwd:")?);
+        let location = response.header("location").ok_or_else(|| bad("Location"))?;
+        let path = location.find("/whip/").ok_or_else(|| bad("path"))?;
+        let (path, etag) = (location[path..].to_owned(), response.header("etag").unwrap_or_default());
+        let negotiated = negotiate(server, role, (&credentials.0, &credentials.1));
+        let (socket, sealer) = negotiated.map_err(|error| Failure::NoConnection(error.to_string()))?;
+        Ok(Self {
+            stream: stream.to_owned(),
+            path,
+            etag: etag.to_owned(),
+            local: UFRAG,
+            credentials,
+            socket,
+            sealer,
+            sequence: 1,
+            checks_sent: 0,
+            unanswered: HashSet::new(),
+        })
+    }
+
+    /// Its id, as the workers list it.
+    pub fn sid(&self) -> &str {
+        let (_, last) = self.path.rsplit_once('/').expect("a session has a path");
+        last.split('.').next().unwrap_or(last)
+    }
+
+    /// The session's URL by its id alone.
+    pub fn path_by_id(&self) -> String {
+        format!("/whip/{}/{}", self.stream, self.sid())
+    }
+
+    /// The ids of the keys that sealed its URL and that its ICE credentials were made with: the lower half of the first byte of
+    /// either, in base64.
+    pub fn key_ids(&self) -> (u8, u8) {
+        let hint = self.path.rsplit_once('.').expect("a URL has a hint").1;
+        (key_id(hint), key_id(&self.credentials.0))
+    }
+
+    /// One packet of media.
+    pub fn send(&mut self) {
+        let packet = self.packet();
+        let sealed = self.sealer.seal(&packet);
+        // A server that is gone answers by ICMP.
+        let _ = self.socket.send(&sealed);
+    }
+
+    /// Asks for consent (RFC 7675), by the credentials of the session's last ICE restart.
+    pub fn check(&mut self) {
+        let id = check::next_id();
+        self.checks_sent += 1;
+        self.unanswered.insert(id);
+        let (ufrag, pwd) = &self.credentials;
+        let _ = self.socket.send(&check::request(id, self.local, (ufrag, pwd)));
+    }
+
+    /// Reads what has come.
+    pub fn read(&mut self) {
+        let mut buffer = [0; DATAGRAM];
+        while let Ok(length) = self.socket.recv(&mut buffer) {
+            if let Some(id) = check::answered(&buffer[..length]) {
+                self.unanswered.remove(&id);
+            }
+        }
+    }
+
+    /// Checks sent since it is connected, and how many of them nothing answered.
+    pub fn checks(&mut self) -> (usize, usize) {
+        self.read();
+        (self.checks_sent, self.unanswered.len())
+    }
+
+    /// PATCH with one more candidate; the status.
+    pub fn trickle(&self, origin: &str) -> u16 {
+        let fragment = format!(
+            "a=ice-ufrag:{UFRAG}\r\na=ice-pwd:{PWD}\r\nm=video 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n\
+             a=candidate:1 1 UDP 2130706431 192.0.2.1 5000 typ host\r\na=end-of-candidates\r\n"
+        );
+        self.patch(origin, &self.etag, &fragment).status
+    }
+
+    /// PATCH with new credentials (RFC 9725 §4.3.3); the status. What the server answers are its credentials from now on.
+    pub fn restart(&mut self, origin: &str) -> u16 {
+        let fragment = format!("a=ice-ufrag:{UFRAG_AGAIN}\r\na=ice-pwd:{PWD_AGAIN}\r\n");
+        let response = self.patch(origin, "\"*\"", &fragment);
+        let value = |name: &str| {
+            let line = response.body.lines().find_map(|line| line.strip_prefix(name));
+            line.map(|value| value.trim().to_owned())
+        };
+        if let (Some(ufrag), Some(pwd)) = (value("a=ice-ufrag:"), value("a=ice-pwd:")) {
+            (self.local, self.credentials) = (UFRAG_AGAIN, (ufrag, pwd));
+            self.unanswered.clear();
+        }
+        response.status
+    }
+
+    fn patch(&self, origin: &str, if_match: &str, fragment: &str) -> http::Response {
+        let headers = [
+            ("Content-Type", "application/trickle-ice-sdpfrag"),
+            ("If-Match", if_match),
+        ];
+        http::request("PATCH", &format!("{origin}{}", self.path), &headers, fragment)
+    }
+
+    /// DELETE, without a token: the URL is what gives leave. The status.
+    ///
+    /// # Errors
+    /// When the gateway does not answer.
+    pub fn delete(&self, origin: &str) -> io::Result<u16> {
+        http::attempt("DELETE", &format!("{origin}{}", self.path), &[], "").map(|response| response.status)
+    }
+
+    fn packet(&mut self) -> Vec<u8> {
+        let sequence = self.sequence;
+        self.sequence = self.sequence.wrapping_add(1);
+        let mut packet = Vec::with_capacity(12 + PAYLOAD_BYTES);
+        packet.extend([0x80, PAYLOAD_TYPE]);
+        packet.extend(sequence.to_be_bytes());
+        packet.extend((u32::from(sequence) * 3000).to_be_bytes());
+        packet.extend(SSRC.to_be_bytes());
+        packet.resize(packet.len() + PAYLOAD_BYTES, 0x5a);
+        packet
+    }
+}
+
+const SSRC: u32 = 0x1000_0000;
+
+fn offer() -> String {
+    [
+        "v=0",
+        "o=- 1 1 IN IP4 127.0.0.1",
+        "s=-",
+        "t=0 0",
+        "a=group:BUNDLE 0",
+        &format!("m=video 9 UDP/TLS/RTP/SAVPF {PAYLOAD_TYPE}"),
+        "c=IN IP4 0.0.0.0",
+        &format!("a=ice-ufrag:{UFRAG}"),
+        &format!("a=ice-pwd:{PWD}"),
+        &format!("a=fingerprint:sha-256 {}", dtls::fingerprint()),
+        "a=setup:actpass",
+        "a=mid:0",
+        "a=sendonly",
+        "a=rtcp-mux",
+        &format!("a=rtpmap:{PAYLOAD_TYPE} VP8/90000"),
+        &format!("a=ssrc:{SSRC} cname:load"),
+        "",
+    ]
+    .join("\r\n")
+}
+
+/// ICE as the controlling side, then DTLS. The socket does not block from then on.
+fn negotiate(server: SocketAddr, role: Role, credentials: (&str, &str)) -> io::Result<(UdpSocket, Sealer)> {
+    let begun = Instant::now();
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    socket.connect(server)?;
+    socket.set_read_timeout(Some(REPEAT))?;
+    let mut association = None;
+    let mut buffer = [0; DATAGRAM];
+    let check = || socket.send(&check::request(check::next_id(), UFRAG, credentials));
+    check()?;
+    while begun.elapsed() < CONNECT_MAX {
+        let length = match socket.recv(&mut buffer) {
+            Ok(length) => length,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                check()?;
+                let flight = association.as_ref().map_or(&[][..], Association::repeat);
+                flight.iter().try_for_each(|datagram| socket.send(datagram).map(drop))?;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        let datagram = &buffer[..length];
+        let is_dtls = datagram.first().is_some_and(|first| (20..=63).contains(first));
+        // A client begins once the path is known to be one.
+        if association.is_none() && (is_dtls || check::answered(datagram).is_some() && role == Role::Client) {
+            association = Some(Association::new(role).map_err(io::Error::other)?);
+        }
+        let Some(association) = &mut association else { continue };
+        let sealer = if is_dtls {
+            association.receive(datagram).map_err(io::Error::other)?
+        } else {
+            None
+        };
+        for datagram in association.transmit() {
+            socket.send(datagram)?;
+        }
+        if let Some(sealer) = sealer {
+            socket.set_nonblocking(true)?;
+            return Ok((socket, sealer));
+        }
+    }
+    Err(io::Error::other(format!("no connection within {CONNECT_MAX:?}")))
+}
+
+fn key_id(text: &str) -> u8 {
+    const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let mut bits = text
+        .bytes()
+        .map(|c| ALPHABET.iter().position(|known| *known == c).unwrap_or(62) as u8);
+    let (first, second) = (bits.next().unwrap_or(0), bits.next().unwrap_or(0));
+    // 62 and 63 are told apart by none of the ids that a test gets to.
+    (first & 3) << 2 | second >> 4
+}
