@@ -42,6 +42,15 @@ impl Roadworks {
         }
     }
 
+    /// Where only the way to the worker is cut, its next report still arrives, a second later, and nothing after that: TCP repeats what
+    /// was not acknowledged to it.
+    fn unnoticed_max(self) -> Duration {
+        match self {
+            Self::Calls(Cut::ToWorker) => LEASE + Duration::from_secs(1),
+            Self::Calls(Cut::Both | Cut::FromWorker) | Self::All => LEASE,
+        }
+    }
+
     fn change(self, roads: &Roads, change: impl Fn(&Road, Cut)) {
         match self {
             Self::Calls(cut) => change(&roads.calls, cut),
@@ -96,7 +105,6 @@ fn time_to_notice(cluster: &Cluster, begun: Instant) -> Duration {
             .then_some(())
     });
     let noticed = begun.elapsed();
-    assert!(noticed < LEASE, "{noticed:?}");
     noticed
 }
 
@@ -118,6 +126,7 @@ fn cut(roadworks: Roadworks) {
     roadworks.change(cluster.roads(), |road, cut| road.cut(cut));
     let begun = Instant::now();
     let noticed = time_to_notice(&cluster, begun);
+    assert!(noticed < roadworks.unnoticed_max(), "{noticed:?}");
     let known = cluster.worker_log(0).matches("the directory knows this worker").count();
     let before = cluster.worker_log(1).matches("session created").count();
     for n in 0..4 {
