@@ -97,6 +97,12 @@ fn bytes_at_the_end(cluster: &Cluster, file: &Path) -> u64 {
     bytes(file)
 }
 
+fn wait_until_replaced(cluster: &mut Cluster) {
+    eventually("its session ends", Duration::from_secs(10), || {
+        cluster.worker_log(0).contains("reason=\"replaced\"").then_some(())
+    });
+}
+
 /// Until no gateway gives the first worker anything.
 fn time_to_notice(cluster: &Cluster, begun: Instant) -> Duration {
     eventually("it is noticed", Duration::from_secs(10), || {
@@ -104,8 +110,7 @@ fn time_to_notice(cluster: &Cluster, begun: Instant) -> Duration {
             .all(|gateway| cluster.health(gateway, 0).as_deref() != Some("alive"))
             .then_some(())
     });
-    let noticed = begun.elapsed();
-    noticed
+    begun.elapsed()
 }
 
 fn cut(roadworks: Roadworks) {
@@ -148,9 +153,7 @@ fn cut(roadworks: Roadworks) {
         (cluster.worker_log(0).matches("the directory knows this worker").count() > known).then_some(())
     });
     let recovered = healed.elapsed();
-    eventually("its session ends", Duration::from_secs(10), || {
-        cluster.worker_log(0).contains("reason=\"replaced\"").then_some(())
-    });
+    wait_until_replaced(&mut cluster);
     let (code, _, stderr) = finish(taken);
     assert_eq!(code, Some(1), "{stderr}");
     let ended = bytes_at_the_end(&cluster, &file);

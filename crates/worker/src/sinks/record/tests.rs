@@ -1,3 +1,5 @@
+//! What becomes of media in a file: growing, sharing writers, failing disks, layers, and a process that stood still.
+
 mod stopped;
 
 use std::{fs, path::Path};
