@@ -1,5 +1,5 @@
 # Each target prints what it does and a summary, and fails when what it names fails.
-.PHONY: run test interop chaos chaos-without bench fuzz fmt lint
+.PHONY: run test interop chaos chaos-without bench fuzz contract fmt lint
 
 # Builds and starts everything in one process; for example: make run ARGS="--http 0.0.0.0:8080"
 run:
@@ -33,6 +33,10 @@ bench:
 # Each fuzz target for SECONDS (default 60).
 fuzz:
 	tests/run fuzz $(SECONDS)
+
+# Keeps the gRPC contracts as those of a release, which later ones are held against: make contract VERSION=0.2.0
+contract:
+	cargo run --package whipcord-proto --example release -- $(VERSION)
 
 fmt:
 	cargo fmt --all

@@ -10,6 +10,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         [ROOT],
     )?;
     tonic_prost_build::configure().compile_fds(files)?;
-    println!("cargo:rerun-if-changed={ROOT}");
+    println!("cargo:rerun-if-changed={ROOT}/whipcord");
     Ok(())
 }

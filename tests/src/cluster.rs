@@ -214,6 +214,11 @@ impl Cluster {
         address(self.network, last)
     }
 
+    /// Where the nth gateway hears workers.
+    pub fn reports_address(&self, n: usize) -> SocketAddr {
+        SocketAddr::new(self.gateway_address(n), GRPC)
+    }
+
     pub fn token(&self) -> &str {
         &self.token
     }

@@ -6,7 +6,8 @@
 //! A worker says hello and gets a lease, which each beat renews. It reports all its sessions once (`add`, then `end_snapshot`), and
 //! then what changes. A gateway reserves a stream with `place` before it asks the worker, and takes it with `commit` afterwards:
 //! until then the former holder keeps it. Each ownership of a stream has a later epoch than all before: of two sessions that live
-//! through a partition, the later keeps the stream.
+//! through a partition, the later keeps the stream. One whose encoder was never heard of takes no stream from another: its gateway may
+//! have died before the answer left.
 //!
 //! # In Redis
 //!
@@ -28,7 +29,8 @@
 //!   instead of `Absent`, and nothing is placed that must be the only one. They begin when `boot` is missing (a server came back
 //!   empty, `FLUSHALL`), and when no gateway has looked for half a lease: leases that ended then ended because nobody could renew them.
 //! - **Lost writes.** A replica may be promoted that lacks acknowledged writes. Each change a worker reports is counted in its state,
-//!   and in the gateway it reports to; a beat whose count differs is refused, so that the worker says hello and tells all again.
+//!   and in the gateway it reports to; a beat whose count differs is refused, so that the worker says hello and tells all again. A
+//!   commit is not counted: it is made good by the report that its session's encoder was heard of, which comes after it.
 //! - **Redis away.** Every call ends within [`CALL_MAX`]. A gateway goes on acknowledging the workers that report to it, and knows
 //!   them; their next beat after it is back is refused, and so they tell all again. [`Directory::workers`] never asks Redis.
 //! - **Cost.** Beats of all workers of a gateway are renewed by one script each 200 ms, the view of all workers is one script each
@@ -137,6 +139,15 @@ impl Directory {
         match &self.0 {
             Store::Memory(memory) => lock(memory).end_snapshot(lease, now()),
             Store::Redis(redis) => redis.end_snapshot(lease).await,
+        }
+    }
+
+    /// What the directory holds as living on this worker: a worker that has just these need not tell them again. None while that is
+    /// not known.
+    pub async fn held(&self, lease: &Lease) -> Option<Vec<Session>> {
+        match &self.0 {
+            Store::Memory(memory) => lock(memory).held(lease, now()),
+            Store::Redis(redis) => redis.held(lease).await,
         }
     }
 

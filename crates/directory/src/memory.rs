@@ -2,7 +2,11 @@
 
 mod streams;
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use whipcord_identity::{Epoch, Incarnation, SessionId, StreamName, WorkerNumber};
 
@@ -136,6 +140,15 @@ impl Memory {
         Ok(())
     }
 
+    pub(crate) fn held(&mut self, lease: &Lease, now: Instant) -> Option<Vec<Session>> {
+        let sessions = self.leased(lease, now).ok()?.sessions.clone();
+        let live = sessions.iter().filter_map(|(sid, stream)| {
+            let entry = self.streams.get(stream, *sid).filter(|entry| entry.is_live())?;
+            Some(entry.session(stream, *sid))
+        });
+        Some(live.collect())
+    }
+
     pub(crate) fn suspect(&mut self, lease: &Lease) {
         let record = self.workers.get_mut(&lease.incarnation);
         if let Some(record) = record.filter(|record| record.serial == lease.serial) {
@@ -167,7 +180,7 @@ impl Memory {
                 return Err(PlaceError::Superseded);
             }
             Takeover::Reject if others().next().is_some() => return Err(PlaceError::Held),
-            Takeover::Reject if self.is_rebuilding(now) => return Err(PlaceError::Rebuilding),
+            Takeover::Reject if let Some(left) = self.rebuilding(now) => return Err(PlaceError::Rebuilding { left }),
             Takeover::Several if others().count() >= SESSIONS_PER_STREAM_MAX => return Err(PlaceError::Full),
             Takeover::Reject | Takeover::Several => {}
             Takeover::Replace => {
@@ -232,7 +245,7 @@ impl Memory {
         self.expire(now);
         match self.streams.get(stream, sid).filter(|entry| entry.is_live()) {
             Some(entry) => Lookup::Live(entry.session(stream, sid)),
-            None if self.is_rebuilding(now) => Lookup::Unknown,
+            None if self.rebuilding(now).is_some() => Lookup::Unknown,
             None => Lookup::Absent,
         }
     }
@@ -258,11 +271,15 @@ impl Memory {
 
     /// One session its worker names. Returns those that lose their stream: it, or who held it with an earlier epoch.
     fn add_one(&mut self, reported: Reported, confirmed: u64) -> Vec<Session> {
-        let Reported { session, takeover } = reported;
+        let Reported {
+            session,
+            takeover,
+            heard,
+        } = reported;
         let Session { sid, stream, owner } = session.clone();
         let mut client = None;
         if let Some(known) = self.streams.get(&stream, sid) {
-            if !known.is_live() && known.owner == owner {
+            if !known.is_live() && known.owner == owner && !heard {
                 // Its gateway's commit is on the way, and decides about the stream.
                 return Vec::new();
             }
@@ -278,6 +295,10 @@ impl Memory {
         if rivals.iter().any(|rival| rival.owner.epoch >= owner.epoch) {
             self.forget(&stream, sid);
             return vec![session];
+        }
+        if !rivals.is_empty() && !heard {
+            // Its gateway may have died with its answer: it takes nothing from whoever streams.
+            return Vec::new();
         }
         for sid in rivals.iter().map(|rival| rival.sid).chain([sid]) {
             self.forget(&stream, sid);
@@ -316,8 +337,10 @@ impl Memory {
             .ok_or(ReportError::Expired)
     }
 
-    fn is_rebuilding(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.began) < self.timing.rebuild
+    /// How long absence means nothing yet.
+    fn rebuilding(&self, now: Instant) -> Option<Duration> {
+        let left = (self.began + self.timing.rebuild).saturating_duration_since(now);
+        (!left.is_zero()).then_some(left)
     }
 
     fn expire(&mut self, now: Instant) {

@@ -3,13 +3,17 @@
 
 mod beats;
 mod connection;
+mod listing;
 mod reporters;
 mod script;
 mod turns;
 mod view;
 mod wire;
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::debug;
@@ -18,6 +22,7 @@ use whipcord_identity::{Epoch, Incarnation, SessionId, StreamName};
 use self::{
     beats::Beats,
     connection::Connection,
+    listing::Known,
     reporters::{Reporters, Standing},
     script::{Reply, Script, Scripts, Space, texts},
     turns::Turns,
@@ -142,13 +147,19 @@ impl Redis {
             let _turn = self.turn(lease).await?;
             let mut arguments = vec![SESSIONS_PER_WORKER_MAX.to_string(), worker.to_string()];
             let mut keys = vec![self.link.space.sessions(lease.incarnation)];
-            for Reported { session, takeover } in chunk {
+            for Reported {
+                session,
+                takeover,
+                heard,
+            } in chunk
+            {
                 keys.push(self.link.space.stream(&session.stream));
                 arguments.extend([
                     session.sid.to_string(),
                     session.stream.to_string(),
                     session.owner.epoch.0.to_string(),
                     mode(*takeover).to_owned(),
+                    u8::from(*heard).to_string(),
                 ]);
             }
             let Some(reply) = self.change(lease, &self.link.scripts.add, &keys, arguments).await? else {
@@ -164,27 +175,28 @@ impl Redis {
     }
 
     pub(crate) async fn remove(&self, lease: &Lease, sids: &[SessionId]) -> Result<(), ReportError> {
-        let keys = [self.link.space.sessions(lease.incarnation)];
         for chunk in sids.chunks(CHUNK) {
-            let arguments = chunk.iter().map(ToString::to_string).collect();
-            self.change(lease, &self.link.scripts.remove, &keys, arguments).await?;
+            let known = self.told(lease, self.known(lease.incarnation, chunk).await);
+            self.forget(lease, &self.link.scripts.remove, &known.unwrap_or_default())
+                .await?;
         }
         Ok(())
     }
 
     pub(crate) async fn end_snapshot(&self, lease: &Lease) -> Result<(), ReportError> {
-        let keys = [self.link.space.sessions(lease.incarnation)];
-        let mut cursor = "0".to_owned();
-        loop {
-            let arguments = vec![cursor, CHUNK.to_string()];
-            let reply = self
-                .change(lease, &self.link.scripts.end_snapshot, &keys, arguments)
-                .await?;
-            match reply.and_then(|reply| reply.texts().next()) {
-                Some(next) if next != "0" => cursor = next,
-                _ => return Ok(()),
+        let mut cursor = Some("0".to_owned());
+        while let Some(from) = cursor {
+            let Some((page, next)) = self.told(lease, self.page(lease.incarnation, &from).await) else {
+                break;
+            };
+            let old = page.into_iter().filter(|known| known.confirmed < lease.serial);
+            let old: Vec<Known> = old.collect();
+            if !old.is_empty() || next.is_none() {
+                self.forget(lease, &self.link.scripts.end_snapshot, &old).await?;
             }
+            cursor = next;
         }
+        Ok(())
     }
 
     pub(crate) async fn suspect(&self, lease: &Lease) {
@@ -238,7 +250,9 @@ impl Redis {
             ("held", _) => Err(PlaceError::Held),
             ("full", _) => Err(PlaceError::Full),
             ("superseded", _) => Err(PlaceError::Superseded),
-            ("rebuilding", _) => Err(PlaceError::Rebuilding),
+            ("rebuilding", [left, ..]) => Err(PlaceError::Rebuilding {
+                left: Duration::from_millis(left.parse().map_err(|_| Unavailable::Away)?),
+            }),
             ("lost", words) => {
                 let holder = wire::session(words, stream).ok_or(Unavailable::Away)?;
                 Err(PlaceError::Lost { holder })
@@ -320,58 +334,6 @@ impl Redis {
         let keys = [self.link.space.stream(stream)];
         let arguments = [stream.to_string(), sid.to_owned()];
         self.link.run(&self.link.scripts.lookup, &keys, &arguments).await
-    }
-
-    /// Takes a dead incarnation's sessions out, a chunk at a time.
-    async fn clear(&self, incarnation: Incarnation, known_dead: bool) -> Result<(), Unavailable> {
-        let keys = [self.link.space.sessions(incarnation)];
-        let arguments = [
-            incarnation.to_string(),
-            u8::from(known_dead).to_string(),
-            CHUNK.to_string(),
-        ];
-        for _ in 0..=SESSIONS_PER_WORKER_MAX / CHUNK {
-            let reply = self.link.run(&self.link.scripts.bury, &keys, &arguments).await?;
-            if reply.texts().next().is_none_or(|more| more == "0") {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// A change a worker reports: counted here and there. None while it can be told to nobody.
-    async fn change(
-        &self,
-        lease: &Lease,
-        script: &Script,
-        keys: &[String],
-        arguments: Vec<String>,
-    ) -> Result<Option<Reply>, ReportError> {
-        let standing = lock(&self.reporters).standing(lease).ok_or(ReportError::Expired)?;
-        let Standing::Leased { changes } = standing else {
-            return Ok(None);
-        };
-        let mut all = vec![
-            lease.incarnation.to_string(),
-            lease.serial.to_string(),
-            changes.to_string(),
-        ];
-        all.extend(arguments);
-        match self.link.run(script, keys, &all).await {
-            Ok(reply) if reply.word == "ok" => {
-                lock(&self.reporters).set_standing(lease, Standing::Leased { changes: changes + 1 });
-                Ok(Some(reply))
-            }
-            Ok(reply) if reply.word == "many" => Err(ReportError::TooManySessions),
-            Ok(_) | Err(Unavailable::Newer(_)) => Err(self.expired(lease)),
-            Err(Unavailable::Away) => {
-                // It may have been made or not: when Redis is back, the worker tells all again.
-                let mut reporters = lock(&self.reporters);
-                let (_, adrift) = reporters.adrift();
-                reporters.set_standing(lease, adrift);
-                Ok(None)
-            }
-        }
     }
 
     fn expired(&self, lease: &Lease) -> ReportError {

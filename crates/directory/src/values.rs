@@ -93,6 +93,8 @@ pub struct Session {
 pub struct Reported {
     pub session: Session,
     pub takeover: Takeover,
+    /// Its encoder has been: so it has its answer, which is given after the commit. Until then it takes no stream from another.
+    pub heard: bool,
 }
 
 /// What a publisher of a stream that is held gets.
@@ -166,7 +168,7 @@ pub enum PlaceError {
     #[error("a later request took the stream")]
     Superseded,
     #[error("the directory is being rebuilt: who holds the stream is not known yet")]
-    Rebuilding,
+    Rebuilding { left: Duration },
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }

@@ -42,7 +42,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use whipcord_directory::Directory;
 use whipcord_identity::SessionKeys;
-use whipcord_proto::directory::directory_service_server::DirectoryServiceServer;
+use whipcord_proto::{directory::directory_service_server::DirectoryServiceServer, limits::REPORT_BYTES_MAX};
 
 pub use auth::Authority;
 pub use config::{Config, PublicUrl};
@@ -120,7 +120,7 @@ impl Gateway {
 
     /// What workers report to, for the gRPC server of whoever holds the listener.
     pub fn directory_service(&self) -> DirectoryServiceServer<Reports> {
-        DirectoryServiceServer::new(Reports::new(Arc::clone(&self.0)))
+        DirectoryServiceServer::new(Reports::new(Arc::clone(&self.0))).max_decoding_message_size(REPORT_BYTES_MAX)
     }
 
     /// The operators' API below `/api`, for the listener that they reach.

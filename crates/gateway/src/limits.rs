@@ -38,10 +38,12 @@ pub(crate) const METADATA_ENTRIES_MAX: usize = 64;
 
 /// A POST is answered within this, however many workers it asks: OBS gives up after 8 s.
 pub(crate) const CREATE_TIMEOUT: Duration = Duration::from_secs(7);
+/// What a POST that waited for the directory leaves of that to the worker, which takes milliseconds.
+pub(crate) const CREATE_REST: Duration = Duration::from_secs(1);
 /// One worker answers a CreateSession within this; it takes milliseconds.
 pub(crate) const CREATE_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
 /// A POST waits this long for a worker with room, because OBS does not try again after a first POST that failed: a worker that
-/// starts, or an encoder that goes, may make room meanwhile.
+/// starts, or an encoder that goes, may make room meanwhile. As long it waits for a directory that is being rebuilt.
 pub(crate) const ROOM_WAIT: Duration = Duration::from_secs(5);
 /// How often it looks: what it looks at, the directory's view, is as old as that.
 pub(crate) const ROOM_LOOK: Duration = Duration::from_millis(250);
@@ -67,8 +69,6 @@ pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(2);
 pub(crate) const REPORT_SILENCE: Duration = Duration::from_secs(2);
 /// An unread answer blocks a worker's report stream, not this gateway's memory.
 pub(crate) const REPORT_RESPONSES_MAX: usize = 16;
-/// Sessions named in one report: a chunk of 1 MiB holds fewer.
-pub(crate) const REPORT_SESSIONS_MAX: usize = 65_536;
 /// What a worker says it knows is kept in the directory: room for years of it.
 pub(crate) const FEATURES_MAX: usize = 64;
 pub(crate) const FEATURE_BYTES_MAX: usize = 64;

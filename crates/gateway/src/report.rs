@@ -9,7 +9,7 @@ use tracing::{info, warn};
 use whipcord_directory::{Hello, HelloError, LEASE, Lease, Load, ReportError, Reported, Session};
 use whipcord_identity::{Epoch, Incarnation, Owner, SessionId, WorkerAddress, WorkerNumber};
 use whipcord_proto::{
-    convert,
+    convert, digest,
     directory::{
         self as proto, Ack, ReportRequest, ReportResponse, SessionEntry, directory_service_server::DirectoryService,
         report_request::Report, report_response,
@@ -18,7 +18,7 @@ use whipcord_proto::{
 
 use crate::{
     Shared,
-    limits::{FEATURE_BYTES_MAX, FEATURES_MAX, REPORT_RESPONSES_MAX, REPORT_SESSIONS_MAX, REPORT_SILENCE},
+    limits::{FEATURE_BYTES_MAX, FEATURES_MAX, REPORT_RESPONSES_MAX, REPORT_SILENCE},
     workers::CallError,
 };
 
@@ -77,8 +77,10 @@ async fn run(
     let Some(Report::Hello(hello)) = next(&mut requests, 1).await? else {
         return Err(Status::failed_precondition("the first report must be a hello"));
     };
+    let told = hello.sessions_digest.clone();
     let reporter = Reporter::hello(shared, hello).await?;
-    let ended = reporter.follow(&mut requests, responses).await;
+    let sessions_known = reporter.holds(&told).await;
+    let ended = reporter.follow(&mut requests, responses, sessions_known).await;
     reporter.shared.directory.suspect(&reporter.lease).await;
     reporter.probe();
     let worker = &reporter.owner.worker;
@@ -115,6 +117,22 @@ impl Reporter {
         })
     }
 
+    /// Whether the directory has just the sessions that this digest names.
+    async fn holds(&self, told: &[u8]) -> bool {
+        if told.is_empty() {
+            // A worker of a version that does not say.
+            return false;
+        }
+        let Some(mut held) = self.shared.directory.held(&self.lease).await else {
+            return false;
+        };
+        held.sort_unstable_by_key(|session| session.sid);
+        let held = held
+            .iter()
+            .map(|session| (session.sid, session.owner.epoch, &session.stream));
+        digest::sessions(held) == told
+    }
+
     /// Whether a worker whose stream ended is there still: a dead one's sessions need not wait for the end of its lease.
     fn probe(&self) {
         let (shared, address, owner) = (Arc::clone(&self.shared), self.address.clone(), self.owner.clone());
@@ -131,19 +149,30 @@ impl Reporter {
         &self,
         requests: &mut Streaming<ReportRequest>,
         responses: &mpsc::Sender<Result<ReportResponse, Status>>,
+        sessions_known: bool,
     ) -> Result<(), Status> {
         let mut sequence = 1;
-        let mut replaced = Vec::new();
+        let mut ack = Ack {
+            sequence,
+            sessions_known,
+            replaced: Vec::new(),
+        };
         loop {
-            let response = Some(report_response::Response::Ack(Ack { sequence, replaced }));
+            let response = Some(report_response::Response::Ack(ack));
             if responses.send(Ok(ReportResponse { response })).await.is_err() {
                 return Ok(());
             }
+            let acknowledged = sequence;
             sequence += 1;
             let Some(report) = next(requests, sequence).await? else {
                 return Ok(());
             };
-            replaced = self.apply_slowly(report, sequence - 1, responses).await?;
+            let replaced = self.apply_slowly(report, acknowledged, responses).await?;
+            ack = Ack {
+                sequence,
+                sessions_known: false,
+                replaced,
+            };
         }
     }
 
@@ -162,7 +191,7 @@ impl Reporter {
             }
             let response = Some(report_response::Response::Ack(Ack {
                 sequence: acknowledged,
-                replaced: Vec::new(),
+                ..Ack::default()
             }));
             // Where it is full there is enough to be read.
             let _ = responses.try_send(Ok(ReportResponse { response }));
@@ -206,11 +235,6 @@ impl Reporter {
     /// A session whose stream another holds is ended: it was taken over while its worker was away. This worker is told in its
     /// acknowledgement, so that it does not go on in between; that of any other is called.
     async fn add(&self, entries: Vec<SessionEntry>) -> Result<Vec<Vec<u8>>, Status> {
-        if entries.len() > REPORT_SESSIONS_MAX {
-            return Err(Status::resource_exhausted(
-                "too many sessions in one report: send chunks of at most 1 MiB",
-            ));
-        }
         let sessions = entries
             .into_iter()
             .map(|entry| self.session(&entry))
@@ -236,7 +260,11 @@ impl Reporter {
             },
         };
         let takeover = self.shared.config.takeover(&session.stream);
-        Ok(Reported { session, takeover })
+        Ok(Reported {
+            session,
+            takeover,
+            heard: entry.heard,
+        })
     }
 }
 

@@ -230,6 +230,25 @@ mod tests {
         assert_eq!(Hint::open(GOLDEN, Power::Publish, &keys(), &stream(), SID), Ok(hint()));
     }
 
+    /// Sealed by the same key: only its version speaks against it.
+    #[test]
+    fn a_hint_of_a_later_version_is_refused() {
+        for (version, opens) in [(VERSION, true), (VERSION + 1, false)] {
+            let keys = keys();
+            let set = keys.set();
+            let (id, key) = set.newest();
+            let header = id.with_version(version);
+            let (nonce, mut body) = ([9; 12], hint().to_bytes());
+            let aad = aad(Power::Publish, header, &stream(), SID);
+            let tag = key
+                .seal_in_place_separate_tag(aead::Nonce::assume_unique_for_key(nonce), aad, &mut body)
+                .unwrap();
+            let sealed = URL_SAFE_NO_PAD.encode([&[header][..], &nonce, &body, tag.as_ref()].concat());
+            let opened = Hint::open(&sealed, Power::Publish, &keys, &stream(), SID);
+            assert_eq!(opened.is_ok(), opens, "version {version}");
+        }
+    }
+
     #[test]
     fn a_hint_opens_only_for_its_stream_its_session_and_its_keys() {
         let sealed = hint().seal(Power::Publish, &keys(), &stream(), SID, [9; 12]);

@@ -116,6 +116,22 @@ mod tests {
         assert_eq!(ufrag.password(&keys()), "MqZWnFtwCJAgh0YFUQX0phh4");
     }
 
+    /// Its tag is genuine: only its version speaks against it.
+    #[test]
+    fn a_ufrag_of_a_later_version_is_refused() {
+        for (version, genuine) in [(VERSION, true), (VERSION + 1, false)] {
+            let keys = keys();
+            let set = keys.set();
+            let (id, key) = set.newest();
+            let mut bytes = Ufrag::mint(&keys, WorkerNumber::new(7), 0, [1; 8]).0;
+            bytes[0] = id.with_version(version);
+            let tag = truncated::<{ BYTES - TAGGED }>(key, TAG_LABEL, &bytes[..TAGGED]);
+            bytes[TAGGED..].copy_from_slice(&tag);
+            let verified = Ufrag::verify(&Ufrag(bytes).to_string(), &keys);
+            assert_eq!(verified.is_ok(), genuine, "version {version}");
+        }
+    }
+
     #[test]
     fn an_older_key_still_verifies_and_gives_the_same_password() {
         let file = KeyFile::generate([3; 32]);

@@ -1,4 +1,5 @@
-//! The two gRPC contracts, generated at build from `proto/`, and the conversions between their messages and our own types.
+//! The two gRPC contracts, generated at build from `proto/`, the conversions between their messages and our own types,
+//! and what the contracts say is computed of them.
 //!
 //! Nothing else: no transport, no decision.
 
@@ -34,7 +35,9 @@ pub mod directory {
     tonic::include_proto!("whipcord.directory.v1");
 }
 
+pub mod chunks;
 pub mod convert;
+pub mod digest;
 pub mod trace;
 
 /// The contract's numbers, as the comments of `proto/` give them.
@@ -43,6 +46,8 @@ pub mod limits {
     pub const METADATA_BYTES_MAX: usize = 8192;
     /// Sessions in one page of a list: with 8 KiB of metadata and some 700 bytes each, at most 2.3 MiB: below gRPC's 4 MiB for a message.
     pub const PAGE_MAX: u32 = 250;
+    /// One report of a worker, encoded.
+    pub const REPORT_BYTES_MAX: usize = 1 << 20;
     /// One piece of a recording, in bytes.
     pub const PIECE_BYTES_MAX: usize = 65_536;
 }

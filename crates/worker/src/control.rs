@@ -4,15 +4,16 @@
 //! contract's messages (rpc).
 
 mod download;
+mod drain;
 
 use std::{
     collections::HashMap,
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
 use aws_lc_rs::digest;
@@ -159,6 +160,7 @@ impl Control {
             mids: offer.sections.iter().map(|section| section.mid.clone()).collect(),
             recording: progress,
             trace: Context::map_current(|current| current.span().span_context().clone()),
+            heard: AtomicBool::new(false),
         });
         let origin = u64::from_be_bytes(random::bytes());
         let (remote, transport) = (offer.remote.clone(), offer.transport.clone());
@@ -293,28 +295,6 @@ impl Control {
         Ok((sessions.collect(), next))
     }
 
-    /// Admits no more; ends those that are left at the deadline. Returns how many live now.
-    pub(crate) fn drain(self: &Arc<Self>, deadline: Duration) -> usize {
-        let sessions = self.sessions.drain();
-        info!(sessions, deadline_seconds = deadline.as_secs(), "draining");
-        let control = Arc::clone(self);
-        self.tasks.spawn(async move {
-            // At shutdown they are ended anyway.
-            let waited = control.shutdown.run_until_cancelled(tokio::time::sleep(deadline)).await;
-            if waited.is_some() {
-                control.end_all().await;
-            }
-        });
-        sessions
-    }
-
-    async fn end_all(&self) {
-        for (sid, epoch) in self.sessions.all() {
-            // One that has ended meanwhile is what was wanted.
-            let _ = self.close(sid, epoch, EndReason::Drained).await;
-        }
-    }
-
     /// Our credentials for a new ICE session.
     fn mint(&self) -> Credentials {
         let number = WorkerNumber::new(self.number.load(Ordering::Relaxed));
@@ -355,4 +335,4 @@ fn unix_ms() -> u64 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

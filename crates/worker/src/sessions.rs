@@ -6,7 +6,7 @@ mod tombstones;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
 };
 
 use tokio::{sync::watch, time::Instant};
@@ -119,7 +119,15 @@ pub(crate) enum Close {
 }
 
 /// Sessions as a directory is told of them.
-pub(crate) type Reported = BTreeMap<SessionId, (StreamName, Epoch)>;
+pub(crate) type Reported = BTreeMap<SessionId, Standing>;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Standing {
+    pub(crate) stream: StreamName,
+    pub(crate) epoch: Epoch,
+    /// Its encoder has been.
+    pub(crate) heard: bool,
+}
 
 impl Sessions {
     pub(crate) fn new(sessions_max: usize) -> Self {
@@ -280,7 +288,14 @@ impl Sessions {
     pub(crate) fn reported(&self) -> Reported {
         let table = self.lock();
         let live = table.entries.iter().filter_map(|(sid, entry)| match &entry.phase {
-            Phase::Live(live) => Some((*sid, (live.info.stream.clone(), entry.epoch))),
+            Phase::Live(live) => Some((
+                *sid,
+                Standing {
+                    stream: live.info.stream.clone(),
+                    epoch: entry.epoch,
+                    heard: live.info.heard.load(Ordering::Relaxed),
+                },
+            )),
             Phase::Creating(_) | Phase::Closing(_) => None,
         });
         live.collect()
@@ -291,7 +306,7 @@ impl Sessions {
         self.changes.subscribe()
     }
 
-    fn changed(&self) {
+    pub(crate) fn changed(&self) {
         self.changes.send_modify(|count| *count = count.wrapping_add(1));
     }
 

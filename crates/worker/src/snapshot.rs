@@ -1,6 +1,10 @@
 //! What is known of one session: what never changes, and its state at a moment.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use opentelemetry::{
     Context, ContextGuard,
@@ -17,7 +21,7 @@ use crate::{
     sinks::record::Progress,
 };
 
-/// What stays the same as long as the session lives.
+/// What stays the same as long as the session lives, but for how far it has come.
 #[derive(Debug)]
 pub(crate) struct Info {
     pub(crate) sid: SessionId,
@@ -31,6 +35,8 @@ pub(crate) struct Info {
     pub(crate) recording: Option<Arc<Progress>>,
     /// Of the call that made it: what follows is linked to it, and log lines name it.
     pub(crate) trace: SpanContext,
+    /// Set once: a check with our password came, so its encoder has its answer.
+    pub(crate) heard: AtomicBool,
 }
 
 /// A session's state at a moment.

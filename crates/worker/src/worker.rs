@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, warn};
 use whipcord_identity::{Incarnation, WorkerAddress, WorkerId, WorkerNumber, key::IceKeys};
-use whipcord_peer::{Certificate, dtls};
+use whipcord_peer::{Certificate, Event, dtls};
 use whipcord_proto::worker::worker_service_server::WorkerServiceServer;
 use whipcord_udp::{Options, Socket};
 use whipcord_whip::Preferences;
@@ -264,8 +264,15 @@ fn start_recorder(folder: PathBuf, voice: &Voice) -> Result<(Recorder, Writers),
 async fn read_notices(control: Arc<Control>, mut notices: mpsc::Receiver<Notice>) {
     while let Some(notice) = notices.recv().await {
         notice::log(&notice);
-        if let Notice::Ended { info, last } = notice {
-            control.sessions.end(info.sid, last.to_message(&info));
+        match notice {
+            Notice::Ended { info, last } => control.sessions.end(info.sid, last.to_message(&info)),
+            // The directory is told of it. Of those that were lost one may have been such.
+            Notice::Event {
+                event: Event::StunSeen { .. },
+                ..
+            }
+            | Notice::Lost { .. } => control.sessions.changed(),
+            Notice::Event { .. } | Notice::Fault { .. } | Notice::Dropped { .. } => {}
         }
     }
 }

@@ -1,8 +1,10 @@
 //! Gateways and workers as processes of their own, with certificates for each other.
 
 use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
     process::{Child, Command, Output, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
@@ -114,4 +116,29 @@ fn who_has_no_certificate_of_the_role_is_refused() {
     let stats = http::request("GET", &format!("{}/whip-stats", cluster.origin(0)), &headers, "");
     assert_eq!((stats.status, stats.body.as_str()), (200, "{}"));
     assert!(!cluster.gateway_log(0).contains("a worker reports"));
+}
+
+#[test]
+fn a_flood_of_strangers_is_no_flood_of_the_log() {
+    const STRANGERS: usize = 200;
+    let mut cluster = Cluster::new();
+    cluster.start_redis();
+    cluster.start_gateway(0, &[]);
+    let begun = Instant::now();
+    for _ in 0..STRANGERS {
+        let mut stranger = TcpStream::connect(cluster.reports_address(0)).unwrap();
+        stranger.set_read_timeout(Some(CONNECTED)).unwrap();
+        stranger.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+        // An alert, and the end.
+        let _ = stranger.read_to_end(&mut Vec::new());
+    }
+    let seconds = begun.elapsed().as_secs() as usize + 1;
+    let log = cluster.gateway_log(0);
+    let lines = log.matches("refused an internal connection").count();
+    assert!(lines > 0, "{log}");
+    // A burst of five, and five for each second.
+    assert!(
+        lines <= 5 + 5 * seconds && lines < STRANGERS,
+        "{lines} lines in {seconds} s"
+    );
 }

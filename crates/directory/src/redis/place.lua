@@ -1,6 +1,6 @@
 -- Reserves a stream. Takes: incarnation, worker, sid, stream, mode (r replace, x reject, s several), client or `-`, 1 to place
 -- whatever the loser's wait says, the epoch of this request's former attempt or 0, sessions of a stream at most.
--- Gives {'dead'}, {'rebuilding'}, {'superseded'}, {'full'}, {'held'} or {'lost'} and the holder's sid, incarnation, epoch, worker,
+-- Gives {'dead'}, {'rebuilding', ms to its end}, {'superseded'}, {'full'}, {'held'} or {'lost'} and the holder's sid, incarnation, epoch, worker,
 -- or {'ok', epoch, sessions known of the worker}.
 local incarnation, worker, sid, stream, mode = ARGV[A], ARGV[A + 1], ARGV[A + 2], ARGV[A + 3], ARGV[A + 4]
 local client, force, former, most = ARGV[A + 5], ARGV[A + 6] == '1', tonumber(ARGV[A + 7]), tonumber(ARGV[A + 8])
@@ -43,7 +43,7 @@ local epoch, loser, since = string.match(past or '', '^(%d+) (%S+) (%d+)$')
 if holder and mode == 'x' then
     return named('held')
 elseif mode == 'x' and rebuilding then
-    return { 'rebuilding' }
+    return { 'rebuilding', string.format('%d', REBUILD - (now - began)) }
 elseif mode == 's' and count >= most then
     return { 'full' }
 elseif mode == 'r' and former > 0 and latest > former then

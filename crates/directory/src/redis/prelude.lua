@@ -127,6 +127,15 @@ local function put(stream, e, confirmed)
     redis.call('HSET', sessions_key(e.incarnation), e.sid, string.format('%.0f %s', confirmed, stream))
 end
 
+-- Takes one session of a worker out, whose stream the caller has declared.
+local function forget(incarnation, sid, stream)
+    local e = entry_of(redis.call('HGET', stream_key(stream), sid))
+    if e and e.incarnation == incarnation then
+        redis.call('HDEL', stream_key(stream), sid)
+    end
+    redis.call('HDEL', sessions_key(incarnation), sid)
+end
+
 -- The lease of a report: nil unless it lives, with this serial and as many changes as its gateway has made. A difference means
 -- that acknowledged writes were lost: the worker tells all again.
 local function leased(incarnation, serial, changes)

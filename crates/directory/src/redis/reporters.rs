@@ -6,7 +6,7 @@ use std::{
 };
 
 use tokio::time::Instant;
-use whipcord_identity::Incarnation;
+use whipcord_identity::{Incarnation, WorkerId};
 
 use super::script::NUMBER_RENEWAL;
 use crate::values::{Health, Hello, Lease, Load};
@@ -86,6 +86,10 @@ impl Reporters {
             reporter.heard = Instant::now();
             reporter.standing
         })
+    }
+
+    pub(super) fn worker(&mut self, lease: &Lease) -> Option<WorkerId> {
+        self.of(lease).map(|reporter| reporter.hello.worker.clone())
     }
 
     pub(super) fn set_standing(&mut self, lease: &Lease, standing: Standing) {

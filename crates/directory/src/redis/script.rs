@@ -1,7 +1,7 @@
 //! The scripts: what each is called with, and how an answer is read.
 
 use redis::{Cmd, ErrorKind, ServerErrorKind, Value};
-use tracing::error;
+use tracing::{debug, error};
 
 use super::connection::Connection;
 use crate::{timing::Timing, values::Unavailable};
@@ -36,6 +36,7 @@ scripts![
     bury,
     commit,
     end_snapshot,
+    held,
     hello,
     lookup,
     place,
@@ -106,6 +107,11 @@ impl Script {
             Ok(Some(reply)) => Ok(reply),
             Ok(None) => {
                 error!(script = self.name, "an answer of Redis is not understood");
+                Err(Unavailable::Away)
+            }
+            // A Cluster moves the slot, and has some of the keys here and some there.
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::TryAgain) => {
+                debug!(script = self.name, "the slot is being moved");
                 Err(Unavailable::Away)
             }
             Err(error) => {

@@ -101,6 +101,7 @@ pub(crate) fn reported(worker: u8, n: u8, stream: &str, epoch: u32) -> Reported 
     Reported {
         session: session(worker, n, stream, epoch),
         takeover: Takeover::Replace,
+        heard: true,
     }
 }
 
@@ -109,6 +110,7 @@ pub(crate) fn report(session: &Session) -> Vec<Reported> {
     vec![Reported {
         session: session.clone(),
         takeover: Takeover::Replace,
+        heard: false,
     }]
 }
 

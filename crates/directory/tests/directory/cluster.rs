@@ -16,8 +16,17 @@ const TIMING: Timing = Timing {
     ..Timing::STANDARD
 };
 
+/// Nothing but the test's own calls meets the slot while it moves: one that is told to try again holds up the next.
+const QUIET: Timing = Timing {
+    lease: Duration::from_secs(30),
+    ..TIMING
+};
+
+/// With its port.
+type Node = (Server, u16);
+
 /// A node below the ports of its bus, which are 10,000 higher.
-async fn node() -> (Server, u16) {
+async fn node() -> Node {
     let port = loop {
         let port = free_port();
         if port < 55_000 {
@@ -35,12 +44,12 @@ async fn node() -> (Server, u16) {
     (Server::with("redis-server", &options).await, port)
 }
 
-async fn ask<T: FromRedisValue>(node: &(Server, u16), command: &str) -> T {
+async fn ask<T: FromRedisValue>(node: &Node, command: &str) -> T {
     node.0.ask(command).await
 }
 
-#[tokio::test]
-async fn a_moved_slot_is_followed() {
+/// Three that know each other, with a third of the slots each.
+async fn three() -> [Node; 3] {
     let nodes = [node().await, node().await, node().await];
     let thirds = ["0 5460", "5461 10922", "10923 16383"];
     for (node, slots) in nodes.iter().zip(thirds) {
@@ -56,32 +65,76 @@ async fn a_moved_slot_is_followed() {
         })
         .await;
     }
+    nodes
+}
+
+async fn directory(nodes: &[Node; 3], timing: Timing) -> Directory {
     let url = format!("redis+cluster://127.0.0.1:{},127.0.0.1:{}", nodes[0].1, nodes[1].1);
-    let d = Directory::redis_with(&Config::new(url.parse().unwrap()), "test", TIMING).unwrap();
+    let d = Directory::redis_with(&Config::new(url.parse().unwrap()), "test", timing).unwrap();
     eventually(async || d.holders(&"cam".parse().unwrap()).await.is_ok()).await;
+    d
+}
+
+/// The one slot of a cluster, from the node that has it to the next.
+struct Move<'a> {
+    nodes: &'a [Node; 3],
+    slot: u64,
+    from: usize,
+}
+
+impl<'a> Move<'a> {
+    async fn begin(nodes: &'a [Node; 3]) -> Self {
+        let slot: u64 = ask(&nodes[0], "CLUSTER KEYSLOT {test}").await;
+        let from = (slot / 5461) as usize;
+        let moving = Self { nodes, slot, from };
+        let [from, to] = moving.ends();
+        let ids: Vec<String> = [ask(from, "CLUSTER MYID").await, ask(to, "CLUSTER MYID").await].into();
+        let _: () = ask(to, &format!("CLUSTER SETSLOT {slot} IMPORTING {}", ids[0])).await;
+        let _: () = ask(from, &format!("CLUSTER SETSLOT {slot} MIGRATING {}", ids[1])).await;
+        moving
+    }
+
+    fn ends(&self) -> [&'a Node; 2] {
+        [&self.nodes[self.from], &self.nodes[(self.from + 1) % 3]]
+    }
+
+    /// Takes over the keys that are wanted. Returns how many.
+    async fn take(&self, wanted: impl Fn(&str) -> bool) -> usize {
+        let [from, to] = self.ends();
+        let keys: Vec<String> = ask(from, &format!("CLUSTER GETKEYSINSLOT {} 100", self.slot)).await;
+        assert!(keys.iter().all(|key| key.starts_with("whipcord:1:{test}:")), "{keys:?}");
+        let wanted = keys.iter().filter(|key| wanted(key));
+        let mut taken = 0;
+        for key in wanted {
+            let _: () = ask(from, &format!("MIGRATE 127.0.0.1 {} {key} 0 5000", to.1)).await;
+            taken += 1;
+        }
+        taken
+    }
+
+    async fn end(self) {
+        let [from, to] = self.ends();
+        let id: String = ask(to, "CLUSTER MYID").await;
+        for node in [to, from, &self.nodes[(self.from + 2) % 3]] {
+            let _: () = ask(node, &format!("CLUSTER SETSLOT {} NODE {id}", self.slot)).await;
+        }
+        let left: u64 = ask(from, &format!("CLUSTER COUNTKEYSINSLOT {}", self.slot)).await;
+        assert_eq!(left, 0, "it has moved");
+    }
+}
+
+#[tokio::test]
+async fn a_moved_slot_is_followed() {
+    let nodes = three().await;
+    let d = directory(&nodes, TIMING).await;
     let lease = hello(&d, 1).await;
     let cam = live(&d, 1, 1, "cam").await;
     d.add(&lease, report(&cam)).await.unwrap();
 
-    let slot: u64 = ask(&nodes[0], "CLUSTER KEYSLOT {test}").await;
-    let owner = (slot / 5461) as usize;
-    let (from, to) = (&nodes[owner], &nodes[(owner + 1) % 3]);
-    let ids: Vec<String> = [ask(from, "CLUSTER MYID").await, ask(to, "CLUSTER MYID").await].into();
-    let _: () = ask(to, &format!("CLUSTER SETSLOT {slot} IMPORTING {}", ids[0])).await;
-    let _: () = ask(from, &format!("CLUSTER SETSLOT {slot} MIGRATING {}", ids[1])).await;
-    let keys: Vec<String> = ask(from, &format!("CLUSTER GETKEYSINSLOT {slot} 100")).await;
-    assert!(
-        keys.len() >= 6 && keys.iter().all(|key| key.starts_with("whipcord:1:{test}:")),
-        "{keys:?}"
-    );
-    for key in &keys {
-        let _: () = ask(from, &format!("MIGRATE 127.0.0.1 {} {key} 0 5000", to.1)).await;
-    }
-    for node in [to, from, &nodes[(owner + 2) % 3]] {
-        let _: () = ask(node, &format!("CLUSTER SETSLOT {slot} NODE {}", ids[1])).await;
-    }
-    let left: u64 = ask(from, &format!("CLUSTER COUNTKEYSINSLOT {slot}")).await;
-    assert_eq!(left, 0, "it has moved");
+    let moving = Move::begin(&nodes).await;
+    let [_, to] = moving.ends();
+    assert!(moving.take(|_| true).await >= 6);
+    moving.end().await;
 
     eventually(async || is_live(&d, &cam).await).await;
     assert_eq!(d.beat(&lease, Load::default()).await, Ok(()), "the lease moved along");
@@ -89,4 +142,39 @@ async fn a_moved_slot_is_followed() {
     assert!(is_live(&d, &next).await);
     let there: u64 = ask(to, "EXISTS whipcord:1:{test}:stream:next").await;
     assert_eq!(there, 1);
+}
+
+/// Its stream's key is on one node, all others on the other.
+#[tokio::test]
+async fn a_session_that_ends_while_its_slot_moves_leaves_no_ghost() {
+    let nodes = three().await;
+    let d = directory(&nodes, QUIET).await;
+    let mut lease = hello(&d, 1).await;
+    let cam = live(&d, 1, 1, "cam").await;
+    d.add(&lease, report(&cam)).await.unwrap();
+
+    let moving = Move::begin(&nodes).await;
+    let taken = moving.take(|key| key.ends_with(":stream:cam")).await;
+    assert_eq!(taken, 1);
+    d.remove(&lease, &[cam.sid]).await.unwrap();
+    assert!(
+        moving.take(|_| true).await >= 5,
+        "all others were still where they had been"
+    );
+    moving.end().await;
+
+    // As a worker does that now has no sessions.
+    eventually(async || {
+        if d.beat(&lease, Load::default()).await.is_err() {
+            lease = hello(&d, 1).await;
+            d.end_snapshot(&lease).await.unwrap();
+        }
+        holders_if_known(&d).await == Some(0)
+    })
+    .await;
+}
+
+async fn holders_if_known(d: &Directory) -> Option<usize> {
+    let holders = d.holders(&"cam".parse().unwrap()).await;
+    holders.ok().map(|holders| holders.len())
 }

@@ -44,7 +44,30 @@ fn sid(n: u64) -> SessionId {
     SessionId::new(bytes)
 }
 
-/// A whole POST as the directory sees it, on a worker drawn from the view, and its worker's report.
+/// Beats and views are not what is counted: none falls between.
+const QUIET: Timing = Timing {
+    lease: Duration::from_secs(3600),
+    ..Timing::STANDARD
+};
+
+/// A session of a worker, with a stream of its own.
+fn one_of(worker: &Hello, n: u64) -> Reported {
+    Reported {
+        session: Session {
+            sid: sid(n),
+            stream: format!("live/{n}").parse().unwrap(),
+            owner: Owner {
+                worker: worker.worker.clone(),
+                incarnation: worker.incarnation,
+                epoch: Epoch(1),
+            },
+        },
+        takeover: Takeover::Replace,
+        heard: true,
+    }
+}
+
+/// A whole POST as the directory sees it, on a worker drawn from the view, and its worker's two reports.
 async fn post(d: &Directory, leases: &[Lease], n: u64) {
     let workers = d.workers().workers;
     let chosen = &workers[n as usize * 7 % workers.len()].hello;
@@ -72,23 +95,25 @@ async fn post(d: &Directory, leases: &[Lease], n: u64) {
     let reported = Reported {
         takeover: Takeover::Replace,
         session,
+        heard: false,
     };
     let lease = &leases[reported.session.owner.incarnation.0 as usize];
+    let heard = Reported {
+        heard: true,
+        ..reported.clone()
+    };
+    // First that it is there, then that its encoder is.
     assert_eq!(d.add(lease, vec![reported]).await, Ok(vec![]));
+    assert_eq!(d.add(lease, vec![heard]).await, Ok(vec![]));
 }
 
 #[tokio::test]
 async fn a_post_costs_the_same_with_ten_workers_and_a_thousand() {
     const POSTS: u64 = 200;
-    // Beats and views are another test's: here none falls between.
-    let quiet = Timing {
-        lease: Duration::from_secs(3600),
-        ..Timing::STANDARD
-    };
     let mut costs = Vec::new();
     for workers in [10, 100, 1000] {
         let server = Server::start().await;
-        let d = server.directory(quiet);
+        let d = server.directory(QUIET);
         let mut leases = Vec::new();
         for n in 0..workers {
             leases.push(d.hello(number(n)).await.unwrap());
@@ -110,6 +135,35 @@ async fn a_post_costs_the_same_with_ten_workers_and_a_thousand() {
 }
 
 #[tokio::test]
+async fn to_look_whether_a_snapshot_is_needed_costs_a_part_of_it() {
+    const SESSIONS: u64 = 200;
+    let server = Server::start().await;
+    let d = server.directory(QUIET);
+    let reported: Vec<Reported> = (0..SESSIONS).map(|k| one_of(&number(1), k)).collect();
+    let mut costs = Vec::new();
+    // The second time every script is known, and so is every session.
+    for _ in 0..2 {
+        let lease = d.hello(number(1)).await.unwrap();
+        let before = spent(&server).await;
+        d.add(&lease, reported.clone()).await.unwrap();
+        d.end_snapshot(&lease).await.unwrap();
+        let between = spent(&server).await;
+        assert_eq!(d.held(&lease).await.map(|held| held.len()), Some(reported.len()));
+        let after = spent(&server).await;
+        costs = vec![
+            (between.0 - before.0, between.1 - before.1),
+            (after.0 - between.0, after.1 - between.1),
+        ];
+    }
+    println!(
+        "{SESSIONS} sessions, commands and microseconds: snapshot {:?}, look {:?}",
+        costs[0], costs[1]
+    );
+    assert!(costs[1].0 > SESSIONS, "it looks at each");
+    assert!(costs[1].0 * 3 < costs[0].0, "{costs:?}");
+}
+
+#[tokio::test]
 async fn a_thousand_idle_workers_cost_less_than_500_commands_a_second() {
     const WORKERS: u32 = 1000;
     const SESSIONS: u64 = 20;
@@ -118,21 +172,8 @@ async fn a_thousand_idle_workers_cost_less_than_500_commands_a_second() {
     let mut leases = Vec::new();
     for n in 0..WORKERS {
         let gateway = &gateways[n as usize % 3];
-        let hello = number(n);
-        let owner = Owner {
-            worker: hello.worker.clone(),
-            incarnation: hello.incarnation,
-            epoch: Epoch(1),
-        };
-        let lease = gateway.hello(hello).await.unwrap();
-        let sessions = (0..SESSIONS).map(|k| Reported {
-            session: Session {
-                sid: sid(u64::from(n) * SESSIONS + k),
-                stream: format!("live/{n}/{k}").parse().unwrap(),
-                owner: owner.clone(),
-            },
-            takeover: Takeover::Replace,
-        });
+        let lease = gateway.hello(number(n)).await.unwrap();
+        let sessions = (0..SESSIONS).map(|k| one_of(&number(n), u64::from(n) * SESSIONS + k));
         assert_eq!(gateway.add(&lease, sessions.collect()).await, Ok(vec![]));
         gateway.end_snapshot(&lease).await.unwrap();
         leases.push(lease);

@@ -1,7 +1,9 @@
 //! Leases, sessions and reports: rules as functions over any directory.
 
-use whipcord_directory::{CommitError, Directory, Health, Hello, HelloError, Load, Lookup, PlaceError, ReportError};
-use whipcord_identity::Incarnation;
+use whipcord_directory::{
+    CommitError, Directory, Health, Hello, HelloError, Load, Lookup, PlaceError, ReportError, Reported,
+};
+use whipcord_identity::{Incarnation, SessionId};
 
 use crate::{
     bed::{
@@ -25,6 +27,7 @@ rules![
     a_report_before_the_commit_leaves_the_decision_to_it: LONG,
     a_snapshot_ends_what_it_does_not_name: LONG,
     a_snapshot_keeps_what_was_committed_since_the_hello: LONG,
+    what_lives_on_a_worker_is_held_and_nothing_else: LONG,
     a_worker_that_comes_back_keeps_streams_nobody_took: SHORT,
     a_dead_worker_takes_its_sessions_along: LONG,
     only_the_owner_removes_and_releases: LONG,
@@ -183,6 +186,26 @@ async fn a_snapshot_keeps_what_was_committed_since_the_hello(d: &Directory) {
     assert_eq!(d.commit(&waiting).await, Ok(vec![]));
 }
 
+async fn what_lives_on_a_worker_is_held_and_nothing_else(d: &Directory) {
+    let former = hello(d, 1).await;
+    let lease = hello(d, 1).await;
+    assert_eq!(d.held(&lease).await, Some(vec![]));
+    let other = hello(d, 2).await;
+    let (one, two) = (live(d, 1, 1, "cam1").await, live(d, 1, 2, "cam2").await);
+    place(d, 1, 3, "reserved").await;
+    live(d, 2, 4, "elsewhere").await;
+    d.remove(&lease, &[two.sid]).await.unwrap();
+    assert_eq!(d.held(&lease).await, Some(vec![one]));
+    assert_eq!(d.held(&former).await, None, "its worker has said hello elsewhere");
+    let many = (0..1200).map(|n| one_of_many(2, n)).collect::<Vec<_>>();
+    d.add(&other, many.clone()).await.unwrap();
+    let mut held = d.held(&other).await.unwrap();
+    held.retain(|session| session.stream.as_str() != "elsewhere");
+    held.sort_by_key(|session| session.sid);
+    let sessions = many.into_iter().map(|reported| reported.session);
+    assert!(held.into_iter().eq(sessions), "by several pages");
+}
+
 async fn a_worker_that_comes_back_keeps_streams_nobody_took(d: &Directory) {
     hello(d, 1).await;
     let (one, two) = (live(d, 1, 1, "cam1").await, live(d, 1, 2, "cam2").await);
@@ -246,16 +269,16 @@ async fn where_a_worker_drains_nothing_is_placed_and_what_lives_stays(d: &Direct
     eventually(async || worker(d, 1).is_some_and(|worker| worker.health == Health::Alive)).await;
 }
 
+fn one_of_many(worker: u8, n: u16) -> Reported {
+    let mut one = reported(worker, 0, &format!("live/{n}"), 5);
+    let [high, low] = n.to_be_bytes();
+    one.session.sid = SessionId::new([high, low, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7]);
+    one
+}
+
 async fn many_sessions_are_reported_and_removed(d: &Directory) {
     let lease = hello(d, 1).await;
-    let many: Vec<_> = (0..1200_u16)
-        .map(|n| {
-            let mut one = reported(1, 0, &format!("live/{n}"), 5);
-            let [high, low] = n.to_be_bytes();
-            one.session.sid = whipcord_identity::SessionId::new([high, low, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7]);
-            one
-        })
-        .collect();
+    let many: Vec<_> = (0..1200).map(|n| one_of_many(1, n)).collect();
     assert_eq!(d.add(&lease, many.clone()).await, Ok(vec![]));
     assert!(is_live(d, &many[1199].session).await);
     let again = hello(d, 1).await;

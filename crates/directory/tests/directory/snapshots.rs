@@ -73,6 +73,7 @@ async fn report(d: &Directory, n: u32, progress: &Progress, told: &mut bool) -> 
             owner: owner.clone(),
         },
         takeover: Takeover::Replace,
+        heard: true,
     });
     let lease = d.hello(hello).await.unwrap();
     assert_eq!(d.add(&lease, sessions.collect()).await?, vec![], "worker {n}");

@@ -4,12 +4,17 @@ use whipcord_directory::{Directory, Lookup, PlaceError, Placement, Reported, Tak
 use whipcord_identity::Epoch;
 
 use crate::{
-    bed::{SHORT, eventually, hello, holders, is_live, keep, live, place, placement, reported, session, sid},
+    bed::{
+        REBUILT, SHORT, eventually, hello, holders, is_live, keep, live, place, placement, report, reported, session,
+        sid,
+    },
     server::{Server, is_installed},
 };
 
 rules![
     of_two_that_live_the_later_epoch_keeps_the_stream: LONG,
+    who_was_never_heard_of_takes_no_stream: SHORT,
+    who_is_heard_of_has_its_stream_though_its_commit_was_lost: LONG,
     epochs_of_a_stream_only_grow: LONG,
     a_retry_does_not_take_the_stream_back: LONG,
     reject_keeps_the_holder_and_the_reservation: SHORT,
@@ -32,6 +37,35 @@ async fn of_two_that_live_the_later_epoch_keeps_the_stream(d: &Directory) {
     let stale = d.add(&leases[0], vec![reported(1, 2, "cam", 8)]).await;
     assert_eq!(stale, Ok(vec![session(1, 2, "cam", 8)]), "of the same session, too");
     assert_eq!(holders(d, "cam").await, [session(2, 2, "cam", 11)]);
+}
+
+/// As when a gateway died with the answer, and its reservation ended before the worker's next snapshot.
+async fn who_was_never_heard_of_takes_no_stream(d: &Directory) {
+    let lease = hello(d, 1).await;
+    let first = live(d, 1, 1, "cam").await;
+    let orphan = place(d, 1, 2, "cam").await;
+    keep(d, &lease, SHORT.reservation * 2).await;
+    let unheard = d.add(&lease, report(&orphan)).await;
+    assert_eq!(unheard, Ok(vec![]), "nor is it ended: its encoder may be on its way");
+    assert_eq!(holders(d, "cam").await, std::slice::from_ref(&first));
+    let free = session(1, 3, "free", 7);
+    assert_eq!(d.add(&lease, report(&free)).await, Ok(vec![]));
+    assert!(is_live(d, &free).await, "nobody else has it");
+    let heard = vec![reported(1, 2, "cam", orphan.owner.epoch.0)];
+    assert_eq!(d.add(&lease, heard).await, Ok(vec![first]));
+    assert_eq!(holders(d, "cam").await, [orphan]);
+}
+
+/// A commit is no change that its worker's gateway counts; that its encoder was heard of is one.
+async fn who_is_heard_of_has_its_stream_though_its_commit_was_lost(d: &Directory) {
+    let lease = hello(d, 1).await;
+    let first = live(d, 1, 1, "cam").await;
+    let second = place(d, 1, 2, "cam").await;
+    assert_eq!(d.add(&lease, report(&second)).await, Ok(vec![]), "it may be on its way");
+    assert_eq!(holders(d, "cam").await, std::slice::from_ref(&first));
+    let heard = vec![reported(1, 2, "cam", second.owner.epoch.0)];
+    assert_eq!(d.add(&lease, heard).await, Ok(vec![first]));
+    assert_eq!(holders(d, "cam").await, [second]);
 }
 
 async fn epochs_of_a_stream_only_grow(d: &Directory) {
@@ -89,7 +123,11 @@ async fn reject_waits_until_the_index_is_rebuilt(d: &Directory) {
         ..placement(1, 1, "cam")
     };
     hello(d, 1).await;
-    assert_eq!(d.place(&knocking).await, Err(PlaceError::Rebuilding));
+    let refused = d.place(&knocking).await;
+    assert!(
+        matches!(&refused, Err(PlaceError::Rebuilding { left }) if *left <= REBUILT.rebuild),
+        "{refused:?}"
+    );
     let stream = "other".parse().unwrap();
     assert_eq!(d.lookup(&stream, sid(9)).await, Lookup::Unknown);
     assert!(

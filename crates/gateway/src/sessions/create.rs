@@ -1,9 +1,12 @@
 //! A session is made: a worker chosen, its stream reserved, the worker asked, the stream taken.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use opentelemetry::trace::FutureExt as _;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{info, warn};
 use whipcord_directory::{CommitError, PlaceError, Placement, Session, Takeover, Worker};
 use whipcord_identity::{Epoch, Hint, Incarnation, Owner, Power, SessionId, WorkerAddress};
@@ -13,7 +16,7 @@ use whipcord_whip::etag::EntityTag;
 use super::{Created, NewSession};
 use crate::{
     Shared,
-    limits::{CREATE_ATTEMPT_TIMEOUT, CREATE_ATTEMPTS_MAX, CREATE_TIMEOUT, ROOM_LOOK, ROOM_WAIT},
+    limits::{CREATE_ATTEMPT_TIMEOUT, CREATE_ATTEMPTS_MAX, CREATE_REST, CREATE_TIMEOUT, ROOM_LOOK, ROOM_WAIT},
     placement,
     problem::{Defect, Error},
     random,
@@ -127,7 +130,7 @@ impl Shared {
             force: false,
             former: *former,
         };
-        let place = self.reserve(&placement).await?;
+        let place = self.reserve(&placement, deadline).await?;
         *former = Some(place.epoch());
         let owner = Owner {
             worker: hello.worker,
@@ -160,8 +163,8 @@ impl Shared {
         taken.await.map_err(Failure::Final)
     }
 
-    async fn reserve(&self, placement: &Placement) -> Result<Place, Failure> {
-        match self.place(placement.clone()).await {
+    async fn reserve(&self, placement: &Placement, deadline: Instant) -> Result<Place, Failure> {
+        match self.place_when_rebuilt(placement, deadline - CREATE_REST).await {
             Ok(epoch) => Ok(Place::Reserved(epoch)),
             Err(PlaceError::NotAlive) => Err(Failure::Elsewhere(Error::NoWorker)),
             Err(PlaceError::Unavailable(error)) => {
@@ -176,9 +179,29 @@ impl Shared {
                 PlaceError::Full => Error::StreamFull,
                 PlaceError::Lost { .. } => Error::LostStream,
                 PlaceError::Superseded => Error::Superseded,
-                PlaceError::Rebuilding => Error::Rebuilding,
+                PlaceError::Rebuilding { .. } => Error::Rebuilding,
                 PlaceError::NotAlive | PlaceError::Unavailable(_) => Error::NoWorker,
             })),
+        }
+    }
+
+    /// Waits until the directory knows whether anybody has the stream, if that is soon. Answers at once where as many POSTs wait as may.
+    async fn place_when_rebuilt(&self, placement: &Placement, until: Instant) -> Result<Epoch, PlaceError> {
+        let until = until.min(Instant::now() + ROOM_WAIT);
+        let mut permit = None;
+        loop {
+            let placed = self.place(placement.clone()).await;
+            let Err(PlaceError::Rebuilding { left }) = placed else {
+                return placed;
+            };
+            if permit.is_none() {
+                permit = self.waiting.try_acquire().ok();
+            }
+            if permit.is_none() || Instant::now() >= until {
+                return placed;
+            }
+            // Its clock's milliseconds are rounded down.
+            sleep_until(until.min(Instant::now() + left + Duration::from_millis(1))).await;
         }
     }
 

@@ -22,7 +22,7 @@ use tonic::{
 };
 use tracing::Level;
 use tracing_subscriber::{Layer as _, filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
-use whipcord_directory::{Directory, Hello, Lease, Session};
+use whipcord_directory::{Directory, Hello, Lease, Session, Timing};
 use whipcord_gateway::{
     Authority, Config, Gateway, Listener, Workers,
     auth::{Pattern, Scope},
@@ -95,6 +95,15 @@ impl Published {
     }
 }
 
+/// Of which absence means nothing for so long. Leases are longer than a test: nobody beats for the bed's worker.
+fn directory(rebuild: Duration) -> Directory {
+    Directory::memory_with(Timing {
+        rebuild,
+        lease: Duration::from_secs(60),
+        ..Timing::STANDARD
+    })
+}
+
 impl Bed {
     pub(crate) async fn start() -> Self {
         Self::with(&[]).await
@@ -108,22 +117,30 @@ impl Bed {
     }
 
     pub(crate) async fn with_authority(authority: Authority) -> Self {
-        let bed = Self::serving(&[], authority).await;
+        let bed = Self::serving(&[], authority, directory(Duration::ZERO)).await;
         bed.hello().await;
         bed
     }
 
     pub(crate) async fn without_worker(flags: &[&str]) -> Self {
-        Self::serving(flags, Authority::ephemeral(SECRET)).await
+        Self::serving(flags, Authority::ephemeral(SECRET), directory(Duration::ZERO)).await
     }
 
-    async fn serving(flags: &[&str], served: Authority) -> Self {
+    /// With one worker in a directory of which absence means nothing for so long.
+    pub(crate) async fn rebuilding(flags: &[&str], rebuild: Duration) -> Self {
+        let directory = directory(rebuild);
+        let bed = Self::serving(flags, Authority::ephemeral(SECRET), directory).await;
+        bed.hello().await;
+        bed
+    }
+
+    async fn serving(flags: &[&str], served: Authority, directory: Directory) -> Self {
         LazyLock::force(&LOG);
         let authority = Authority::ephemeral(SECRET);
         let token = mint(&authority, &["*"], Scope::Publish);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (directory, shutdown) = (Directory::memory(), CancellationToken::new());
+        let shutdown = CancellationToken::new();
         let worker = Worker::default();
         let workers = {
             let to_worker = pipe(worker.service());

@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use tonic::Code;
-use whipcord_directory::Load;
-use whipcord_proto::{convert, worker::DeleteReason};
+use whipcord_directory::{Load, Lookup};
+use whipcord_identity::SessionId;
+use whipcord_proto::{
+    convert,
+    worker::{self as proto, DeleteReason},
+};
 use whipcord_whip::Refusal;
 
 use crate::{
@@ -58,6 +62,37 @@ async fn g6_without_a_worker_it_is_503_with_retry_after() {
         [],
         "another incarnation answered: this one is dead"
     );
+}
+
+#[tokio::test]
+async fn a_post_waits_until_the_directory_knows_whether_anybody_has_the_stream() {
+    let bed = Bed::rebuilding(&["--takeover", "*=reject"], Duration::from_secs(2)).await;
+    let stream = "cam".parse().unwrap();
+    let unknown = bed.directory.lookup(&stream, SessionId::new([9; 16])).await;
+    assert_eq!(unknown, Lookup::Unknown, "it is being rebuilt");
+    bed.publish("cam").await;
+    bed.post("/whip/cam").await.is_problem(409, "held");
+}
+
+#[tokio::test]
+async fn a_post_does_not_wait_for_the_directory_for_ever() {
+    let bed = Bed::rebuilding(&["--takeover", "*=reject"], Duration::from_secs(60)).await;
+    let start = std::time::Instant::now();
+    bed.post("/whip/cam").await.is_problem(503, "rebuilding");
+    assert!(start.elapsed() >= Duration::from_secs(4), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn a_refusal_of_a_later_kind_is_an_offer_that_cannot_be_served() {
+    let bed = Bed::start().await;
+    let later = proto::Refusal {
+        kind: 99,
+        reason: "later".to_owned(),
+        message: "no such thing yet".to_owned(),
+    };
+    bed.worker.next(Step::Fail(convert::refusal_status(later)));
+    bed.post("/whip/cam").await.is_problem(422, "later");
 }
 
 #[tokio::test]

@@ -4,10 +4,11 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
 use whipcord_directory::Health;
-use whipcord_identity::SessionId;
+use whipcord_identity::{Epoch, SessionId, StreamName};
 use whipcord_proto::{
+    digest,
     directory::{
-        Capacity, Delta, Heartbeat, Hello, ReportRequest, ReportResponse, SessionEntry, Snapshot,
+        Ack, Capacity, Delta, Heartbeat, Hello, ReportRequest, ReportResponse, SessionEntry, Snapshot,
         directory_service_client::DirectoryServiceClient, report_request::Report, report_response::Response,
     },
     worker::DeleteReason,
@@ -33,8 +34,8 @@ impl Reporting {
         }
     }
 
-    /// Sends a report and waits for its acknowledgement. Gives the sessions that it says were replaced.
-    async fn say(&mut self, report: Report) -> Result<Vec<Vec<u8>>, Status> {
+    /// Sends a report and waits for its acknowledgement.
+    async fn say(&mut self, report: Report) -> Result<Ack, Status> {
         self.sequence += 1;
         self.requests
             .send(ReportRequest {
@@ -48,7 +49,7 @@ impl Reporting {
                 response: Some(Response::Ack(ack)),
             }) => {
                 assert_eq!(ack.sequence, self.sequence);
-                Ok(ack.replaced)
+                Ok(ack)
             }
             other => panic!("{other:?}"),
         }
@@ -64,6 +65,7 @@ fn hello() -> Hello {
         features: vec!["a-later-one".to_owned()],
         capacity: Some(Capacity { sessions_max: 10 }),
         address: "pipe".to_owned(),
+        sessions_digest: Vec::new(),
     }
 }
 
@@ -72,6 +74,7 @@ fn entry(n: u8, stream: &str) -> SessionEntry {
         session_id: vec![n; 16],
         stream: stream.to_owned(),
         epoch: 1,
+        heard: false,
     }
 }
 
@@ -118,6 +121,41 @@ async fn a_workers_sessions_are_in_the_directory_once_acknowledged() {
 }
 
 #[tokio::test]
+async fn sessions_that_the_directory_has_need_not_be_told_again() {
+    let bed = Bed::without_worker(&[]).await;
+    let listed = |list: &[(u8, u32, &str)]| {
+        let list: Vec<(SessionId, Epoch, StreamName)> = list
+            .iter()
+            .map(|(n, epoch, stream)| (SessionId::new([*n; 16]), Epoch(*epoch), stream.parse().unwrap()))
+            .collect();
+        digest::sessions(list.iter().map(|(sid, epoch, stream)| (*sid, *epoch, stream)))
+    };
+    let first = Reporting::start(&bed).await.say(Report::Hello(hello())).await.unwrap();
+    assert!(!first.sessions_known, "nobody asked");
+    let table = [
+        (listed(&[]), true),
+        (listed(&[(1, 1, "one")]), false),
+        (listed(&[(1, 1, "one"), (2, 1, "two")]), true),
+        (listed(&[(1, 1, "one"), (2, 7, "two")]), false),
+        (listed(&[(1, 1, "one"), (3, 1, "two")]), false),
+        (listed(&[]), false),
+    ];
+    for (n, (sessions_digest, known)) in table.into_iter().enumerate() {
+        let mut reporting = Reporting::start(&bed).await;
+        let ack = reporting.say(Report::Hello(Hello {
+            sessions_digest,
+            ..hello()
+        }));
+        assert_eq!(ack.await.unwrap().sessions_known, known, "{n}");
+        // Told in another order than that of the ids.
+        let added = vec![entry(2, "two"), entry(1, "one")];
+        let removed = vec![];
+        let ack = reporting.say(Report::Delta(Delta { added, removed })).await.unwrap();
+        assert!(!ack.sessions_known);
+    }
+}
+
+#[tokio::test]
 async fn a_broken_stream_makes_its_worker_suspect_until_it_comes_back() {
     let bed = Bed::without_worker(&[]).await;
     let mut reporting = Reporting::start(&bed).await;
@@ -145,13 +183,13 @@ async fn a_session_whose_stream_was_taken_is_ended_by_its_acknowledgement() {
     let mut reporting = Reporting::start(&bed).await;
     reporting.say(Report::Hello(hello())).await.unwrap();
     let sessions = vec![entry(1, "cam"), entry(2, "free")];
-    let replaced = reporting
+    let told = reporting
         .say(Report::Snapshot(Snapshot { sessions, last: true }))
         .await
         .unwrap();
-    assert_eq!(replaced, [vec![1; 16]]);
+    assert_eq!(told.replaced, [vec![1; 16]]);
     let later = reporting.say(Report::Heartbeat(Heartbeat::default())).await.unwrap();
-    assert!(later.is_empty(), "once is enough");
+    assert!(later.replaced.is_empty(), "once is enough");
 }
 
 #[tokio::test]
@@ -163,13 +201,14 @@ async fn a_session_that_another_workers_report_takes_over_is_ended_by_a_call() {
     reporting.say(Report::Hello(hello())).await.unwrap();
     let added = vec![SessionEntry {
         epoch: u32::MAX,
+        heard: true,
         ..entry(1, "cam")
     }];
-    let replaced = reporting
+    let told = reporting
         .say(Report::Delta(Delta { added, removed: vec![] }))
         .await
         .unwrap();
-    assert!(replaced.is_empty(), "{replaced:?}");
+    assert!(told.replaced.is_empty(), "{told:?}");
     crate::bed::eventually(|| bed.worker.deleted() == [DeleteReason::Replaced]).await;
     let ended = bed.worker.state().deleted.remove(0);
     assert_eq!(ended.session_id, holder.sid.as_bytes());
@@ -248,6 +287,14 @@ async fn what_breaks_the_contract_later_ends_the_stream_too() {
                 removed: vec![vec![1]],
             }),
             Code::InvalidArgument,
+        ),
+        // 1.1 MiB.
+        (
+            Report::Delta(Delta {
+                added: vec![entry(1, &"s".repeat(255)); 4100],
+                removed: vec![],
+            }),
+            Code::OutOfRange,
         ),
     ];
     for (report, code) in table {

@@ -200,6 +200,10 @@ fn a_checkpoint_is_refused_where_it_cannot_serve() {
     assert_eq!(bed.mux.adopt(now, &checkpoint, 1).err(), Some(Error::AlreadyHere));
     let bytes = checkpoint.encode();
     assert_eq!(Checkpoint::decode(&[]).err(), Some(Error::Version(0)));
+    // Field 1 comes first: one and the same session, but of a later version.
+    assert_eq!(bytes[..2], [0x08, 1]);
+    let later = [&[0x08, 2], &bytes[2..]].concat();
+    assert_eq!(Checkpoint::decode(&later).err(), Some(Error::Version(2)));
     for len in 0..bytes.len() {
         if let Ok(cut) = Checkpoint::decode(&bytes[..len]) {
             assert!(mux(1).adopt(now, &cut, 1).is_err(), "{len} of {} bytes", bytes.len());

@@ -4,8 +4,9 @@
 mod connection;
 mod tls;
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
+use governor::{Quota, RateLimiter};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::{
@@ -92,6 +93,8 @@ const PONG_MAX: Duration = Duration::from_secs(5);
 const CALLS_MAX: u32 = 1024;
 /// Shortages of descriptors or memory take a moment to pass.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
+/// Log lines about refused connections per second: a flood of them is no flood of the log.
+const LOG_LINES: NonZeroU32 = NonZeroU32::new(5).expect("not zero");
 /// Connections accepted and not yet taken by the server, which takes them at once.
 const ACCEPTED_MAX: usize = 16;
 
@@ -142,6 +145,7 @@ impl Internal {
 
     async fn accept(self, listener: TcpListener, from: Role, accepted: mpsc::Sender<io::Result<Connection>>) {
         let permits = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+        let log_lines = Arc::new(RateLimiter::direct(Quota::per_second(LOG_LINES)));
         loop {
             let permit = Arc::clone(&permits)
                 .acquire_owned()
@@ -155,12 +159,13 @@ impl Internal {
                     continue;
                 }
             };
-            let (internal, accepted) = (self.clone(), accepted.clone());
+            let (internal, accepted, log_lines) = (self.clone(), accepted.clone(), Arc::clone(&log_lines));
             tokio::spawn(async move {
                 match timed(internal.welcome(stream, from)).await {
                     // The server is gone only at shutdown.
                     Ok(connection) => drop(accepted.send(Ok(connection)).await),
-                    Err(error) => warn!(%peer, %error, "refused an internal connection"),
+                    Err(error) if log_lines.check().is_ok() => warn!(%peer, %error, "refused an internal connection"),
+                    Err(_) => {}
                 }
                 drop(permit);
             });

@@ -12,11 +12,22 @@ fn sid() -> SessionId {
     SessionId::new([1; 16])
 }
 
-/// With one live session, and a shard that takes no commands but for the test.
-fn control(shard: shard::Handle) -> Control {
-    let sessions = Sessions::new(1);
-    assert!(matches!(sessions.admit(sid(), EPOCH, [0; 32]), Ok(Admitted::New(_))));
-    sessions.establish(live(1));
+/// To a shard that takes no commands but for the test.
+pub(crate) fn handle(room: usize) -> (shard::Handle, mpsc::Receiver<Command>) {
+    let poll = Poll::new().unwrap();
+    let waker = Arc::new(Waker::new(poll.registry(), Token(0)).unwrap());
+    let (sender, commands) = mpsc::channel(room);
+    (shard::Handle::new(sender, waker, Arc::default()), commands)
+}
+
+/// With so many live sessions.
+pub(crate) fn control(shard: shard::Handle, live_sessions: u8) -> Control {
+    let sessions = Sessions::new(live_sessions.into());
+    for number in 1..=live_sessions {
+        let admitted = sessions.admit(SessionId::new([number; 16]), EPOCH, [0; 32]);
+        assert!(matches!(admitted, Ok(Admitted::New(_))));
+        sessions.establish(live(number));
+    }
     Control {
         worker: "worker".parse().unwrap(),
         incarnation: Incarnation(1),
@@ -37,10 +48,8 @@ fn control(shard: shard::Handle) -> Control {
 
 #[tokio::test]
 async fn a_caller_that_gives_up_while_the_shard_is_busy_leaves_a_session_that_can_still_be_ended() {
-    let poll = Poll::new().unwrap();
-    let waker = Arc::new(Waker::new(poll.registry(), Token(0)).unwrap());
-    let (sender, mut commands) = mpsc::channel(1);
-    let control = control(shard::Handle::new(sender, waker, Arc::default()));
+    let (handle, mut commands) = handle(1);
+    let control = control(handle, 1);
     control.shard.send(Command::Stop).unwrap();
 
     let mut given_up = Box::pin(control.close(sid(), EPOCH, EndReason::Deleted));

@@ -1,4 +1,4 @@
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::atomic::AtomicBool, time::Duration};
 
 use super::*;
 use whipcord_whip::ice::IceOptions;
@@ -27,6 +27,7 @@ pub(crate) fn live(number: u8) -> Live {
         mids: Vec::new(),
         recording: None,
         trace: opentelemetry::trace::SpanContext::empty_context(),
+        heard: AtomicBool::new(false),
     };
     Live {
         info: Arc::new(info),

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     hash::{BuildHasherDefault, Hasher},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::Instant,
 };
 
@@ -141,6 +141,7 @@ impl Session {
                     tap.announce(*track, section);
                 }
             }
+            Event::StunSeen { .. } => self.info.heard.store(true, Ordering::Relaxed),
             Event::SenderReport { track, ntp, timestamp } => {
                 let age = now.saturating_duration_since(self.started);
                 if let Some(tap) = &mut self.tap {
@@ -213,6 +214,7 @@ mod tests {
             mids: Vec::new(),
             recording: None,
             trace: opentelemetry::trace::SpanContext::empty_context(),
+            heard: Default::default(),
         });
         let mut session = Session::new(Arc::clone(&info), None, begin);
         let silent = |session: &Session, now| {

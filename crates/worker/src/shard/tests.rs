@@ -61,6 +61,7 @@ impl Bench {
             mids: Vec::new(),
             recording: None,
             trace: opentelemetry::trace::SpanContext::empty_context(),
+            heard: Default::default(),
         };
         let offer = Offer::parse(OFFER.as_bytes()).unwrap();
         let (reply, mut answer) = oneshot::channel();

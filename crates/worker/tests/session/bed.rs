@@ -39,6 +39,7 @@ pub(crate) struct Bed {
     pub(crate) worker: Worker,
     pub(crate) directory: Directory,
     pub(crate) client: WorkerServiceClient<Channel>,
+    pub(crate) channel: Channel,
     pub(crate) shutdown: CancellationToken,
     pub(crate) recordings: tempfile::TempDir,
     pub(crate) owner: Owner,
@@ -50,33 +51,10 @@ impl Bed {
     }
 
     pub(crate) async fn with(configure: impl FnOnce(&mut Config)) -> Self {
-        let shutdown = CancellationToken::new();
-        let recordings = tempfile::tempdir().unwrap();
         let directory = Directory::default();
         let to_directory = serve(DirectoryServiceServer::new(directory.clone())).await;
-        let mut config = Config {
-            media: "127.0.0.1:0".parse().unwrap(),
-            advertise: Vec::new(),
-            recordings: Some(recordings.path().to_owned()),
-            codecs: vec![Codec::H264, Codec::Vp8, Codec::Opus],
-            sessions_max: 10,
-            data_channel: DataPolicy::Accept,
-        };
-        configure(&mut config);
-        let identity = Identity {
-            cluster_id: "test".into(),
-            worker: "worker-0".parse().unwrap(),
-            ice_keys: whipcord_identity::IceKeys::generate([7; 32]),
-            address: "pipe".parse().unwrap(),
-        };
-        let worker = Worker::start(
-            config,
-            identity,
-            Gateways::new(move || to_directory.clone()),
-            shutdown.clone(),
-        )
-        .await
-        .unwrap();
+        let shutdown = CancellationToken::new();
+        let (worker, recordings) = start(configure, to_directory, shutdown.clone()).await;
         let to_worker = serve(worker.service()).await;
         within(worker.registered()).await;
         let hello = directory.read(|state| state.hellos.last().unwrap().clone());
@@ -88,7 +66,8 @@ impl Bed {
         Self {
             worker,
             directory,
-            client: WorkerServiceClient::new(to_worker),
+            client: WorkerServiceClient::new(to_worker.clone()),
+            channel: to_worker,
             shutdown,
             recordings,
             owner,
@@ -164,8 +143,35 @@ impl Bed {
     }
 }
 
+/// A worker that reports there, with a folder for its recordings.
+pub(crate) async fn start(
+    configure: impl FnOnce(&mut Config),
+    to_directory: Channel,
+    shutdown: CancellationToken,
+) -> (Worker, tempfile::TempDir) {
+    let recordings = tempfile::tempdir().unwrap();
+    let mut config = Config {
+        media: "127.0.0.1:0".parse().unwrap(),
+        advertise: Vec::new(),
+        recordings: Some(recordings.path().to_owned()),
+        codecs: vec![Codec::H264, Codec::Vp8, Codec::Opus],
+        sessions_max: 10,
+        data_channel: DataPolicy::Accept,
+    };
+    configure(&mut config);
+    let identity = Identity {
+        cluster_id: "test".into(),
+        worker: "worker-0".parse().unwrap(),
+        ice_keys: whipcord_identity::IceKeys::generate([7; 32]),
+        address: "pipe".parse().unwrap(),
+    };
+    let gateways = Gateways::new(move || to_directory.clone());
+    let worker = Worker::start(config, identity, gateways, shutdown).await.unwrap();
+    (worker, recordings)
+}
+
 /// A gRPC server for one service, and the way to it.
-async fn serve<S>(service: S) -> Channel
+pub(crate) async fn serve<S>(service: S) -> Channel
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,

@@ -9,8 +9,8 @@ use tokio::sync::mpsc;
 use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 use whipcord_proto::directory::{
-    Ack, DrainCommand, Hello, ReportRequest, ReportResponse, directory_service_server::DirectoryService,
-    report_request::Report, report_response,
+    Ack, Hello, ReportRequest, ReportResponse, directory_service_server::DirectoryService, report_request::Report,
+    report_response,
 };
 
 #[derive(Clone, Debug, Default)]
@@ -21,26 +21,21 @@ pub(crate) struct State {
     pub(crate) hellos: Vec<Hello>,
     /// Ids of all sessions, as told by snapshot and deltas.
     pub(crate) sessions: BTreeSet<Vec<u8>>,
+    /// Of those, whose encoder was.
+    pub(crate) heard: BTreeSet<Vec<u8>>,
     pub(crate) heartbeats: u32,
     /// Refuse this many hellos because the number is taken.
     pub(crate) clashes: u32,
-    /// The open stream, to drain it or to break it.
+    /// Say of each hello that its sessions are known.
+    pub(crate) knows: bool,
+    pub(crate) snapshots: u32,
+    /// The open stream, to break it.
     pub(crate) stream: Option<mpsc::Sender<Result<ReportResponse, Status>>>,
 }
 
 impl Directory {
     pub(crate) fn read<T>(&self, read: impl FnOnce(&State) -> T) -> T {
         read(&self.0.lock().unwrap())
-    }
-
-    pub(crate) fn drain(&self, deadline_seconds: u32) {
-        let stream = self.read(|state| state.stream.clone()).unwrap();
-        let response = report_response::Response::Drain(DrainCommand { deadline_seconds });
-        stream
-            .try_send(Ok(ReportResponse {
-                response: Some(response),
-            }))
-            .unwrap();
     }
 
     /// As if the gateway were gone.
@@ -54,12 +49,19 @@ impl Directory {
         match request.report.unwrap() {
             Report::Hello(hello) => {
                 state.hellos.push(hello);
-                state.sessions.clear();
+                if !state.knows {
+                    state.sessions.clear();
+                }
             }
-            Report::Snapshot(snapshot) => state
-                .sessions
-                .extend(snapshot.sessions.into_iter().map(|s| s.session_id)),
+            Report::Snapshot(snapshot) => {
+                state.snapshots += 1;
+                state
+                    .sessions
+                    .extend(snapshot.sessions.into_iter().map(|s| s.session_id));
+            }
             Report::Delta(delta) => {
+                let heard = delta.added.iter().filter(|added| added.heard);
+                state.heard.extend(heard.map(|added| added.session_id.clone()));
                 state.sessions.extend(delta.added.into_iter().map(|s| s.session_id));
                 delta
                     .removed
@@ -81,14 +83,16 @@ impl DirectoryService for Directory {
         let first = requests.message().await?.unwrap();
         assert_eq!(first.sequence, 1);
         self.take(first);
-        {
+        let sessions_known = {
             let mut state = self.0.lock().unwrap();
             if state.clashes > 0 {
                 state.clashes -= 1;
                 return Err(Status::already_exists("the worker number is taken"));
             }
             state.stream = Some(sender.clone());
-        }
+            state.knows
+        };
+        sender.try_send(ack(1, sessions_known)).unwrap();
         let directory = self.clone();
         tokio::spawn(async move {
             let mut expected = 2;
@@ -97,15 +101,20 @@ impl DirectoryService for Directory {
                 expected += 1;
                 let sequence = request.sequence;
                 directory.take(request);
-                let ack = report_response::Response::Ack(Ack {
-                    sequence,
-                    ..Ack::default()
-                });
-                if sender.send(Ok(ReportResponse { response: Some(ack) })).await.is_err() {
+                if sender.send(ack(sequence, false)).await.is_err() {
                     return;
                 }
             }
         });
         Ok(Response::new(ReceiverStream::new(receiver)))
     }
+}
+
+fn ack(sequence: u64, sessions_known: bool) -> Result<ReportResponse, Status> {
+    let ack = report_response::Response::Ack(Ack {
+        sequence,
+        sessions_known,
+        replaced: Vec::new(),
+    });
+    Ok(ReportResponse { response: Some(ack) })
 }

@@ -12,30 +12,21 @@ use crate::bed::{Bed, blocking, eventually, within};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drain_admits_none_and_ends_what_is_left_at_its_deadline() {
-    let bed = Bed::with(|config| config.sessions_max = 1000).await;
+    let bed = Bed::start().await;
     let mut encoder = bed.publish(1).await;
-    bed.directory.drain(3600);
-    // Those that come before the command arrives are admitted, each with an id of its own.
-    let mut number = 1;
-    eventually("none is admitted", async || {
-        number += 1;
-        let refused = bed.create(number, &encoder.offer()).await;
-        refused.is_err_and(|status| status.code() == Code::Unavailable)
-    })
-    .await;
+    let drain = async |deadline_seconds| {
+        let drained = bed.client.clone().drain(DrainRequest { deadline_seconds }).await;
+        drained.unwrap().into_inner().sessions
+    };
+    assert_eq!(drain(3600).await, 1);
+    let refused = bed.create(2, &encoder.offer()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable);
     blocking(|| encoder.send(Duration::from_secs(1)));
     eventually("media goes on", async || {
         bed.get(1).await.unwrap().packets_received == 75
     })
     .await;
-    let drained = bed
-        .client
-        .clone()
-        .drain(DrainRequest { deadline_seconds: 0 })
-        .await
-        .unwrap()
-        .into_inner();
-    assert_eq!(drained.sessions, u32::from(number) - 1);
+    assert_eq!(drain(0).await, 1);
     eventually("it is ended", async || {
         bed.get(1).await.unwrap().end_reason == "drained"
     })

@@ -1,8 +1,9 @@
 //! A session from its offer to its file, and what it lives through.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
-use whipcord_proto::worker::ConnectionState;
+use whipcord_identity::{Epoch, SessionId};
+use whipcord_proto::{digest, worker::ConnectionState};
 
 use crate::{
     bed::{Bed, blocking, eventually},
@@ -118,6 +119,59 @@ async fn garbage_and_forgeries_are_dropped_and_cost_nothing_but_a_count() {
     let session = bed.get(1).await.unwrap();
     assert!(session.dropped["unauthentic"] >= 400, "{:?}", session.dropped);
     assert_eq!(session.state(), ConnectionState::Connected);
+    bed.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_directory_knows_already_is_not_told_again() {
+    let bed = Bed::start().await;
+    bed.create(1, &Encoder::new().offer()).await.unwrap();
+    eventually("the directory hears of it", async || {
+        bed.directory.read(|state| state.sessions.len() == 1)
+    })
+    .await;
+    bed.directory.0.lock().unwrap().knows = true;
+    bed.directory.break_stream();
+    eventually("it says hello again", async || {
+        bed.directory.read(|state| state.hellos.len() == 2)
+    })
+    .await;
+    bed.create(2, &Encoder::new().offer()).await.unwrap();
+    eventually("it tells of what is new", async || {
+        bed.directory.read(|state| state.sessions.len() == 2)
+    })
+    .await;
+    let (snapshots, digests) = bed.directory.read(|state| {
+        let digests = state.hellos.iter().map(|hello| hello.sessions_digest.clone());
+        (state.snapshots, digests.collect::<Vec<_>>())
+    });
+    assert_eq!(snapshots, 1, "the first one, of nothing");
+    let stream = "live/cam".parse().unwrap();
+    let one = [(SessionId::new([1; 16]), Epoch(1), &stream)];
+    let expected = [&one[..0], &one].map(|listed| digest::sessions(listed.iter().copied()));
+    assert_eq!(digests, expected);
+    bed.delete(1, bed.owner.clone()).await.unwrap();
+    eventually("it tells of what has ended", async || {
+        bed.directory
+            .read(|state| state.sessions == BTreeSet::from([vec![2; 16]]))
+    })
+    .await;
+    bed.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_directory_is_told_when_an_encoder_is_first_heard_of() {
+    let bed = Bed::start().await;
+    bed.create(1, &Encoder::new().offer()).await.unwrap();
+    let _encoder = bed.publish(2).await;
+    eventually("the directory hears of it", async || {
+        bed.directory.read(|state| !state.heard.is_empty())
+    })
+    .await;
+    assert_eq!(
+        bed.directory.read(|state| state.heard.clone()),
+        BTreeSet::from([vec![2; 16]])
+    );
     bed.stop().await;
 }
 

@@ -8,6 +8,7 @@ mod directory;
 mod download;
 mod encoder;
 mod ending;
+mod later;
 mod lifecycle;
 mod restart;
 mod simulcast;

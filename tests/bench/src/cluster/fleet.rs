@@ -168,6 +168,7 @@ fn entry(n: usize, k: usize) -> SessionEntry {
         session_id,
         stream: format!("live/studio-{n}/camera-{k}"),
         epoch: clock.map_or(1, |clock| clock.as_secs() as u32),
+        heard: true,
     }
 }
 
@@ -197,6 +198,7 @@ impl WorkerService for Service {
             session_id: request.session_id,
             stream: request.stream,
             epoch: request.owner.map_or(0, |owner| owner.epoch),
+            heard: true,
         });
         Ok(Response::new(CreateSessionResponse {
             answer: ANSWER.to_owned(),

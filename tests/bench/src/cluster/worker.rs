@@ -18,9 +18,13 @@ use tokio::{
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming, transport::Channel};
-use whipcord_proto::directory::{
-    Capacity, Delta, Heartbeat, Hello, ReportRequest, ReportResponse, SessionEntry, Snapshot,
-    directory_service_client::DirectoryServiceClient, report_request::Report, report_response::Response,
+use whipcord_identity::{Epoch, SessionId, StreamName};
+use whipcord_proto::{
+    digest,
+    directory::{
+        Capacity, Delta, Heartbeat, Hello, ReportRequest, ReportResponse, SessionEntry, Snapshot,
+        directory_service_client::DirectoryServiceClient, report_request::Report, report_response::Response,
+    },
 };
 
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -134,8 +138,12 @@ impl Worker {
     }
 
     async fn converse(&self, channel: Channel) -> Result<std::convert::Infallible, Status> {
-        let mut conversation = self.open(channel).await?;
-        conversation.snapshot().await?;
+        let (mut conversation, is_known) = self.open(channel).await?;
+        if is_known {
+            conversation.told();
+        } else {
+            conversation.snapshot().await?;
+        }
         let mut beat = interval(HEARTBEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -145,7 +153,6 @@ impl Worker {
                         conversation.acknowledged = Instant::now();
                         self.acknowledged.store(ack.sequence, Ordering::Relaxed);
                     }
-                    Some(Response::Drain(_)) => {}
                     None => return Err(Status::unavailable("the stream ended")),
                 },
                 () = self.changed.notified() => conversation.delta().await?,
@@ -159,7 +166,8 @@ impl Worker {
         }
     }
 
-    async fn open(&self, channel: Channel) -> Result<Conversation<'_>, Status> {
+    /// With whether the directory has all that there is.
+    async fn open(&self, channel: Channel) -> Result<(Conversation<'_>, bool), Status> {
         let (outgoing, receiver) = mpsc::channel(OUTGOING_MAX);
         let hello = Hello {
             cluster_id: "whipcord".to_owned(),
@@ -171,6 +179,7 @@ impl Worker {
                 sessions_max: SESSIONS_MAX,
             }),
             address: self.address.to_string(),
+            sessions_digest: self.digest(),
         };
         let first = ReportRequest {
             sequence: 1,
@@ -181,13 +190,31 @@ impl Worker {
         let mut client = DirectoryServiceClient::new(channel);
         let response = timeout(CONNECT_MAX, client.report(ReceiverStream::new(receiver))).await;
         let response = response.map_err(|_| Status::deadline_exceeded("no gateway answers"))??;
-        Ok(Conversation {
+        let mut incoming = response.into_inner();
+        let acknowledged = timeout(CONNECT_MAX, incoming.message()).await;
+        let acknowledged = acknowledged.map_err(|_| Status::deadline_exceeded("no gateway answers"))??;
+        let Some(Response::Ack(ack)) = acknowledged.and_then(|response| response.response) else {
+            return Err(Status::unavailable("the stream ended"));
+        };
+        let conversation = Conversation {
             worker: self,
             outgoing,
-            incoming: response.into_inner(),
+            incoming,
             sequence: 1,
             acknowledged: Instant::now(),
-        })
+        };
+        Ok((conversation, ack.sessions_known))
+    }
+
+    fn digest(&self) -> Vec<u8> {
+        let sessions = self.lock();
+        let named = sessions.live.iter().filter_map(|entry| {
+            let sid = SessionId::try_from(entry.session_id.as_slice()).ok()?;
+            Some((sid, Epoch(entry.epoch), entry.stream.parse::<StreamName>().ok()?))
+        });
+        let mut named: Vec<_> = named.collect();
+        named.sort_unstable_by_key(|(sid, ..)| *sid);
+        digest::sessions(named.iter().map(|(sid, epoch, stream)| (*sid, *epoch, stream)))
     }
 
     /// By half up and down, as a real one; of the worker's own number, so that a run is as the one before.
