@@ -176,7 +176,7 @@ impl Cluster {
 
     /// Waits until some gateway knows the nth worker.
     pub fn wait_until_known(&self, n: usize) {
-        let url = format!("http://{}:{ADMIN}/readyz", self.worker_address(n));
+        let url = format!("{}/readyz", self.worker_admin(n));
         eventually("the worker is known", KNOWN, || {
             (http::request("GET", &url, &[], "").status == 200).then_some(())
         });
@@ -257,6 +257,16 @@ impl Cluster {
     /// Those of all gateways that were started.
     pub fn origins(&self) -> Vec<String> {
         (0..self.gateways.len()).map(|n| self.origin(n)).collect()
+    }
+
+    /// Where operators and probes reach the nth gateway.
+    pub fn gateway_admin(&self, n: usize) -> String {
+        format!("http://{}:{ADMIN}", self.gateway_address(n))
+    }
+
+    /// Where operators and probes reach the nth worker.
+    pub fn worker_admin(&self, n: usize) -> String {
+        format!("http://{}:{ADMIN}", self.worker_address(n))
     }
 
     /// The URL to publish a stream to by the nth gateway.

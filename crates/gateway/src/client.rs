@@ -6,7 +6,7 @@ use http::{header, request::Parts, uri::Authority};
 
 use crate::{
     Shared,
-    forwarded::{self, Forwarded},
+    forwarded::{self, Forwarded, Written},
 };
 
 /// One connection, as the socket shows it.
@@ -38,6 +38,14 @@ impl Scheme {
             Self::Https => "https",
         }
     }
+
+    /// Where a URL names none.
+    fn port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
 }
 
 impl Client {
@@ -47,17 +55,27 @@ impl Client {
             address,
             scheme,
             host,
+            port,
             prefix,
         } = if is_trusted(&connection.peer) {
-            forwarded::read(&parts.headers, is_trusted)
+            let written = if shared.config.forwarded {
+                Written::Standard
+            } else {
+                Written::Legacy
+            };
+            forwarded::read(&parts.headers, written, is_trusted)
         } else {
+            forwarded::complain(&parts.headers, connection.peer);
             Forwarded::default()
         };
         let base = match &shared.config.public_url {
             Some(url) => url.to_string(),
             None => host.or_else(|| asked(parts)).map_or_else(String::new, |host| {
-                let scheme = scheme.unwrap_or(connection.scheme).as_str();
-                format!("{scheme}://{host}{}", prefix.unwrap_or_default())
+                let scheme = scheme.unwrap_or(connection.scheme);
+                let port = port.filter(|port| host.port().is_none() && *port != scheme.port());
+                let port = port.map_or_else(String::new, |port| format!(":{port}"));
+                let prefix = prefix.unwrap_or_default();
+                format!("{}://{host}{port}{prefix}", scheme.as_str())
             }),
         };
         Self {

@@ -9,7 +9,7 @@ use whipcord_whip::link::{self, IceServer};
 use crate::{
     auth,
     cors::Origin,
-    placement::Placement,
+    placement::Preference,
     takeover::{Rule, WithoutDirectory},
 };
 
@@ -32,10 +32,13 @@ pub struct Config {
         value_name = "NETWORK",
         value_delimiter = ','
     )]
-    pub trusted_proxies: Vec<IpNet>,
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    /// Trusted proxies write Forwarded, and hand X-Forwarded-* on as clients send them (default: the other way round)
+    #[arg(long, env = "WHIPCORD_FORWARDED")]
+    pub(crate) forwarded: bool,
     /// STUN server to name to encoders, as in stun:stun.example.com:3478 (repeatable)
     #[arg(long = "ice-server", env = "WHIPCORD_ICE_SERVERS", value_name = "URI", value_delimiter = ',', value_parser = stun)]
-    pub ice_servers: Vec<IceServer>,
+    pub(crate) ice_servers: Vec<IceServer>,
     /// Origin whose pages may publish, as in https://studio.example.com (repeatable; default: any)
     #[arg(
         long = "cors-origin",
@@ -43,13 +46,13 @@ pub struct Config {
         value_name = "ORIGIN",
         value_delimiter = ','
     )]
-    pub cors_origins: Vec<Origin>,
+    pub(crate) cors_origins: Vec<Origin>,
     /// Requests per second from one address or with one token
     #[arg(long, env = "WHIPCORD_REQUEST_RATE", value_name = "N", default_value = "100")]
-    pub request_rate: NonZeroU32,
+    pub(crate) request_rate: NonZeroU32,
     /// Who gets a stream that is held: replace, reject or several, as in live/*=reject (repeatable)
     #[arg(long, env = "WHIPCORD_TAKEOVER", value_name = "PATTERN=RULE", value_delimiter = ',')]
-    pub takeover: Vec<Rule>,
+    pub(crate) takeover: Vec<Rule>,
     /// Where sessions go: spread over all workers, or pack into the fullest that has room
     #[arg(
         long,
@@ -59,7 +62,7 @@ pub struct Config {
         value_name = "spread|pack",
         hide_possible_values = true
     )]
-    pub placement: Placement,
+    pub(crate) placement: Preference,
     /// What a POST gets while Redis does not answer: a place on a worker last known to live, or 503
     #[arg(
         long,
@@ -69,7 +72,7 @@ pub struct Config {
         value_name = "place|refuse",
         hide_possible_values = true
     )]
-    pub without_directory: WithoutDirectory,
+    pub(crate) without_directory: WithoutDirectory,
 }
 
 impl Config {

@@ -17,12 +17,12 @@ const MAX_AGE: HeaderValue = HeaderValue::from_static("86400");
 
 /// A page's origin, as browsers write it: `scheme://host[:port]` in lower case, without the port that the scheme has anyway.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin(HeaderValue);
+pub(crate) struct Origin(HeaderValue);
 
 /// Why a text is no origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an origin such as https://studio.example.com, without path and user (for any origin leave the flag out)")]
-pub struct OriginError;
+pub(crate) struct OriginError;
 
 impl FromStr for Origin {
     type Err = OriginError;

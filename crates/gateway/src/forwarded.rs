@@ -1,11 +1,18 @@
-//! What proxies add to a request: `Forwarded` (RFC 7239), or else the `X-Forwarded-*` fields that came before it.
+//! What proxies add to a request: `Forwarded` (RFC 7239), and the `X-Forwarded-*` fields that came before it.
 //!
 //! Each proxy appends. So the list is read from its end, past the proxies that are trusted: what stands before the first address
 //! that is not may have been written by the client itself, and is not looked at.
+//!
+//! A proxy writes fields of one kind, and hands on those of the other kind as the client sent them: where both say something, the kind
+//! that the operator's proxies write counts. Nearly all write `X-Forwarded-*`.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Once,
+};
 
 use http::{HeaderMap, HeaderName, header, uri::Authority};
+use tracing::warn;
 
 use crate::client::Scheme;
 
@@ -15,8 +22,17 @@ pub(crate) struct Forwarded {
     pub(crate) address: Option<IpAddr>,
     pub(crate) scheme: Option<Scheme>,
     pub(crate) host: Option<Authority>,
+    /// Of the host, where that names none.
+    pub(crate) port: Option<u16>,
     /// The path that a proxy took off before it asked us: `/media`, without a slash at its end.
     pub(crate) prefix: Option<String>,
+}
+
+/// The fields that the trusted proxies write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    Legacy,
+    Standard,
 }
 
 /// Proxies one behind the other, and a bound for what a client can make us look at.
@@ -25,19 +41,39 @@ const HOPS_MAX: usize = 16;
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 
-/// Of a request from a trusted proxy.
-pub(crate) fn read(headers: &HeaderMap, is_trusted: impl Fn(&IpAddr) -> bool) -> Forwarded {
-    let hops = hops(headers, &header::FORWARDED);
-    let mut forwarded = if hops.is_empty() {
-        legacy(headers, is_trusted)
-    } else {
-        standard(&hops, is_trusted)
+/// Of a request from a trusted proxy. What its own fields do not say, the others may: a client that says it there misleads itself alone. But
+/// an address counts for more, and is taken from the others only where the proxy's field is missing altogether.
+pub(crate) fn read(headers: &HeaderMap, written: Written, is_trusted: impl Fn(&IpAddr) -> bool) -> Forwarded {
+    let legacy = legacy(headers, &is_trusted);
+    let standard = standard(&hops(headers, &header::FORWARDED), &is_trusted);
+    let (first, second, names_address) = match written {
+        Written::Legacy => (legacy, standard, headers.contains_key(X_FORWARDED_FOR)),
+        Written::Standard => (standard, legacy, headers.contains_key(header::FORWARDED)),
     };
-    let prefixes = self::hops(headers, &X_FORWARDED_PREFIX);
-    forwarded.prefix = prefixes.first().and_then(|prefix| path(prefix));
-    forwarded
+    let prefixes = hops(headers, &X_FORWARDED_PREFIX);
+    Forwarded {
+        address: if names_address { first.address } else { second.address },
+        scheme: first.scheme.or(second.scheme),
+        port: first.port.or(second.port),
+        host: first.host.or(second.host),
+        prefix: prefixes.first().and_then(|prefix| path(prefix)),
+    }
+}
+
+/// Says once, for whoever set up a proxy and sees URLs that lead nowhere, that its fields are not believed.
+pub(crate) fn complain(headers: &HeaderMap, peer: IpAddr) {
+    static COMPLAINED: Once = Once::new();
+    if [X_FORWARDED_HOST, X_FORWARDED_PROTO]
+        .iter()
+        .any(|name| headers.contains_key(name))
+    {
+        COMPLAINED.call_once(|| {
+            warn!(%peer, "X-Forwarded-Host or -Proto came from an address that is not trusted: if it is your proxy's, name it with --trusted-proxy");
+        });
+    }
 }
 
 /// The elements of a list field, the last first.
@@ -80,7 +116,7 @@ fn standard(hops: &[&str], is_trusted: impl Fn(&IpAddr) -> bool) -> Forwarded {
         address: addresses[hop],
         scheme: parameter(hops[hop], "proto").and_then(|proto| scheme(&proto)),
         host: parameter(hops[hop], "host").and_then(|host| authority(&host)),
-        prefix: None,
+        ..Forwarded::default()
     }
 }
 
@@ -96,6 +132,7 @@ fn legacy(headers: &HeaderMap, is_trusted: impl Fn(&IpAddr) -> bool) -> Forwarde
         address: hop.and_then(|hop| addresses[hop]),
         scheme: of_hop(X_FORWARDED_PROTO).and_then(scheme),
         host: of_hop(X_FORWARDED_HOST).and_then(authority),
+        port: of_hop(X_FORWARDED_PORT).and_then(|port| port.parse().ok()),
         prefix: None,
     }
 }
@@ -144,11 +181,10 @@ fn address(node: &str) -> Option<IpAddr> {
 }
 
 fn scheme(text: &str) -> Option<Scheme> {
-    match text {
-        "http" => Some(Scheme::Http),
-        "https" => Some(Scheme::Https),
-        _ => None,
-    }
+    // RFC 3986 §3.1.
+    [Scheme::Http, Scheme::Https]
+        .into_iter()
+        .find(|scheme| text.eq_ignore_ascii_case(scheme.as_str()))
 }
 
 fn authority(text: &str) -> Option<Authority> {
@@ -173,7 +209,13 @@ mod tests {
 
     use super::*;
 
-    fn read_from(fields: &[(&str, &str)]) -> (Option<String>, Option<&'static str>, Option<String>, Option<String>) {
+    type Read = (Option<String>, Option<&'static str>, Option<String>, Option<String>);
+
+    fn read_from(fields: &[(&str, &str)]) -> Read {
+        read_as(Written::Legacy, fields)
+    }
+
+    fn read_as(written: Written, fields: &[(&str, &str)]) -> Read {
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
             headers.append(
@@ -181,7 +223,7 @@ mod tests {
                 HeaderValue::try_from(*value).unwrap(),
             );
         }
-        let forwarded = read(&headers, |address| address.to_string().starts_with("10."));
+        let forwarded = read(&headers, written, |address| address.to_string().starts_with("10."));
         (
             forwarded.address.map(|address| address.to_string()),
             forwarded.scheme.map(Scheme::as_str),
@@ -222,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn the_older_fields_count_where_the_standard_one_is_missing() {
+    fn the_older_fields_are_read_in_the_same_way() {
         let fields = [
             ("x-forwarded-for", "203.0.113.7, 192.0.2.1, 10.0.0.1"),
             ("x-forwarded-proto", "https"),
@@ -239,13 +281,36 @@ mod tests {
                 text("/media")
             )
         );
-        let standard = [&fields[..], &[("forwarded", "for=198.51.100.1")]].concat();
-        assert_eq!(read_from(&standard), (text("198.51.100.1"), None, None, text("/media")));
         let per_hop = [
             ("x-forwarded-for", "192.0.2.1, 10.0.0.1"),
             ("x-forwarded-proto", "https, http"),
         ];
         assert_eq!(read_from(&per_hop), (text("192.0.2.1"), Some("https"), None, None));
+    }
+
+    /// The other kind is the client's own.
+    #[test]
+    fn of_both_kinds_the_one_that_proxies_write_counts() {
+        let text = |text: &str| Some(text.to_owned());
+        let both = [
+            ("forwarded", "for=203.0.113.9;proto=http;host=standard.example"),
+            ("x-forwarded-for", "192.0.2.1"),
+            ("x-forwarded-proto", "HTTPS"),
+            ("x-forwarded-host", "legacy.example"),
+        ];
+        let legacy = (text("192.0.2.1"), Some("https"), text("legacy.example"), None);
+        assert_eq!(read_as(Written::Legacy, &both), legacy);
+        let standard = (text("203.0.113.9"), Some("http"), text("standard.example"), None);
+        assert_eq!(read_as(Written::Standard, &both), standard);
+        let some = [both[0], both[1]];
+        let expected = (text("192.0.2.1"), Some("http"), text("standard.example"), None);
+        assert_eq!(read_as(Written::Legacy, &some), expected);
+        // A proxy that hides whom it asks for does not leave that to its client.
+        let hidden = [("forwarded", "for=_hidden"), both[1]];
+        assert_eq!(read_as(Written::Standard, &hidden).0, None);
+        let hidden = [("x-forwarded-for", "unknown"), both[0]];
+        assert_eq!(read_as(Written::Legacy, &hidden).0, None);
+        assert_eq!(read_as(Written::Standard, &both[1..]), legacy);
     }
 
     #[test]

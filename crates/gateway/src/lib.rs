@@ -16,6 +16,7 @@ mod cors;
 mod forwarded;
 mod limits;
 mod metrics;
+mod operators;
 mod page;
 mod placement;
 mod problem;
@@ -38,18 +39,16 @@ use std::{net::IpAddr, sync::Arc, time::SystemTime};
 use tokio::{
     net::TcpListener,
     sync::{Semaphore, watch},
+    time::sleep,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use whipcord_directory::Directory;
+use whipcord_directory::{Directory, Freshness};
 use whipcord_identity::SessionKeys;
 use whipcord_proto::{directory::directory_service_server::DirectoryServiceServer, limits::REPORT_BYTES_MAX};
 
 pub use auth::Authority;
 pub use config::{Config, PublicUrl};
-pub use cors::Origin;
-pub use placement::Placement;
 pub use report::Reports;
-pub use takeover::{Rule, RuleError, WithoutDirectory};
 pub use trace::FromOutside;
 pub use workers::Workers;
 
@@ -80,6 +79,7 @@ struct Shared {
     stats_permits: Arc<Semaphore>,
     /// For POSTs that wait until a worker has room.
     waiting: Semaphore,
+    waiting_by_bearer: Arc<shares::Shares<auth::Bearer>>,
     /// For recordings on their way.
     downloads: recordings::Places,
     /// Connections, report streams, and what a request began and must end without it.
@@ -103,6 +103,7 @@ impl Gateway {
             metrics: metrics::Metrics::new(),
             page: page::Page::new(config.public_url.as_ref()),
             waiting: Semaphore::new(limits::WAITING_MAX),
+            waiting_by_bearer: shares::Shares::new(limits::WAITING_PER_BEARER_MAX),
             stats_permits: Arc::new(Semaphore::new(limits::STATS_MAX)),
             downloads: recordings::Places::default(),
             config,
@@ -126,6 +127,17 @@ impl Gateway {
     /// The operators' API below `/api`, for the listener that they reach.
     pub fn admin(&self) -> axum::Router {
         admin::router(Arc::clone(&self.0))
+    }
+
+    /// Waits until it knows where sessions could go: the directory has answered, or a worker reports here.
+    pub async fn informed(&self) {
+        loop {
+            let view = self.0.directory.workers();
+            if view.freshness == Freshness::Current || !view.workers.is_empty() {
+                return;
+            }
+            sleep(limits::ROOM_LOOK).await;
+        }
     }
 
     /// Waits until all tasks have ended, after `shutdown` was cancelled.

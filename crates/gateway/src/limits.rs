@@ -49,6 +49,8 @@ pub(crate) const ROOM_WAIT: Duration = Duration::from_secs(5);
 pub(crate) const ROOM_LOOK: Duration = Duration::from_millis(250);
 /// POSTs that wait at once, each with an offer of at most 64 KiB.
 pub(crate) const WAITING_MAX: usize = 1024;
+/// Of those, with one token: three quarters are left to others, and a studio's encoders are far fewer.
+pub(crate) const WAITING_PER_BEARER_MAX: usize = WAITING_MAX / 4;
 /// Workers asked for one POST.
 pub(crate) const CREATE_ATTEMPTS_MAX: usize = 3;
 /// A worker answers any other call within this.

@@ -5,7 +5,7 @@ use whipcord_identity::Incarnation;
 
 /// Where sessions go as long as there is room in several places.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Placement {
+pub(crate) enum Preference {
     /// Evenly: each worker has its share.
     #[default]
     Spread,
@@ -26,16 +26,16 @@ const CPU_APART: u8 = 25;
 pub(crate) fn choose<'w>(
     workers: &'w [Worker],
     tried: &[Incarnation],
-    placement: Placement,
+    preference: Preference,
     random: [u32; 2],
 ) -> Option<&'w Worker> {
     let may = |worker: &Worker| {
         worker.health == Health::Alive && has_room(worker) && !tried.contains(&worker.hello.incarnation)
     };
     let idle = |worker: &Worker| may(worker) && worker.load.cpu < CPU_BUSY;
-    match placement {
-        Placement::Spread => of_two(workers, idle, random).or_else(|| of_two(workers, may, random)),
-        Placement::Pack => {
+    match preference {
+        Preference::Spread => of_two(workers, idle, random).or_else(|| of_two(workers, may, random)),
+        Preference::Pack => {
             let fullest = |fit: &dyn Fn(&Worker) -> bool| {
                 workers
                     .iter()
@@ -113,7 +113,7 @@ mod tests {
 
     fn chosen(workers: Vec<Worker>, tried: &[u64], random: [u32; 2]) -> Option<u64> {
         let tried: Vec<_> = tried.iter().copied().map(Incarnation).collect();
-        choose(&workers, &tried, Placement::Spread, random).map(|worker| worker.hello.incarnation.0)
+        choose(&workers, &tried, Preference::Spread, random).map(|worker| worker.hello.incarnation.0)
     }
 
     #[test]
@@ -179,7 +179,7 @@ mod tests {
             worker(3, 10, 10),
             working(4, 99, 90, 1),
         ];
-        let chosen = choose(&workers, &[], Placement::Pack, [0, 0]).unwrap();
+        let chosen = choose(&workers, &[], Preference::Pack, [0, 0]).unwrap();
         assert_eq!(chosen.hello.incarnation, Incarnation(2));
     }
 }

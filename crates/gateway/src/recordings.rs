@@ -6,7 +6,8 @@ mod places;
 mod range;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
-use whipcord_identity::{Hint, Owner, Power, SessionId, StreamName, WorkerAddress};
+use whipcord_directory::Hello;
+use whipcord_identity::{Hint, Owner, Power, SessionId, StreamName};
 use whipcord_proto::worker::{ReadRecordingRequest, RecordingFormat};
 
 use crate::{
@@ -16,7 +17,7 @@ use crate::{
     problem::{Defect, Error},
     random,
     response::{Content, Passing, Response, empty, with_content},
-    workers::{CallError, Recording},
+    workers::{self, CallError, Recording},
 };
 pub(crate) use places::{Place, Places};
 use range::{Part, Range};
@@ -24,7 +25,8 @@ use range::{Part, Range};
 /// A session's recording, and the worker that has it.
 struct Located {
     sid: SessionId,
-    address: WorkerAddress,
+    worker: Hello,
+    /// Who made it.
     owner: Owner,
 }
 
@@ -40,8 +42,8 @@ pub(crate) async fn get(
     let access = Access::check(shared, &parts.headers, path, &[Power::Publish, Power::Read]);
     let Access { stream, sid, hint } = access.map_err(|denied| denied.naming(Error::NoSuchRecording))?;
     let by_token = hint.is_none();
-    let (address, owner) = shared.locate_recording(&stream, sid, hint).await?;
-    let located = Located { sid, address, owner };
+    let (worker, owner) = shared.locate_recording(&stream, sid, hint).await?;
+    let located = Located { sid, worker, owner };
     let mut response = answer(shared, client, parts, &stream, &located).await?;
     let headers = response.headers_mut();
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
@@ -124,15 +126,16 @@ async fn read(
         stream: stream.to_string(),
         offset,
         length,
+        owner: Some((&workers::incarnation(&located.worker)).into()),
     };
-    let read = shared.workers.read_recording(&located.address, request).await;
+    let read = shared.workers.read_recording(&located.worker.address, request).await;
+    let read = shared.heard(located.worker.incarnation, read).await;
     read.map_err(|error| match error {
         CallError::NotFound | CallError::Unknown => Error::NoSuchRecording,
         CallError::Full => Error::TooManyDownloads,
-        CallError::Unavailable | CallError::TimedOut => Error::WorkerAway(error),
-        CallError::Refused(_) | CallError::Stale | CallError::Dead | CallError::Defect { .. } => {
-            Defect::Worker(error).into()
-        }
+        // The next start of a dead one has the same folder.
+        CallError::Unavailable | CallError::TimedOut | CallError::Dead => Error::WorkerAway(error),
+        CallError::Refused(_) | CallError::Stale | CallError::Defect { .. } => Defect::Worker(error).into(),
     })
 }
 
@@ -162,7 +165,8 @@ fn media_type(format: RecordingFormat) -> (&'static str, &'static str) {
 /// The same recording by a URL that needs no token and may do nothing else (RFC 9110 §8.7), relative to the one asked: a page makes a link
 /// of it.
 fn link(shared: &Shared, stream: &StreamName, located: Located) -> HeaderValue {
-    let Located { sid, address, owner } = located;
+    let Located { sid, worker, owner } = located;
+    let address = worker.address;
     let hint = Hint { owner, address }.seal(Power::Read, &shared.keys, stream, sid, random::bytes());
     HeaderValue::try_from(format!("{sid}.{hint}")).expect("base64url is visible ASCII")
 }

@@ -137,7 +137,7 @@ impl Reporter {
     fn probe(&self) {
         let (shared, address, owner) = (Arc::clone(&self.shared), self.address.clone(), self.owner.clone());
         self.shared.tasks.spawn(async move {
-            if let Err(CallError::Dead) = shared.workers.list(&address, String::new(), 1).await {
+            if let Err(CallError::Dead) = shared.workers.list(&address, &owner, String::new(), 1).await {
                 warn!(worker = %owner.worker, incarnation = %owner.incarnation, "a worker is dead");
                 shared.directory.bury(owner.incarnation).await;
             }

@@ -4,25 +4,18 @@ mod create;
 
 use std::{collections::HashMap, sync::Arc};
 
-use futures_util::{StreamExt as _, stream};
-use tracing::{info, warn};
-use whipcord_directory::{Freshness, Lookup, Session, Worker};
-use whipcord_identity::{Epoch, Hint, Owner, SessionId, StreamName, WorkerAddress, WorkerId};
-use whipcord_proto::{
-    convert,
-    worker::{self as proto, DeleteReason},
-};
+use tracing::warn;
+use whipcord_directory::{Freshness, Health, Hello, Lookup, Session};
+use whipcord_identity::{Hint, Owner, SessionId, StreamName, WorkerAddress};
+use whipcord_proto::worker::DeleteReason;
 use whipcord_whip::etag::EntityTag;
 
 use crate::{
     Shared,
-    limits::{PAGE_MAX, STATS_SESSIONS_MAX},
+    auth::Bearer,
     problem::{Defect, Error},
     workers::CallError,
 };
-
-/// Workers asked for one session at the same moment.
-const ASKED_MAX: usize = 32;
 
 /// A session to be made.
 #[derive(Clone, Debug)]
@@ -32,6 +25,8 @@ pub(crate) struct NewSession {
     pub(crate) metadata: HashMap<String, String>,
     /// Who publishes, as far as can be told.
     pub(crate) client: u64,
+    /// By whose leave.
+    pub(crate) bearer: Bearer,
 }
 
 /// A session as its encoder is told of it.
@@ -48,7 +43,7 @@ pub(crate) struct Created {
 #[derive(Clone, Debug)]
 pub(crate) struct Located {
     pub(crate) sid: SessionId,
-    stream: StreamName,
+    pub(crate) stream: StreamName,
     pub(crate) owner: Owner,
     pub(crate) address: WorkerAddress,
     pub(crate) source: Source,
@@ -106,13 +101,14 @@ impl Shared {
         })
     }
 
-    /// Finds the worker with a session's recording, which outlives the session and the start of the worker that wrote it.
+    /// Finds the worker with a session's recording, and who made it. A recording outlives the session and the start of the worker that
+    /// wrote it: a later start under the same name reads the same folder. While both are listed, the one that wrote it is asked.
     pub(crate) async fn locate_recording(
         &self,
         stream: &StreamName,
         sid: SessionId,
         hint: Option<Hint>,
-    ) -> Result<(WorkerAddress, Owner), Error> {
+    ) -> Result<(Hello, Owner), Error> {
         let owner = match (self.directory.lookup(stream, sid).await, hint) {
             (Lookup::Live(session), _) => session.owner,
             (Lookup::Absent | Lookup::Unknown, Some(hint)) => hint.owner,
@@ -120,9 +116,14 @@ impl Shared {
             (Lookup::Absent, None) => return Err(Error::NoSuchRecording),
         };
         let workers = self.directory.workers().workers;
-        let worker = workers.iter().find(|worker| worker.hello.worker == owner.worker);
-        let worker = worker.ok_or(Error::NoSuchRecording)?;
-        Ok((worker.hello.address.clone(), owner))
+        let named = workers.iter().filter(|worker| worker.hello.worker == owner.worker);
+        // Of two others one that reports: the silent one is likely to be gone.
+        let nearest = named.max_by_key(|worker| {
+            let wrote_it = worker.hello.incarnation == owner.incarnation;
+            (wrote_it, worker.health != Health::Suspect)
+        });
+        let worker = nearest.ok_or(Error::NoSuchRecording)?;
+        Ok((worker.hello.clone(), owner))
     }
 
     async fn address_of(&self, owner: &Owner) -> Result<WorkerAddress, Error> {
@@ -138,7 +139,7 @@ impl Shared {
         if located.source == Source::Directory {
             return Ok(());
         }
-        match self.workers.get(&located.address, located.sid).await {
+        match self.workers.get(&located.address, located.sid, &located.owner).await {
             Ok(session) if session.end_reason.is_empty() => Ok(()),
             Ok(_) => Err(Error::NoSuchSession),
             Err(error) => Err(self.call_failed(located, error).await),
@@ -200,79 +201,5 @@ impl Shared {
                 Err(error) => warn!(%sid, %stream, %error, "cannot end a session"),
             }
         });
-    }
-
-    /// A session by its id alone: every worker is asked, because the directory knows sessions by their streams.
-    pub(crate) async fn find(&self, sid: SessionId) -> Result<(Worker, proto::Session), Error> {
-        let workers = self.directory.workers().workers.to_vec();
-        let asked = stream::iter(workers).map(async |worker| {
-            let session = self.workers.get(&worker.hello.address, sid).await.ok()?;
-            Some((worker, session))
-        });
-        let mut answers = std::pin::pin!(asked.buffer_unordered(ASKED_MAX));
-        while let Some(answer) = answers.next().await {
-            if let Some(found) = answer {
-                return Ok(found);
-            }
-        }
-        Err(Error::NoSuchSession)
-    }
-
-    /// Ends a session because an operator wants it.
-    pub(crate) async fn end_for_operator(&self, sid: SessionId) -> Result<(), Error> {
-        let (worker, session) = self.find(sid).await?;
-        let located = Located {
-            sid,
-            stream: convert::stream(&session.stream).map_err(|_| Error::NoSuchSession)?,
-            owner: Owner {
-                worker: worker.hello.worker,
-                incarnation: worker.hello.incarnation,
-                epoch: Epoch(session.epoch),
-            },
-            address: worker.hello.address,
-            source: Source::Directory,
-        };
-        self.end(&located, DeleteReason::Operator).await
-    }
-
-    /// Tells every incarnation of a worker to drain. Returns how many sessions live there.
-    pub(crate) async fn drain(&self, worker: &WorkerId, deadline_seconds: u32) -> Result<u32, Error> {
-        let mut workers = self.directory.workers().workers.to_vec();
-        workers.retain(|listed| listed.hello.worker == *worker);
-        if workers.is_empty() {
-            return Err(Error::NoSuchWorker);
-        }
-        let mut sessions = 0;
-        for listed in workers {
-            let drained = self.workers.drain(&listed.hello.address, deadline_seconds).await;
-            sessions += drained.map_err(Error::WorkerAway)?;
-        }
-        info!(%worker, deadline_seconds, sessions, "an operator drains a worker");
-        Ok(sessions)
-    }
-
-    /// The live state of all sessions, of the workers that answer, with the worker of each.
-    pub(crate) async fn list(&self) -> Vec<(WorkerId, proto::Session)> {
-        let mut all = Vec::new();
-        for worker in self.directory.workers().workers.iter() {
-            let mut page_token = String::new();
-            while all.len() < STATS_SESSIONS_MAX {
-                match self.workers.list(&worker.hello.address, page_token, PAGE_MAX).await {
-                    Ok(page) => {
-                        let of_worker = page.sessions.into_iter();
-                        all.extend(of_worker.map(|session| (worker.hello.worker.clone(), session)));
-                        page_token = page.next_page_token;
-                    }
-                    Err(error) => {
-                        warn!(worker = %worker.hello.worker, %error, "a worker does not list its sessions");
-                        break;
-                    }
-                }
-                if page_token.is_empty() {
-                    break;
-                }
-            }
-        }
-        all
     }
 }

@@ -32,8 +32,9 @@ pub(crate) async fn get(shared: &Shared, parts: &Parts) -> Result<Response, Erro
         retry_after: RETRY_AFTER,
     })?;
     let sessions = shared
-        .list()
+        .list(None)
         .await
+        .sessions
         .into_iter()
         .filter_map(|(_, session)| Stats::new(session).ok());
     let visible: BTreeMap<String, Stats> = sessions

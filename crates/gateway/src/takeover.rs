@@ -14,14 +14,14 @@ const HOLDER_SILENT: Duration = Duration::from_secs(2);
 
 /// For the streams of a pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rule {
+pub(crate) struct Rule {
     pattern: Pattern,
     takeover: Takeover,
 }
 
 /// What a POST gets while the directory does not answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum WithoutDirectory {
+pub(crate) enum WithoutDirectory {
     /// A session on a worker last known to live; which of two of one stream stays is decided when the directory is back.
     #[default]
     Place,
@@ -49,7 +49,7 @@ impl FromStr for Rule {
 /// Why a text is no rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("PATTERN=replace, PATTERN=reject or PATTERN=several is needed, as in live/*=reject")]
-pub struct RuleError;
+pub(crate) struct RuleError;
 
 impl Config {
     /// The first rule that matches.
@@ -90,9 +90,14 @@ impl Shared {
         let Some(worker) = self.directory.worker(holder.owner.incarnation).await else {
             return true;
         };
-        match self.workers.get(&worker.hello.address, holder.sid).await {
+        let held = self.workers.get(&worker.hello.address, holder.sid, &holder.owner).await;
+        match held {
             Ok(session) => !session.end_reason.is_empty() || u128::from(session.silent_ms) >= HOLDER_SILENT.as_millis(),
-            Err(CallError::NotFound | CallError::Dead) => true,
+            Err(CallError::NotFound) => true,
+            Err(CallError::Dead) => {
+                self.directory.bury(holder.owner.incarnation).await;
+                true
+            }
             Err(_) => false,
         }
     }

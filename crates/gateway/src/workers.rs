@@ -18,8 +18,8 @@ use tonic::{
     service::interceptor::InterceptedService,
     transport::{Channel, Endpoint},
 };
-use whipcord_directory::WORKERS_MAX;
-use whipcord_identity::{Owner, SessionId, WorkerAddress};
+use whipcord_directory::{Hello, WORKERS_MAX};
+use whipcord_identity::{Epoch, Owner, SessionId, WorkerAddress};
 use whipcord_proto::{
     convert,
     limits::PIECE_BYTES_MAX,
@@ -170,9 +170,16 @@ impl Workers {
         .map(|_| ())
     }
 
-    pub(crate) async fn get(&self, address: &WorkerAddress, sid: SessionId) -> Result<Session, CallError> {
+    /// Of an owner with epoch 0 a session of any epoch.
+    pub(crate) async fn get(
+        &self,
+        address: &WorkerAddress,
+        sid: SessionId,
+        owner: &Owner,
+    ) -> Result<Session, CallError> {
         let request = GetSessionRequest {
             session_id: sid.as_bytes().to_vec(),
+            owner: Some(owner.into()),
         };
         let mut client = self.client(address);
         let response = self
@@ -187,9 +194,18 @@ impl Workers {
     }
 
     /// How many sessions lived on it when the drain began.
-    pub(crate) async fn drain(&self, address: &WorkerAddress, deadline_seconds: u32) -> Result<u32, CallError> {
+    pub(crate) async fn drain(
+        &self,
+        address: &WorkerAddress,
+        owner: &Owner,
+        deadline_seconds: u32,
+    ) -> Result<u32, CallError> {
+        let request = DrainRequest {
+            deadline_seconds,
+            owner: Some(owner.into()),
+        };
         let mut client = self.client(address);
-        let call = client.drain(bounded(DrainRequest { deadline_seconds }, CALL_TIMEOUT));
+        let call = client.drain(bounded(request, CALL_TIMEOUT));
         let response = self
             .within("whipcord.worker.v1.WorkerService/Drain", address, CALL_TIMEOUT, call)
             .await?;
@@ -199,10 +215,15 @@ impl Workers {
     pub(crate) async fn list(
         &self,
         address: &WorkerAddress,
+        owner: &Owner,
         page_token: String,
         page_size: u32,
     ) -> Result<ListSessionsResponse, CallError> {
-        let request = ListSessionsRequest { page_size, page_token };
+        let request = ListSessionsRequest {
+            page_size,
+            page_token,
+            owner: Some(owner.into()),
+        };
         let mut client = self.client(address);
         self.within(
             "whipcord.worker.v1.WorkerService/ListSessions",
@@ -296,20 +317,32 @@ impl From<Status> for CallError {
         if let Some(refusal) = convert::refusal(&status) {
             return Self::Refused(refusal);
         }
+        // What the worker said was read off the wire, and has no source.
+        let is_ours = std::error::Error::source(&status).is_some();
         match status.code() {
+            _ if is_connection_refused(&status) => Self::Dead,
+            Code::DeadlineExceeded | Code::Cancelled => Self::TimedOut,
+            _ if is_ours => Self::Unavailable,
             Code::NotFound => Self::NotFound,
             Code::Aborted => Self::Stale,
             Code::FailedPrecondition => Self::Dead,
             Code::ResourceExhausted => Self::Full,
             Code::Unimplemented => Self::Unknown,
-            Code::Unavailable if is_connection_refused(&status) => Self::Dead,
             Code::Unavailable => Self::Unavailable,
-            Code::DeadlineExceeded | Code::Cancelled => Self::TimedOut,
             code => Self::Defect {
                 code,
                 message: status.message().to_owned(),
             },
         }
+    }
+}
+
+/// A listed worker's incarnation, as calls name it: the owner of its sessions, of whatever epoch.
+pub(crate) fn incarnation(hello: &Hello) -> Owner {
+    Owner {
+        worker: hello.worker.clone(),
+        incarnation: hello.incarnation,
+        epoch: Epoch(0),
     }
 }
 
@@ -332,3 +365,6 @@ fn bounded<T>(message: T, limit: Duration) -> Request<T> {
     request.set_timeout(limit);
     request
 }
+
+#[cfg(test)]
+mod tests;

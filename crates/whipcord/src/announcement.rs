@@ -4,10 +4,9 @@ use std::{
     fmt,
     io::{self, Write},
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
+    time::Duration,
 };
-
-use crate::standalone::TOKEN_LIFETIME;
 
 /// With `--json`, this is the line. Its fields are a contract with scripts.
 #[derive(Debug, serde::Serialize)]
@@ -37,6 +36,9 @@ pub(crate) struct Standalone {
     pub(crate) admin_url: String,
 }
 
+/// For trying things out on one machine: a token that outlives a day of it would be forgotten about.
+pub(crate) const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+
 /// A stream to start with; any name will do.
 const STREAM: &str = "live";
 
@@ -52,6 +54,11 @@ pub(crate) fn whip_url(public_url: Option<&str>, is_tls: bool, http: SocketAddr,
     };
     let scheme = if is_tls { "https" } else { "http" };
     format!("{scheme}://{}/whip/{STREAM}", SocketAddr::new(host, http.port()))
+}
+
+/// As a script finds it from anywhere. A folder that cannot be made absolute would not have been made.
+pub(crate) fn recordings(folder: Option<&Path>) -> Option<PathBuf> {
+    folder.map(|folder| std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()))
 }
 
 impl Announcement {

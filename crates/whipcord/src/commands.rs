@@ -1,4 +1,4 @@
-//! What each sub-command does, and how a failure ends the process.
+//! What each sub-command does.
 
 pub(crate) mod api;
 pub(crate) mod doctor;
@@ -8,60 +8,13 @@ pub(crate) mod list;
 pub(crate) mod publish;
 pub(crate) mod token;
 
-use std::process::ExitCode;
-
 use crate::{
     args::{Args, Command},
+    failure::Failure,
     gateway,
     process::{resources, signal, telemetry},
     standalone, worker,
 };
-
-/// Why the process ends otherwise than asked: one sentence.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
-    #[error(transparent)]
-    Log(#[from] telemetry::FilterError),
-    #[error(transparent)]
-    Telemetry(#[from] telemetry::Error),
-    #[error("cannot listen for signals: {0}")]
-    Signals(#[source] std::io::Error),
-    #[error(transparent)]
-    Standalone(#[from] standalone::StartError),
-    #[error(transparent)]
-    Gateway(#[from] gateway::StartError),
-    #[error(transparent)]
-    Worker(#[from] worker::StartError),
-    #[error(transparent)]
-    Api(#[from] api::Error),
-    #[error(transparent)]
-    Keygen(#[from] keygen::Error),
-    #[error(transparent)]
-    Token(#[from] token::Error),
-    #[error(transparent)]
-    Publish(#[from] whipcord_client::publish::PublishError),
-    #[error(transparent)]
-    Doctor(#[from] doctor::Error),
-    #[error("cannot write to stdout: {0}")]
-    Stdout(#[source] std::io::Error),
-}
-
-impl Failure {
-    /// 2, as for a wrong command line, if the process could not start as it was told; else 1.
-    pub(crate) fn exit_code(&self) -> ExitCode {
-        match self {
-            Self::Log(_)
-            | Self::Telemetry(_)
-            | Self::Signals(_)
-            | Self::Standalone(_)
-            | Self::Gateway(_)
-            | Self::Worker(_) => ExitCode::from(2),
-            Self::Publish(_) | Self::Doctor(_) | Self::Api(_) | Self::Keygen(_) | Self::Token(_) | Self::Stdout(_) => {
-                ExitCode::FAILURE
-            }
-        }
-    }
-}
 
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let default_level = match args.command {

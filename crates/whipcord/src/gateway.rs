@@ -2,7 +2,6 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tracing::info;
@@ -11,9 +10,9 @@ use whipcord_gateway::{Authority, Gateway, Listener, Workers, auth};
 
 use crate::{
     announcement::{self, Announcement},
-    commands::Failure,
+    failure::Failure,
     process::{
-        admin::{self, Readiness},
+        admin::{Admin, Readiness},
         internal::{self, Internal, Role},
         keys,
         listen::{self, listen},
@@ -73,14 +72,35 @@ pub(crate) enum StartError {
 /// Runs until `stop` is cancelled; then what is in flight ends, and workers report elsewhere.
 pub(crate) async fn run(config: Config, metrics: Metrics, stop: CancellationToken) -> Result<(), Failure> {
     let end = CancellationToken::new();
-    let (gateway, reports, ready) = start(&config, metrics, stop.clone(), end.clone()).await?;
+    let Started {
+        gateway,
+        reports,
+        admin,
+        ready,
+    } = start(&config, metrics, stop.clone(), end.clone()).await?;
     ready.print(config.json).map_err(Failure::Stdout)?;
+    // It may be asked to stop while it waits for Redis.
+    if stop.run_until_cancelled(gateway.informed()).await.is_some() {
+        admin.set(Readiness::Ready);
+        info!("ready");
+    }
+    stop.cancelled().await;
+    admin.set(Readiness::Draining);
     gateway.join().await;
     // It ended with the same token.
     let _ = reports.await;
     end.cancel();
+    admin.join().await;
     info!("ended");
     Ok(())
+}
+
+struct Started {
+    gateway: Gateway,
+    /// The gRPC server.
+    reports: tokio::task::JoinHandle<()>,
+    admin: Admin,
+    ready: Announcement,
 }
 
 async fn start(
@@ -88,7 +108,7 @@ async fn start(
     metrics: Metrics,
     stop: CancellationToken,
     end: CancellationToken,
-) -> Result<(Gateway, tokio::task::JoinHandle<()>, Announcement), StartError> {
+) -> Result<Started, StartError> {
     if !config.gateway.auth.has_keys() {
         return Err(StartError::NoTokens);
     }
@@ -99,8 +119,7 @@ async fn start(
     let tls = config.tls.open(end.clone())?;
     let (http, http_address) = listen(config.http, "encoders", "--http").await?;
     let (grpc, grpc_address) = listen(config.grpc, "workers", "--grpc").await?;
-    let (admin, admin_address) = listen(config.admin, "operators", "--admin").await?;
-    let (readiness, is_ready) = watch::channel(Readiness::Starting);
+    let admin = Admin::start(config.admin, end).await?;
     let dialled = internal.clone();
     let workers = Workers::new(move |address| {
         let endpoint = Workers::bound(internal::endpoint());
@@ -115,25 +134,20 @@ async fn start(
         workers,
         stop.clone(),
     );
-    tokio::spawn(admin::serve(
-        admin,
-        is_ready,
-        gateway.admin().merge(metrics.router()),
-        end,
-    ));
+    admin.serve(gateway.admin().merge(metrics.router()));
     let routes = Routes::new(gateway.directory_service());
-    let reports = tokio::spawn(internal.serve(grpc, routes, Role::Worker, stop.clone()));
-    readiness.send_replace(Readiness::Ready);
-    tokio::spawn(async move {
-        stop.cancelled().await;
-        readiness.send_replace(Readiness::Draining);
-    });
-    info!(http = %http_address, grpc = %grpc_address, admin = %admin_address, "ready");
+    let reports = tokio::spawn(internal.serve(grpc, routes, Role::Worker, stop));
+    info!(http = %http_address, grpc = %grpc_address, admin = admin.url(), "listening");
     let public_url = config.gateway.public_url.as_ref().map(ToString::to_string);
     let ready = Announcement::Gateway {
         whip_url: announcement::whip_url(public_url.as_deref(), config.tls.is_on(), http_address, &[]),
         grpc: grpc_address,
-        admin_url: format!("http://{admin_address}"),
+        admin_url: admin.url(),
     };
-    Ok((gateway, reports, ready))
+    Ok(Started {
+        gateway,
+        reports,
+        admin,
+        ready,
+    })
 }

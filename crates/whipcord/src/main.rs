@@ -4,6 +4,7 @@
 mod announcement;
 mod args;
 mod commands;
+mod failure;
 mod gateway;
 mod process;
 mod standalone;

@@ -4,6 +4,7 @@ pub(crate) mod admin;
 pub(crate) mod internal;
 pub(crate) mod keys;
 pub(crate) mod listen;
+mod places;
 mod reload;
 pub(crate) mod resources;
 pub(crate) mod signal;

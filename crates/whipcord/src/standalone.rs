@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tracing::{error, info};
@@ -21,10 +21,10 @@ use whipcord_identity::{IceKeys, SessionKeys};
 use whipcord_worker::{Gateways, Worker};
 
 use crate::{
-    announcement::{self, Announcement},
-    commands::Failure,
+    announcement::{self, Announcement, TOKEN_LIFETIME},
+    failure::Failure,
     process::{
-        admin::{self, Readiness},
+        admin::{Admin, Readiness},
         listen::{self, listen},
         random,
         telemetry::Metrics,
@@ -38,6 +38,7 @@ use crate::{
 #[command(mut_arg("cluster_id", |arg| arg.hide(true)))]
 #[command(mut_arg("without_directory", |arg| arg.hide(true)))]
 #[command(mut_arg("placement", |arg| arg.hide(true)))]
+#[command(mut_arg("forwarded", |arg| arg.hide(true)))]
 #[command(mut_args(|arg| arg.hide_env(true)))]
 pub(crate) struct Config {
     /// HTTP address for encoders
@@ -62,10 +63,8 @@ pub(crate) struct Config {
 pub(crate) enum StartError {
     #[error(transparent)]
     Listen(#[from] listen::Error),
-    #[error("{0}; free it, or choose another with --media")]
-    Media(#[source] whipcord_worker::StartError),
     #[error(transparent)]
-    Worker(whipcord_worker::StartError),
+    Worker(#[from] whipcord_worker::StartError),
     #[error(transparent)]
     Tls(#[from] tls::Error),
     #[error(transparent)]
@@ -74,8 +73,6 @@ pub(crate) enum StartError {
     Registration,
 }
 
-/// For trying things out on one machine: a token that outlives a day of it would be forgotten about.
-pub(crate) const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// Inside one process it takes milliseconds.
 const REGISTRATION_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -86,6 +83,9 @@ pub(crate) async fn run(config: Config, metrics: Metrics, stop: CancellationToke
     let standalone = Standalone::start(config, metrics).await?;
     let announcement = standalone.announcement(recordings);
     announcement.print(json).map_err(Failure::Stdout)?;
+    // By a signal or, before that, by an operator's word.
+    stop.run_until_cancelled(standalone.worker.draining()).await;
+    standalone.admin.set(Readiness::Draining);
     stop.cancelled().await;
     standalone.end().await;
     Ok(())
@@ -99,8 +99,7 @@ struct Standalone {
     http: SocketAddr,
     is_tls: bool,
     public_url: Option<String>,
-    admin: SocketAddr,
-    readiness: watch::Sender<Readiness>,
+    admin: Admin,
     servers: [JoinHandle<()>; 2],
     /// Cancelled one after the other, in this order.
     stop_worker: CancellationToken,
@@ -113,10 +112,9 @@ impl Standalone {
     async fn start(config: Config, metrics: Metrics) -> Result<Self, StartError> {
         let (authority, token) = authority(&config.gateway.auth)?;
         let (http, http_address) = listen(config.http, "encoders", "--http").await?;
-        let (admin, admin_address) = listen(config.admin, "operators", "--admin").await?;
         let [stop_worker, stop_gateway, stop_pipes] = std::array::from_fn(|_| CancellationToken::new());
+        let admin = Admin::start(config.admin, stop_pipes.clone()).await?;
         let tls = config.tls.open(stop_pipes.clone())?;
-        let (readiness, is_ready) = watch::channel(Readiness::Starting);
 
         let (to_gateway, from_worker) = pipe::open(pipe::endpoint());
         let (to_worker, from_gateway) = pipe::open(Workers::bound(pipe::endpoint()));
@@ -127,11 +125,7 @@ impl Standalone {
             address: "pipe".parse().expect("a constant, and a valid address"),
         };
         let gateways = Gateways::new(move || to_gateway.clone());
-        let worker = Worker::start(config.worker, identity, gateways, stop_worker.clone()).await;
-        let worker = worker.map_err(|error| match error {
-            error @ whipcord_worker::StartError::Bind { .. } => StartError::Media(error),
-            error => StartError::Worker(error),
-        })?;
+        let worker = Worker::start(config.worker, identity, gateways, stop_worker.clone()).await?;
         let public_url = config.gateway.public_url.as_ref().map(ToString::to_string);
         let gateway = Gateway::start(
             config.gateway,
@@ -142,12 +136,7 @@ impl Standalone {
             Workers::new(move |_| to_worker.clone()),
             stop_gateway.clone(),
         );
-        tokio::spawn(admin::serve(
-            admin,
-            is_ready,
-            gateway.admin().merge(metrics.router()),
-            stop_pipes.clone(),
-        ));
+        admin.serve(gateway.admin().merge(metrics.router()));
         let directory_service = Server::builder().serve_with_incoming_shutdown(
             gateway.directory_service(),
             from_worker,
@@ -164,8 +153,8 @@ impl Standalone {
         ];
         let registered = tokio::time::timeout(REGISTRATION_TIMEOUT, worker.registered()).await;
         registered.map_err(|_| StartError::Registration)?;
-        readiness.send_replace(Readiness::Ready);
-        info!(http = %http_address, admin = %admin_address, "ready");
+        admin.set(Readiness::Ready);
+        info!(http = %http_address, admin = admin.url(), "ready");
         Ok(Self {
             gateway,
             worker,
@@ -173,8 +162,7 @@ impl Standalone {
             http: http_address,
             is_tls: config.tls.is_on(),
             public_url,
-            admin: admin_address,
-            readiness,
+            admin,
             servers,
             stop_worker,
             stop_gateway,
@@ -188,15 +176,13 @@ impl Standalone {
             whip_url: announcement::whip_url(self.public_url.as_deref(), self.is_tls, self.http, &media),
             token: self.token.clone(),
             media,
-            // A folder that cannot be made absolute would not have been made.
-            recordings: recordings.map(|folder| std::path::absolute(&folder).unwrap_or(folder)),
-            admin_url: format!("http://{}", self.admin),
+            recordings: announcement::recordings(recordings.as_deref()),
+            admin_url: self.admin.url(),
         })
     }
 
     /// The worker ends first: encoders are told, recordings finished, the directory informed, while the gateway still answers.
     async fn end(self) {
-        self.readiness.send_replace(Readiness::Draining);
         self.stop_worker.cancel();
         self.worker.join().await;
         self.stop_gateway.cancel();
@@ -206,6 +192,7 @@ impl Standalone {
             // It has logged what went wrong.
             let _ = server.await;
         }
+        self.admin.join().await;
         info!("ended");
     }
 }

@@ -2,7 +2,6 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tracing::info;
@@ -10,10 +9,10 @@ use whipcord_identity::{WorkerAddress, WorkerId};
 use whipcord_worker::{Gateways, Identity, Worker};
 
 use crate::{
-    announcement::Announcement,
-    commands::Failure,
+    announcement::{self, Announcement},
+    failure::Failure,
     process::{
-        admin::{self, Readiness},
+        admin::{Admin, Readiness},
         internal::{self, Internal, Role},
         keys,
         listen::{self, listen},
@@ -73,23 +72,12 @@ pub(crate) enum StartError {
     Keys(#[from] keys::Error),
     #[error(transparent)]
     Internal(#[from] internal::Error),
-    #[error("{0}; free it, or choose another with --media")]
-    Media(#[source] whipcord_worker::StartError),
     #[error(transparent)]
-    Worker(whipcord_worker::StartError),
+    Worker(#[from] whipcord_worker::StartError),
     #[error("gateways cannot reach {0}: name an address that they can with --grpc-advertise HOST:PORT")]
     Unreachable(SocketAddr),
     #[error("the host's name {0:?} is no worker's: {1}; give one with --worker-id")]
     Name(String, whipcord_identity::worker::Error),
-}
-
-impl From<whipcord_worker::StartError> for StartError {
-    fn from(error: whipcord_worker::StartError) -> Self {
-        match error {
-            error @ whipcord_worker::StartError::Bind { .. } => Self::Media(error),
-            error => Self::Worker(error),
-        }
-    }
 }
 
 /// Runs until `stop` is cancelled; then serves what lives until it ends or the deadline passes.
@@ -99,23 +87,26 @@ pub(crate) async fn run(config: Config, metrics: Metrics, stop: CancellationToke
     let Started {
         worker,
         requests,
-        readiness,
+        admin,
         ready,
     } = started;
     ready.print(config.json).map_err(Failure::Stdout)?;
     // It may be asked to stop while it waits for a gateway.
     if stop.run_until_cancelled(worker.registered()).await.is_some() {
-        readiness.send_replace(Readiness::Ready);
+        admin.set(Readiness::Ready);
         info!("ready");
     }
+    // By a signal or, before that, by a gateway's word.
+    stop.run_until_cancelled(worker.draining()).await;
+    admin.set(Readiness::Draining);
     stop.cancelled().await;
-    readiness.send_replace(Readiness::Draining);
     worker.drain(Duration::from_secs(config.drain_deadline.into())).await;
     drained.cancel();
     worker.join().await;
     end.cancel();
     // It has logged what went wrong.
     let _ = requests.await;
+    admin.join().await;
     info!("ended");
     Ok(())
 }
@@ -124,7 +115,7 @@ struct Started {
     worker: Worker,
     /// The gRPC server.
     requests: tokio::task::JoinHandle<()>,
-    readiness: watch::Sender<Readiness>,
+    admin: Admin,
     ready: Announcement,
 }
 
@@ -138,7 +129,8 @@ async fn start(
     let ice_keys = keys::ice(&config.ice_keys, end.clone())?;
     let internal = Internal::open(&config.internal, &config.cluster_id, end.clone())?;
     let (grpc, grpc_address) = listen(config.grpc, "gateways", "--grpc").await?;
-    let (admin, admin_address) = listen(config.admin, "operators", "--admin").await?;
+    let admin = Admin::start(config.admin, end.clone()).await?;
+    admin.serve(metrics.router());
     let address = match &config.grpc_advertise {
         Some(address) => address.clone(),
         None if grpc_address.ip().is_unspecified() => return Err(StartError::Unreachable(grpc_address)),
@@ -147,8 +139,6 @@ async fn start(
             .parse()
             .expect("a socket address is a worker's"),
     };
-    let (readiness, is_ready) = watch::channel(Readiness::Starting);
-    tokio::spawn(admin::serve(admin, is_ready, metrics.router(), end.clone()));
     let identity = Identity {
         cluster_id: config.cluster_id.clone(),
         worker: worker_id,
@@ -161,21 +151,16 @@ async fn start(
     let requests = tokio::spawn(internal.serve(grpc, Routes::new(worker.service()), Role::Gateway, end));
     let ready = Announcement::Worker {
         media: worker.media_addresses().to_vec(),
-        recordings: announced(config.worker.recordings.as_deref()),
+        recordings: announcement::recordings(config.worker.recordings.as_deref()),
         grpc: grpc_address,
-        admin_url: format!("http://{admin_address}"),
+        admin_url: admin.url(),
     };
     Ok(Started {
         worker,
         requests,
-        readiness,
+        admin,
         ready,
     })
-}
-
-/// A folder that cannot be made absolute would not have been made.
-fn announced(recordings: Option<&std::path::Path>) -> Option<PathBuf> {
-    recordings.map(|folder| std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()))
 }
 
 fn host_name() -> Result<WorkerId, StartError> {

@@ -45,6 +45,7 @@ use crate::{
 };
 
 pub(crate) use download::{Download, DownloadError, Downloads};
+pub(crate) use drain::Grace;
 
 /// The only shard there is.
 const SHARD: u8 = 0;
@@ -65,6 +66,8 @@ pub(crate) struct Control {
     pub(crate) recorder: Option<Recorder>,
     pub(crate) downloads: Downloads,
     pub(crate) voice: Voice,
+    /// Until it drains, those that live may go on for ever.
+    pub(crate) grace: watch::Sender<Grace>,
     pub(crate) tasks: TaskTracker,
     pub(crate) shutdown: CancellationToken,
 }

@@ -17,15 +17,15 @@ use whipcord_proto::{
         CreateSessionRequest, CreateSessionResponse, DeleteReason, DeleteSessionRequest, DeleteSessionResponse,
         DrainRequest, DrainResponse, GetSessionRequest, GetSessionResponse, IceRestart, ListSessionsRequest,
         ListSessionsResponse, Owner, PatchSessionRequest, PatchSessionResponse, ReadRecordingRequest,
-        ReadRecordingResponse, RecordingFile, RecordingFormat, read_recording_response::Part,
+        ReadRecordingResponse, RecordingFile, RecordingFormat, Session, read_recording_response::Part,
         worker_service_server::WorkerService,
     },
 };
 use whipcord_whip::etag::IfMatch;
 
 use crate::{
-    control::{Control, Creation, Download, Restarted},
-    sessions::Created,
+    control::{self, Control, Creation, Download, Restarted},
+    sessions::{Created, LookUpError},
     trace,
 };
 use status::Error;
@@ -47,6 +47,14 @@ impl Service {
         } else {
             warn!(worker = %owner.worker, incarnation = %owner.incarnation, "a call was meant for another start of this worker");
             Err(Error::OtherOwner)
+        }
+    }
+
+    /// A read or a drain names its owner unless an older gateway asks: then whoever is here is meant. Epoch 0 is any.
+    fn check_if_named(&self, owner: Option<Owner>) -> Result<Epoch, Error> {
+        match owner {
+            Some(owner) => self.check_owner(Some(owner)),
+            None => Ok(Epoch(0)),
         }
     }
 
@@ -102,7 +110,17 @@ impl Service {
             .await?)
     }
 
+    async fn get(&self, request: GetSessionRequest) -> Result<Session, Error> {
+        let epoch = self.check_if_named(request.owner)?;
+        let session = self.0.get(convert::session_id(&request.session_id)?).await?;
+        if epoch != Epoch(0) && session.epoch != epoch.0 {
+            return Err(control::Error::from(LookUpError::NotFound).into());
+        }
+        Ok(session)
+    }
+
     async fn list(&self, request: ListSessionsRequest) -> Result<ListSessionsResponse, Error> {
+        self.check_if_named(request.owner)?;
         let after = match request.page_token.as_str() {
             "" => None,
             token => Some(token.parse::<SessionId>().map_err(|_| Error::PageToken)?),
@@ -125,7 +143,9 @@ impl Service {
             stream,
             offset,
             length,
+            owner,
         } = request;
+        self.check_if_named(owner)?;
         let (sid, stream) = (convert::session_id(&session_id)?, convert::stream(&stream)?);
         Ok(self.0.read_recording(stream, sid, offset, length).await?)
     }
@@ -190,8 +210,7 @@ impl WorkerService for Service {
     }
 
     async fn get_session(&self, request: Request<GetSessionRequest>) -> Result<Response<GetSessionResponse>, Status> {
-        let sid = convert::session_id(&request.into_inner().session_id)?;
-        let session = self.0.get(sid).await.map_err(Error::from)?;
+        let session = self.get(request.into_inner()).await?;
         Ok(Response::new(GetSessionResponse { session: Some(session) }))
     }
 
@@ -222,9 +241,12 @@ impl WorkerService for Service {
     }
 
     async fn drain(&self, request: Request<DrainRequest>) -> Result<Response<DrainResponse>, Status> {
-        let sessions = self
-            .0
-            .drain(Duration::from_secs(request.into_inner().deadline_seconds.into()));
+        let DrainRequest {
+            deadline_seconds,
+            owner,
+        } = request.into_inner();
+        self.check_if_named(owner)?;
+        let sessions = self.0.drain(Duration::from_secs(deadline_seconds.into()));
         Ok(Response::new(DrainResponse {
             sessions: u32::try_from(sessions).unwrap_or(u32::MAX),
         }))

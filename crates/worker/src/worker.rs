@@ -20,7 +20,7 @@ use whipcord_whip::Preferences;
 
 use crate::{
     Config, Service, advertise,
-    control::{Control, Downloads},
+    control::{Control, Downloads, Grace},
     notice::{self, Notice},
     random,
     report::{Gateways, Reporter},
@@ -57,7 +57,7 @@ pub struct Worker {
 /// Why a worker does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("cannot listen for media on UDP {address}: {error}")]
+    #[error("cannot listen for media on UDP {address}: {error}; free it, or choose another with --media")]
     Bind { address: SocketAddr, error: io::Error },
     #[error(transparent)]
     Advertise(#[from] advertise::Error),
@@ -121,6 +121,7 @@ impl Worker {
             recorder,
             downloads: Downloads::default(),
             voice: voice.clone(),
+            grace: watch::Sender::new(Grace::Endless),
             tasks: TaskTracker::new(),
             shutdown: shutdown.clone(),
         });
@@ -171,6 +172,12 @@ impl Worker {
     pub async fn registered(&self) {
         // The sender is gone only when the worker ends.
         let _ = self.registered.clone().wait_for(|registered| *registered).await;
+    }
+
+    /// Waits until it takes no more sessions, whoever said so. Returns at once if it ends before that.
+    pub async fn draining(&self) {
+        let mut changes = self.control.sessions.changes();
+        while !self.control.sessions.is_draining() && changes.changed().await.is_ok() {}
     }
 
     /// Takes no more sessions, serves those that live until they end or the deadline passes, and ends the rest. Returns when there

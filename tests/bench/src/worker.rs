@@ -117,6 +117,7 @@ async fn received(mut client: WorkerServiceClient<Channel>) -> anyhow::Result<u6
         let request = ListSessionsRequest {
             page_size: 0,
             page_token,
+            owner: None,
         };
         let page = client.list_sessions(request).await?.into_inner();
         received += page

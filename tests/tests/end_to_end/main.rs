@@ -12,6 +12,7 @@ mod faults;
 mod metrics;
 mod process;
 mod publish;
+mod readiness;
 mod recordings;
 mod secrets;
 mod sources;

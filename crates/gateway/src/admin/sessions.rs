@@ -9,13 +9,17 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use whipcord_identity::SessionId;
+use whipcord_identity::{SessionId, WorkerId};
 
 use crate::{Shared, problem::Error, stats::Stats};
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Sessions {
     sessions: Vec<Session>,
+    /// Workers that did not answer, or not to the end: what they have is missing here.
+    unanswered: Vec<String>,
+    /// There are more than fit in one answer.
+    cut: bool,
 }
 
 /// A session and its figures of this moment.
@@ -42,6 +46,10 @@ pub(crate) struct Filter {
 pub(crate) struct Streams {
     /// By name; the ids of each one's sessions.
     streams: BTreeMap<String, Vec<String>>,
+    /// Workers that did not answer, or not to the end: what they have is missing here.
+    unanswered: Vec<String>,
+    /// There are more than fit in one answer.
+    cut: bool,
 }
 
 /// All live sessions, in the order of their streams' names.
@@ -51,12 +59,13 @@ pub(super) async fn list(
     filter: Result<Query<Filter>, QueryRejection>,
 ) -> Result<Json<Sessions>, Error> {
     let Query(Filter { stream, worker }) = filter.map_err(|_| Error::Query)?;
-    let mut sessions = all(&shared).await;
-    sessions.retain(|session| {
-        stream.as_ref().is_none_or(|stream| *stream == session.stats.stream)
-            && worker.as_ref().is_none_or(|worker| *worker == session.worker)
-    });
-    Ok(Json(Sessions { sessions }))
+    let worker = worker.map(|worker| worker.parse()).transpose();
+    let worker: Option<WorkerId> = worker.map_err(|_| Error::NoSuchWorker)?;
+    let mut listed = list_of(&shared, worker.as_ref()).await;
+    if let Some(stream) = stream {
+        listed.sessions.retain(|session| session.stats.stream == stream);
+    }
+    Ok(Json(listed))
 }
 
 /// One session, also for a minute after its end.
@@ -64,7 +73,11 @@ pub(super) async fn list(
     get,
     path = "/api/sessions/{sid}",
     params(("sid" = String, Path, description = "The session's id")),
-    responses((status = 200, body = Session), (status = 404, description = "No worker knows it"))
+    responses(
+        (status = 200, body = Session),
+        (status = 404, description = "No worker knows it"),
+        (status = 503, description = "A worker that may know it does not answer")
+    )
 )]
 pub(super) async fn get(State(shared): State<Arc<Shared>>, Path(sid): Path<String>) -> Result<Json<Session>, Error> {
     let sid: SessionId = sid.parse().map_err(|_| Error::NoSuchSession)?;
@@ -82,7 +95,11 @@ pub(super) async fn get(State(shared): State<Arc<Shared>>, Path(sid): Path<Strin
     delete,
     path = "/api/sessions/{sid}",
     params(("sid" = String, Path, description = "The session's id")),
-    responses((status = 204), (status = 404, description = "No worker knows it"))
+    responses(
+        (status = 204),
+        (status = 404, description = "No worker knows it"),
+        (status = 503, description = "A worker that may know it does not answer")
+    )
 )]
 pub(super) async fn end(State(shared): State<Arc<Shared>>, Path(sid): Path<String>) -> Result<StatusCode, Error> {
     let sid: SessionId = sid.parse().map_err(|_| Error::NoSuchSession)?;
@@ -93,15 +110,25 @@ pub(super) async fn end(State(shared): State<Arc<Shared>>, Path(sid): Path<Strin
 /// The streams that are live, and their sessions.
 #[utoipa::path(get, path = "/api/streams", responses((status = 200, body = Streams)))]
 pub(super) async fn streams(State(shared): State<Arc<Shared>>) -> Json<Streams> {
+    let Sessions {
+        sessions,
+        unanswered,
+        cut,
+    } = list_of(&shared, None).await;
     let mut streams: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for Session { sid, stats, .. } in all(&shared).await {
+    for Session { sid, stats, .. } in sessions {
         streams.entry(stats.stream).or_default().push(sid);
     }
-    Json(Streams { streams })
+    Json(Streams {
+        streams,
+        unanswered,
+        cut,
+    })
 }
 
-async fn all(shared: &Shared) -> Vec<Session> {
-    let listed = shared.list().await.into_iter();
+async fn list_of(shared: &Shared, worker: Option<&WorkerId>) -> Sessions {
+    let listing = shared.list(worker).await;
+    let listed = listing.sessions.into_iter();
     let mut sessions: Vec<Session> = listed
         .filter_map(|(worker, session)| {
             let (sid, _, stats) = Stats::new(session).ok()?;
@@ -113,5 +140,9 @@ async fn all(shared: &Shared) -> Vec<Session> {
         })
         .collect();
     sessions.sort_by(|one, other| (&one.stats.stream, &one.sid).cmp(&(&other.stats.stream, &other.sid)));
-    sessions
+    Sessions {
+        sessions,
+        unanswered: listing.unanswered.iter().map(ToString::to_string).collect(),
+        cut: listing.cut,
+    }
 }

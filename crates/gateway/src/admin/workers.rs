@@ -46,6 +46,8 @@ pub(crate) struct Drain {
 pub(crate) struct Draining {
     /// That live now.
     sessions: u32,
+    /// Starts of the worker that did not answer: they may not drain.
+    unanswered: Vec<String>,
 }
 
 /// The workers that report, by name.
@@ -63,7 +65,11 @@ pub(super) async fn list(State(shared): State<Arc<Shared>>) -> Json<Workers> {
     path = "/api/workers/{worker}/drain",
     params(("worker" = String, Path, description = "The worker's name")),
     request_body = Drain,
-    responses((status = 200, body = Draining), (status = 404, description = "No such worker reports"))
+    responses(
+        (status = 200, body = Draining),
+        (status = 404, description = "No such worker reports"),
+        (status = 503, description = "It does not answer")
+    )
 )]
 pub(super) async fn drain(
     State(shared): State<Arc<Shared>>,
@@ -72,8 +78,11 @@ pub(super) async fn drain(
 ) -> Result<Json<Draining>, Error> {
     let Json(Drain { deadline_seconds }) = body.map_err(|rejection| Error::Json(rejection.body_text()))?;
     let worker: WorkerId = worker.parse().map_err(|_| Error::NoSuchWorker)?;
-    let sessions = shared.drain(&worker, deadline_seconds).await?;
-    Ok(Json(Draining { sessions }))
+    let drained = shared.drain(&worker, deadline_seconds).await?;
+    Ok(Json(Draining {
+        sessions: drained.sessions,
+        unanswered: drained.unanswered.iter().map(ToString::to_string).collect(),
+    }))
 }
 
 impl From<Listed> for Worker {

@@ -16,6 +16,7 @@ use whipcord_whip::etag::EntityTag;
 use super::{Created, NewSession};
 use crate::{
     Shared,
+    auth::Bearer,
     limits::{CREATE_ATTEMPT_TIMEOUT, CREATE_ATTEMPTS_MAX, CREATE_REST, CREATE_TIMEOUT, ROOM_LOOK, ROOM_WAIT},
     placement,
     problem::{Defect, Error},
@@ -76,7 +77,7 @@ impl Shared {
         let mut former = None;
         let mut last = Error::NoWorker;
         while tried.len() < CREATE_ATTEMPTS_MAX && Instant::now() < deadline {
-            let Some(worker) = self.worker_with_room(tried, begun + ROOM_WAIT).await else {
+            let Some(worker) = self.worker_with_room(new.bearer, tried, begun + ROOM_WAIT).await else {
                 break;
             };
             tried.push(worker.hello.incarnation);
@@ -89,8 +90,8 @@ impl Shared {
         Err(last)
     }
 
-    /// Waits for one until then. `None` at once where as many POSTs wait as may.
-    async fn worker_with_room(&self, tried: &[Incarnation], until: Instant) -> Option<Worker> {
+    /// Waits for one until then. `None` at once where as many POSTs wait as may, or of this bearer.
+    async fn worker_with_room(&self, bearer: Bearer, tried: &[Incarnation], until: Instant) -> Option<Worker> {
         let choose = || {
             let draw = u64::from_ne_bytes(random::bytes());
             let workers = self.directory.workers().workers;
@@ -100,6 +101,7 @@ impl Shared {
         if let Some(worker) = choose() {
             return Some(worker);
         }
+        let _share = self.waiting_by_bearer.take(bearer)?;
         let _permit = self.waiting.try_acquire().ok()?;
         while Instant::now() < until {
             sleep(ROOM_LOOK).await;

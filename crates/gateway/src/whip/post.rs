@@ -12,7 +12,7 @@ use whipcord_whip::Offer;
 use super::{SDP, SDP_FRAGMENT, check_content_type, query::Query};
 use crate::{
     Config, Shared,
-    auth::Grant,
+    auth::{Bearer, Grant},
     body,
     client::Client,
     limits::OFFER_BYTES_MAX,
@@ -40,7 +40,7 @@ pub(crate) async fn post(
         return Err(Error::Forbidden(stream));
     }
     shared.rates.check_bearer(grant.bearer)?;
-    let created = create(shared, client, parts, incoming, stream.clone(), query)
+    let created = create(shared, client, parts, incoming, stream.clone(), query, grant.bearer)
         .await
         .inspect_err(|error| {
             info!(%stream, status = error.status().as_u16(), reason = error.reason(), "refused a session");
@@ -55,6 +55,7 @@ async fn create(
     incoming: &mut Incoming,
     stream: StreamName,
     query: Query,
+    bearer: Bearer,
 ) -> Result<Created, Error> {
     let metadata = query.into_metadata().ok_or(Error::Query)?;
     check_content_type(&parts.headers, SDP)?;
@@ -66,6 +67,7 @@ async fn create(
             offer: offer.into(),
             metadata,
             client: takeover::client(client.address),
+            bearer,
         })
         .await
 }

@@ -5,9 +5,13 @@ use http::{Method, Request, StatusCode, header};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use whipcord_gateway::auth::Scope;
+use whipcord_identity::Incarnation;
 use whipcord_proto::worker::DeleteReason;
 
-use crate::bed::Bed;
+use crate::{
+    bed::{Bed, Published},
+    worker::Behaviour,
+};
 
 /// Status and JSON of the answer; `null` where there is no body.
 async fn call(bed: &Bed, token: Option<&str>, method: Method, path: &str, body: Value) -> (StatusCode, Value) {
@@ -73,10 +77,13 @@ async fn workers_sessions_and_streams_are_listed() {
     assert_eq!(sessions["sessions"][0]["connection_state"], "connected");
     let filtered = get(&bed, "/api/sessions?stream=live/2").await;
     assert_eq!(filtered["sessions"][0]["sid"], two.sid());
-    assert_eq!(get(&bed, "/api/sessions?worker=other").await, json!({"sessions": []}));
+    assert_eq!(
+        get(&bed, "/api/sessions?worker=other").await,
+        json!({"sessions": [], "unanswered": [], "cut": false})
+    );
     assert_eq!(
         get(&bed, "/api/streams").await,
-        json!({"streams": {"live/1": [one.sid()], "live/2": [two.sid()]}})
+        json!({"streams": {"live/1": [one.sid()], "live/2": [two.sid()]}, "unanswered": [], "cut": false})
     );
     assert_eq!(
         get(&bed, &format!("/api/sessions/{}", one.sid())).await["stream"],
@@ -119,6 +126,106 @@ async fn a_session_is_ended_and_a_worker_drained() {
         drain("worker-0", json!({"deadline": 60})).await,
         (400, Some("json".to_owned()))
     );
+}
+
+/// Three workers, of which the first has a session.
+async fn three(behaviour: Behaviour) -> (Bed, Published) {
+    let bed = Bed::start().await;
+    let published = bed.publish("cam").await;
+    for n in [1, 2] {
+        bed.hello_of(n).await;
+    }
+    bed.worker.state().behaviour.insert(1, behaviour);
+    (bed, published)
+}
+
+#[tokio::test]
+async fn what_a_silent_worker_may_have_is_not_said_to_be_gone() {
+    let (bed, published) = three(Behaviour::Away).await;
+    let admin = bed.mint_with(&[], Scope::Admin);
+    let unknown = "/api/sessions/AAAAAAAAAAAAAAAAAAAAAA";
+    for method in [Method::GET, Method::DELETE] {
+        let (status, problem) = call(&bed, Some(&admin), method, unknown, Value::Null).await;
+        assert_eq!((status.as_u16(), &problem["reason"]), (503, &json!("worker_away")));
+    }
+    let found = get(&bed, &format!("/api/sessions/{}", published.sid())).await;
+    assert_eq!(found["worker"], "worker-0");
+    for path in ["/api/sessions", "/api/streams"] {
+        let listed = get(&bed, path).await;
+        assert_eq!(listed["unanswered"], json!(["worker-1"]), "{listed}");
+    }
+    let asked_alone = get(&bed, "/api/sessions?worker=worker-0").await;
+    assert_eq!(
+        (&asked_alone["unanswered"], &asked_alone["sessions"][0]["stream"]),
+        (&json!([]), &json!("cam"))
+    );
+    // The one that is gone has nothing that could be missing.
+    bed.worker.state().behaviour.insert(1, Behaviour::Dead);
+    assert_eq!(get(&bed, "/api/sessions").await["unanswered"], json!([]));
+    assert!(bed.directory.worker(Incarnation(1)).await.is_none(), "it is buried");
+    let (status, _) = call(&bed, Some(&admin), Method::GET, unknown, Value::Null).await;
+    assert_eq!(status, 404);
+}
+
+#[tokio::test]
+async fn a_list_without_end_is_left() {
+    let (bed, _) = three(Behaviour::Endless).await;
+    bed.worker.hold(&[7; 16], "other", 0);
+    let listed = get(&bed, "/api/sessions").await;
+    assert_eq!(listed["unanswered"], json!(["worker-1"]), "{listed}");
+    let of = |worker: &str| {
+        let sessions = listed["sessions"].as_array().unwrap().iter();
+        sessions.filter(|session| session["worker"] == worker).count()
+    };
+    assert_eq!([of("worker-0"), of("worker-1"), of("worker-2")], [2, 1, 1]);
+}
+
+#[tokio::test]
+async fn a_worker_that_claims_anothers_session_does_not_swallow_its_end() {
+    for claimed in ["cam", "elsewhere"] {
+        let (bed, published) = three(Behaviour::Claims(claimed)).await;
+        bed.worker.state().behaviour.insert(2, Behaviour::Claims(claimed));
+        let path = format!("/api/sessions/{}", published.sid());
+        assert_eq!(get(&bed, &path).await["worker"], "worker-0", "{claimed}");
+        let admin = bed.mint_with(&[], Scope::Admin);
+        let (status, _) = call(&bed, Some(&admin), Method::DELETE, &path, Value::Null).await;
+        let ended: Vec<_> = bed
+            .worker
+            .state()
+            .deleted
+            .iter()
+            .map(|ended| ended.owner.clone())
+            .collect();
+        let ended: Vec<u64> = ended.into_iter().map(|owner| owner.unwrap().incarnation).collect();
+        assert_eq!((status.as_u16(), ended), (204, vec![0]), "{claimed}");
+    }
+}
+
+/// Two starts of one worker are listed while the first one's lease lives.
+#[tokio::test]
+async fn a_drain_goes_on_after_an_error_and_says_who_did_not_hear_it() {
+    let bed = Bed::start().await;
+    bed.publish("cam").await;
+    for incarnation in [8, 9] {
+        bed.hello_as(0, incarnation).await;
+    }
+    let admin = bed.mint_with(&[], Scope::Admin);
+    let drain = async || {
+        let body = json!({"deadline_seconds": 60});
+        call(&bed, Some(&admin), Method::POST, "/api/workers/worker-0/drain", body).await
+    };
+    bed.worker.state().behaviour.insert(8, Behaviour::Dead);
+    let (status, body) = drain().await;
+    assert_eq!((status.as_u16(), &body["unanswered"]), (200, &json!([])), "{body}");
+    assert_eq!(bed.worker.state().drained, [60; 2]);
+    bed.worker.state().behaviour.insert(9, Behaviour::Away);
+    let (status, body) = drain().await;
+    let silent = json!(["0000000000000009"]);
+    assert_eq!((status.as_u16(), &body["unanswered"]), (200, &silent), "{body}");
+    assert_eq!(bed.worker.state().drained, [60; 3]);
+    bed.worker.state().behaviour.insert(0, Behaviour::Away);
+    let (status, problem) = drain().await;
+    assert_eq!((status.as_u16(), &problem["reason"]), (503, &json!("worker_away")));
 }
 
 /// What the document describes is there, and asks for a token.

@@ -177,10 +177,15 @@ impl Bed {
 
     /// One more worker, behind the same pipe.
     pub(crate) async fn hello_of(&self, n: u8) -> Lease {
+        self.hello_as(n, n).await
+    }
+
+    /// Another start of a worker.
+    pub(crate) async fn hello_as(&self, n: u8, incarnation: u8) -> Lease {
         let hello = Hello {
             worker: format!("worker-{n}").parse().unwrap(),
-            incarnation: Incarnation(n.into()),
-            number: WorkerNumber::new(n.into()),
+            incarnation: Incarnation(incarnation.into()),
+            number: WorkerNumber::new(incarnation.into()),
             address: "pipe".parse().unwrap(),
             sessions_max: 100,
             features: Vec::new(),

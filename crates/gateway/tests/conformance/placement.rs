@@ -1,7 +1,8 @@
 //! G. A POST and its workers: refused, full, slow, gone; and two that want the same stream.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use tonic::Code;
 use whipcord_directory::{Load, Lookup};
 use whipcord_identity::SessionId;
@@ -12,7 +13,7 @@ use whipcord_proto::{
 use whipcord_whip::Refusal;
 
 use crate::{
-    bed::{Bed, eventually},
+    bed::{Bed, OFFER, SDP, eventually},
     worker::Step,
 };
 
@@ -77,7 +78,7 @@ async fn a_post_waits_until_the_directory_knows_whether_anybody_has_the_stream()
 #[tokio::test]
 async fn a_post_does_not_wait_for_the_directory_for_ever() {
     let bed = Bed::rebuilding(&["--takeover", "*=reject"], Duration::from_secs(60)).await;
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     bed.post("/whip/cam").await.is_problem(503, "rebuilding");
     assert!(start.elapsed() >= Duration::from_secs(4), "{:?}", start.elapsed());
     assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
@@ -99,7 +100,7 @@ async fn a_refusal_of_a_later_kind_is_an_offer_that_cannot_be_served() {
 async fn g10_a_worker_that_does_not_answer_is_given_up_in_time_and_its_session_ended() {
     let bed = Bed::start().await;
     bed.worker.next(Step::Late(Duration::from_secs(60)));
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     bed.post("/whip/cam").await.is_problem(503, "worker_away");
     assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
     eventually(|| bed.worker.deleted() == [DeleteReason::Abandoned]).await;
@@ -181,4 +182,32 @@ async fn an_encoder_that_goes_away_leaves_no_half_made_session() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("the session was not committed");
+}
+
+/// A quarter of the queue is one token's at most.
+#[tokio::test]
+async fn one_token_does_not_take_every_place_in_the_queue_for_room() {
+    const ROOM_WAIT: Duration = Duration::from_secs(5);
+    const QUARTER: usize = 256;
+    let bed = Bed::without_worker(&[]).await;
+    let busy = bed.mint(&["*"]);
+    let post = async |path: &str, token: &str| {
+        let authorization = format!("Bearer {token}");
+        let headers = [SDP, ("Authorization", authorization.as_str())];
+        bed.request("POST", path, &headers, OFFER.as_bytes()).await
+    };
+    let begun = Instant::now();
+    let mut posts: FuturesUnordered<_> = (0..QUARTER + 8).map(|_| post("/whip/busy", &busy)).collect();
+    for _ in 0..8 {
+        posts.next().await.unwrap().is_problem(503, "no_worker");
+    }
+    assert!(begun.elapsed() < ROOM_WAIT, "they waited for room");
+    let other = post("/whip/other", &bed.token);
+    let room = async {
+        for n in 0..5 {
+            bed.hello_of(n).await;
+        }
+    };
+    let (other, ()) = tokio::join!(other, room);
+    assert_eq!(other.status, 201, "{other:?}");
 }

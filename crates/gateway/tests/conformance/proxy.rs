@@ -1,6 +1,6 @@
 //! Behind proxies: whom to believe, and where session URLs lead.
 
-use crate::bed::{Bed, OFFER, SDP};
+use crate::bed::{Bed, OFFER, SDP, log};
 
 const FORWARDED: (&str, &str) = ("Forwarded", "for=192.0.2.9;proto=https;host=ingest.example.com");
 
@@ -24,6 +24,14 @@ async fn a_session_url_leads_through_a_trusted_proxy_and_its_prefix() {
     assert_eq!(bed.request("DELETE", path, &[], &[]).await.status, 200);
     let older = [("X-Forwarded-Proto", "https"), ("X-Forwarded-Host", "a.example")];
     assert!(location(&bed, &older).await.starts_with("https://a.example/whip/cam/"));
+    let with_port = [older[0], older[1], ("X-Forwarded-Port", "8443")];
+    let found = location(&bed, &with_port).await;
+    assert!(found.starts_with("https://a.example:8443/whip/cam/"), "{found}");
+    // The scheme's own, and one of a host that has its own.
+    let own = [older[0], older[1], ("X-Forwarded-Port", "443")];
+    assert!(location(&bed, &own).await.starts_with("https://a.example/whip/cam/"));
+    let own = [("X-Forwarded-Host", "a.example:1"), ("X-Forwarded-Port", "8443")];
+    assert!(location(&bed, &own).await.starts_with("http://a.example:1/whip/cam/"));
     let plain = location(&bed, &[]).await;
     assert!(plain.starts_with(&format!("http://{}/whip/", bed.address)), "{plain}");
 }
@@ -37,7 +45,10 @@ async fn nobody_else_is_believed() {
             found.starts_with(&format!("http://{}/whip/cam/", bed.address)),
             "{found}"
         );
+        location(&bed, &[("X-Forwarded-Proto", "https")]).await;
     }
+    // For whoever wonders why; once, however many ask.
+    assert_eq!(log().matches("name it with --trusted-proxy").count(), 1);
 }
 
 #[tokio::test]
@@ -68,4 +79,21 @@ async fn a_guesser_behind_a_proxy_is_limited_alone() {
     }
     assert_eq!((guesses[0], guesses.last()), (401, Some(&429)), "{guesses:?}");
     assert_eq!(guess("192.0.2.67").await, 401);
+}
+
+/// Its proxy writes X-Forwarded-For, and hands on what else it was sent.
+#[tokio::test]
+async fn a_guesser_does_not_choose_its_address() {
+    let bed = Bed::with(&["--trusted-proxy", "127.0.0.1/32", "--request-rate", "1"]).await;
+    let mut last = 0;
+    for n in 0..20 {
+        let own = format!("for=203.0.113.{n}");
+        let fields = [
+            ("Forwarded", own.as_str()),
+            ("X-Forwarded-For", "192.0.2.66"),
+            ("Authorization", "Bearer guess"),
+        ];
+        last = bed.request("POST", "/whip/cam", &fields, &[]).await.status;
+    }
+    assert_eq!(last, 429);
 }

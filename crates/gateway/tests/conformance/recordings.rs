@@ -12,7 +12,7 @@ use tonic::Code;
 use crate::{
     answer::read_head,
     bed::{Bed, Published},
-    worker::Recorded,
+    worker::{Behaviour, Recorded},
 };
 
 /// The recording's URL for who has the session's.
@@ -66,6 +66,34 @@ async fn the_whole_comes_with_its_name_its_length_and_nothing_that_keeps_it() {
         0,
         "a HEAD reads nothing"
     );
+}
+
+/// The file outlives the start of the worker that wrote it.
+#[tokio::test]
+async fn the_writer_is_asked_while_it_lives_and_then_its_successor() {
+    let (bed, session) = recorded(1000).await;
+    bed.hello_as(0, 5).await;
+    let asked = || {
+        bed.worker
+            .state()
+            .read
+            .last()
+            .unwrap()
+            .owner
+            .clone()
+            .unwrap()
+            .incarnation
+    };
+    for _ in 0..8 {
+        assert_eq!(bed.request("GET", &recording(&session), &[], b"").await.status, 200);
+        assert_eq!(asked(), 0);
+    }
+    bed.worker.state().behaviour.insert(0, Behaviour::Dead);
+    let answer = bed.request("GET", &recording(&session), &[], b"").await;
+    answer.is_problem(503, "worker_away");
+    assert!(answer.header("retry-after").is_some());
+    assert_eq!(bed.request("GET", &recording(&session), &[], b"").await.status, 200);
+    assert_eq!(asked(), 5);
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use whipcord_proto::{
     worker::DeleteReason,
 };
 
-use crate::bed::Bed;
+use crate::{bed::Bed, worker::Behaviour};
 
 struct Reporting {
     requests: mpsc::Sender<ReportRequest>,
@@ -174,6 +174,24 @@ async fn a_broken_stream_makes_its_worker_suspect_until_it_comes_back() {
     let mut again = Reporting::start(&bed).await;
     again.say(Report::Hello(hello())).await.unwrap();
     assert_eq!(bed.directory.workers().workers[0].health, Health::Alive);
+}
+
+/// Its successor answers at the same address, and is no sign of its life.
+#[tokio::test]
+async fn a_worker_whose_successor_answers_is_dead_at_once() {
+    let bed = Bed::without_worker(&[]).await;
+    let mut reporting = Reporting::start(&bed).await;
+    let hello = Hello {
+        incarnation: 41,
+        ..hello()
+    };
+    reporting.say(Report::Hello(hello)).await.unwrap();
+    bed.worker.state().behaviour.insert(41, Behaviour::Dead);
+    drop(reporting);
+    // That it is gone from the directory, the end of its lease sees to as well.
+    let found = "a worker is dead worker=worker-1 incarnation=0000000000000029";
+    crate::bed::eventually(|| crate::bed::log().contains(found)).await;
+    crate::bed::eventually(|| bed.directory.workers().workers.is_empty()).await;
 }
 
 #[tokio::test]

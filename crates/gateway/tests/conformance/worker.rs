@@ -12,7 +12,7 @@ use tonic::{Code, Request, Response, Status};
 use whipcord_proto::worker::{
     ConnectionState, CreateSessionRequest, CreateSessionResponse, DataChannels, DeleteReason, DeleteSessionRequest,
     DeleteSessionResponse, DrainRequest, DrainResponse, GetSessionRequest, GetSessionResponse, IceRestart,
-    ListSessionsRequest, ListSessionsResponse, PatchSessionRequest, PatchSessionResponse, ReadRecordingRequest,
+    ListSessionsRequest, ListSessionsResponse, Owner, PatchSessionRequest, PatchSessionResponse, ReadRecordingRequest,
     ReadRecordingResponse, RecordingFile, RecordingFormat, Session, Track,
     read_recording_response::Part,
     worker_service_server::{WorkerService, WorkerServiceServer},
@@ -40,6 +40,8 @@ pub(crate) struct State {
     /// Of each session, once there are some.
     pub(crate) recorded: Recorded,
     pub(crate) read: Vec<ReadRecordingRequest>,
+    /// What one incarnation does instead, whenever it is asked by its name.
+    pub(crate) behaviour: HashMap<u64, Behaviour>,
     /// What the next calls of any kind do instead.
     script: VecDeque<Step>,
     serial: u32,
@@ -69,10 +71,24 @@ impl Recorded {
 
 #[derive(Clone)]
 struct Live {
+    /// Who has it, if it is not whoever is asked.
+    incarnation: Option<u64>,
     stream: String,
     ice_session: String,
     metadata: HashMap<String, String>,
     silent_ms: u64,
+}
+
+#[derive(Clone)]
+pub(crate) enum Behaviour {
+    /// Another answers at its address.
+    Dead,
+    /// It does not serve.
+    Away,
+    /// It says that it has every session, of this stream.
+    Claims(&'static str),
+    /// Each page of its list is the first again.
+    Endless,
 }
 
 pub(crate) enum Step {
@@ -101,6 +117,7 @@ impl Worker {
     /// A session made elsewhere, which has been silent for so long.
     pub(crate) fn hold(&self, sid: &[u8], stream: &str, silent_ms: u64) {
         let live = Live {
+            incarnation: None,
             stream: stream.to_owned(),
             ice_session: "elsewhere".to_owned(),
             metadata: HashMap::new(),
@@ -117,6 +134,16 @@ impl Worker {
         self.state().deleted.iter().map(DeleteSessionRequest::reason).collect()
     }
 
+    /// What this incarnation does, if it answers.
+    fn behave(&self, owner: Option<&Owner>) -> Result<Option<Behaviour>, Status> {
+        let incarnation = owner.map_or(0, |owner| owner.incarnation);
+        match self.state().behaviour.get(&incarnation) {
+            Some(Behaviour::Dead) => Err(Status::failed_precondition("scripted")),
+            Some(Behaviour::Away) => Err(Status::unavailable("scripted")),
+            other => Ok(other.cloned()),
+        }
+    }
+
     async fn step(&self) -> Result<(), Status> {
         let step = self.state().script.pop_front();
         match step {
@@ -127,6 +154,13 @@ impl Worker {
             }
             None => Ok(()),
         }
+    }
+}
+
+impl Live {
+    fn is_with(&self, owner: Option<&Owner>) -> bool {
+        let asked = owner.map(|owner| owner.incarnation);
+        self.incarnation.is_none() || self.incarnation == asked
     }
 }
 
@@ -157,6 +191,7 @@ impl WorkerService for Worker {
         let step = self.step().await;
         if step.is_ok() {
             let live = Live {
+                incarnation: request.owner.map(|owner| owner.incarnation),
                 stream: request.stream,
                 ice_session: ice_session.clone(),
                 metadata: request.metadata,
@@ -217,9 +252,18 @@ impl WorkerService for Worker {
 
     async fn get_session(&self, request: Request<GetSessionRequest>) -> Result<Response<GetSessionResponse>, Status> {
         self.step().await?;
-        let sid = request.into_inner().session_id;
+        let request = request.into_inner();
+        let (sid, owner) = (request.session_id, request.owner.as_ref());
+        if let Some(Behaviour::Claims(stream)) = self.behave(owner)? {
+            let claimed = Session {
+                session_id: sid,
+                stream: stream.to_owned(),
+                ..Session::default()
+            };
+            return Ok(Response::new(GetSessionResponse { session: Some(claimed) }));
+        }
         let state = self.state();
-        let session = match state.sessions.get(&sid) {
+        let session = match state.sessions.get(&sid).filter(|live| live.is_with(owner)) {
             Some(live) => session(&sid, live),
             None if state.tombstones.contains(&sid) => Session {
                 session_id: sid,
@@ -237,10 +281,21 @@ impl WorkerService for Worker {
         request: Request<ListSessionsRequest>,
     ) -> Result<Response<ListSessionsResponse>, Status> {
         self.step().await?;
+        let request = request.into_inner();
+        let owner = request.owner.as_ref();
+        let is_endless = matches!(self.behave(owner)?, Some(Behaviour::Endless));
         let state = self.state();
-        let mut all: Vec<_> = state.sessions.iter().map(|(sid, live)| session(sid, live)).collect();
+        let own = state.sessions.iter().filter(|(_, live)| live.is_with(owner));
+        let mut all: Vec<_> = own.map(|(sid, live)| session(sid, live)).collect();
         all.sort_by(|a, b| a.session_id.cmp(&b.session_id));
-        let start = request.into_inner().page_token.parse().unwrap_or(0);
+        if is_endless {
+            all.truncate(1);
+            return Ok(Response::new(ListSessionsResponse {
+                sessions: all,
+                next_page_token: "more".to_owned(),
+            }));
+        }
+        let start = request.page_token.parse().unwrap_or(0);
         let end = all.len().min(start + 2);
         let next_page_token = if end < all.len() {
             end.to_string()
@@ -263,6 +318,7 @@ impl WorkerService for Worker {
         let request = request.into_inner();
         self.state().read.push(request.clone());
         self.step().await?;
+        self.behave(request.owner.as_ref())?;
         let state = self.state();
         let known = match state.sessions.get(&request.session_id) {
             Some(live) => live.stream == request.stream,
@@ -284,8 +340,10 @@ impl WorkerService for Worker {
     }
 
     async fn drain(&self, request: Request<DrainRequest>) -> Result<Response<DrainResponse>, Status> {
+        let request = request.into_inner();
+        self.behave(request.owner.as_ref())?;
         let mut state = self.state();
-        state.drained.push(request.into_inner().deadline_seconds);
+        state.drained.push(request.deadline_seconds);
         let sessions = state.sessions.len() as u32;
         Ok(Response::new(DrainResponse { sessions }))
     }

@@ -40,12 +40,18 @@ pub(crate) enum Error {
     Token(String),
     #[error("the gateway refused: {0}")]
     Refused(String),
+    #[error("the gateway's answer has more than {} MiB", ANSWER_BYTES_MAX >> 20)]
+    Long,
     #[error("the gateway answered what is not understood here: {0}")]
     Odd(String),
 }
 
 /// A gateway asks its workers for at most 30 s.
 const ANSWER_MAX: Duration = Duration::from_secs(35);
+/// 50,000 sessions, which is the most a gateway lists, with 1.3 kB each.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// Enough to see whose answer it is.
+const EXCERPT_BYTES: usize = 200;
 
 impl Api {
     pub(crate) fn new(config: &Config) -> Result<Self, Error> {
@@ -101,25 +107,40 @@ impl Api {
             url: url.clone(),
             reason: causes(&error.without_url()),
         };
-        let response = request.send().await.map_err(away)?;
+        let mut response = request.send().await.map_err(away)?;
         let status = response.status();
-        let text = response.text().await.map_err(away)?;
-        let value: Value = serde_json::from_str(&text).unwrap_or_default();
+        let mut text = Vec::new();
+        while let Some(piece) = response.chunk().await.map_err(away)? {
+            if text.len() + piece.len() > ANSWER_BYTES_MAX {
+                return Err(Error::Long);
+            }
+            text.extend_from_slice(&piece);
+        }
+        let value: Value = serde_json::from_slice(&text).unwrap_or_default();
         if status.is_success() {
             return if value.is_null() {
-                Err(Error::Odd(text))
+                Err(Error::Odd(excerpt(&text)))
             } else {
                 Ok(value)
             };
         }
-        let detail = value["detail"]
-            .as_str()
-            .map_or_else(|| status.to_string(), str::to_owned);
+        let detail = value["detail"].as_str().map_or_else(|| status.to_string(), printable);
         Err(match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Error::Token(detail),
             _ => Error::Refused(detail),
         })
     }
+}
+
+/// Without control characters: a worker or whoever answers must not write to the operator's terminal what that takes for commands.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().filter(|character| !character.is_control()).collect()
+}
+
+/// What fits into a sentence.
+fn excerpt(text: &[u8]) -> String {
+    let start = &text[..text.len().min(EXCERPT_BYTES)];
+    printable(&String::from_utf8_lossy(start))
 }
 
 /// The last cause says most: "Connection refused".

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Failure,
-    api::{self, Api},
+    api::{self, Api, printable},
 };
 
 #[derive(Debug, clap::Args)]
@@ -67,7 +67,7 @@ pub(crate) async fn streams(config: &Config, stop: CancellationToken) -> Result<
         rows: |streams| {
             let streams = streams.as_object().into_iter().flatten();
             streams
-                .map(|(stream, sids)| vec![stream.clone(), each(sids, text).join(" ")])
+                .map(|(stream, sids)| vec![printable(stream), each(sids, text).join(" ")])
                 .collect()
         },
     };
@@ -98,9 +98,9 @@ async fn show(config: &Config, view: View, query: &[(&str, &str)], stop: Cancell
         };
         let answer = answer?;
         let text = if config.json {
-            answer.to_string()
+            json_line(&answer)
         } else {
-            table(view, &answer[view.name])
+            table(view, &answer[view.name]) + &missing(&answer)
         };
         print(&text, config.watch && !config.json).map_err(Failure::Stdout)?;
         if !config.watch
@@ -123,6 +123,33 @@ fn print(text: &str, replaces: bool) -> io::Result<()> {
     }
     writeln!(stdout, "{text}")?;
     stdout.flush()
+}
+
+/// serde_json escapes the control characters that JSON wants escaped; terminals know further ones (ECMA-48, 8.3).
+fn json_line(answer: &Value) -> String {
+    let mut line = String::new();
+    for character in answer.to_string().chars() {
+        if character.is_control() {
+            line.push_str(&format!("\\u{:04x}", u32::from(character)));
+        } else {
+            line.push(character);
+        }
+    }
+    line
+}
+
+/// A sentence each for what the list does not show.
+fn missing(answer: &Value) -> String {
+    let mut sentences = String::new();
+    let unanswered = each(&answer["unanswered"], text);
+    if !unanswered.is_empty() {
+        let names = unanswered.join(", ");
+        sentences.push_str(&format!("\nThese workers did not answer, or not to the end: {names}."));
+    }
+    if answer["cut"] == true {
+        sentences.push_str("\nThere are more, which do not fit into one answer: ask for one --worker.");
+    }
+    sentences
 }
 
 fn table(view: View, listed: &Value) -> String {
@@ -178,7 +205,7 @@ fn each<T>(list: &Value, row: impl Fn(&Value) -> T) -> Vec<T> {
 
 fn text(value: &Value) -> String {
     match value {
-        Value::String(text) => text.clone(),
+        Value::String(text) => printable(text),
         Value::Null => String::new(),
         other => other.to_string(),
     }
@@ -189,6 +216,23 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn no_worker_writes_escape_sequences_to_a_terminal() {
+        let evil = json!({"worker": "\u{1b}[2Jw\u{9b}31m1\u{7f}", "unanswered": ["\u{1b}]0;w2\u{7}"]});
+        let line = json_line(&evil);
+        assert_eq!(worker_row(&evil)[0], "[2Jw31m1");
+        assert!(!missing(&evil).trim_start().contains(char::is_control));
+        assert!(!line.contains(char::is_control), "{line}");
+        assert_eq!(serde_json::from_str::<Value>(&line).unwrap(), evil);
+    }
+
+    #[test]
+    fn what_is_missing_is_said() {
+        assert_eq!(missing(&json!({"sessions": [], "unanswered": [], "cut": false})), "");
+        let all = missing(&json!({"unanswered": ["w1", "w2"], "cut": true}));
+        assert!(all.contains("w1, w2") && all.contains("--worker"), "{all}");
+    }
 
     #[test]
     fn a_session_is_one_line() {

@@ -11,7 +11,7 @@ use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::{
     net::{TcpListener, TcpStream, lookup_host},
-    sync::{Semaphore, mpsc, watch},
+    sync::{mpsc, watch},
     time::{sleep, timeout},
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector};
@@ -21,9 +21,9 @@ use tonic::{
     service::Routes,
     transport::{Channel, Endpoint, Server},
 };
-use tracing::{error, warn};
+use tracing::{debug, error, warn};
 
-use super::tls as certificates;
+use super::{places::Places, tls as certificates};
 use connection::Connection;
 use tls::{Files, Tls};
 
@@ -50,6 +50,16 @@ pub(crate) struct Config {
 pub(crate) enum Role {
     Gateway,
     Worker,
+}
+
+impl Role {
+    /// What one of them may have under way on one connection.
+    fn calls_max(self) -> u32 {
+        match self {
+            Self::Gateway => CALLS_MAX,
+            Self::Worker => REPORTS_MAX,
+        }
+    }
 }
 
 /// The means for both directions. Cheap to clone.
@@ -82,7 +92,8 @@ pub(crate) enum Error {
 }
 
 /// Handshakes at once: of all workers of a cluster when a gateway comes back, a batch. Each is some 1 ms of CPU, and what else goes on
-/// waits for a core meanwhile: 64 ms, and not the 500 after which Redis is taken for lost.
+/// waits for a core meanwhile: 64 ms, and not the 500 after which Redis is taken for lost. A quarter of them from one address, which
+/// says nothing for [`CONNECT_MAX`] each: who is refused comes again.
 const HANDSHAKES_MAX: usize = 64;
 /// For a connection, TLS included; inside one data centre it takes milliseconds.
 const CONNECT_MAX: Duration = Duration::from_secs(2);
@@ -91,6 +102,8 @@ const PING: Duration = Duration::from_secs(10);
 const PONG_MAX: Duration = Duration::from_secs(5);
 /// Calls at once on one connection: far above what one gateway asks of one worker.
 const CALLS_MAX: u32 = 1024;
+/// A worker has one report stream, and for a moment the one before that. Each that says hello is a row in the directory.
+const REPORTS_MAX: u32 = 16;
 /// Shortages of descriptors or memory take a moment to pass.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
 /// Log lines about refused connections per second: a flood of them is no flood of the log.
@@ -135,7 +148,7 @@ impl Internal {
         let server = Server::builder()
             .http2_keepalive_interval(Some(PING))
             .http2_keepalive_timeout(Some(PONG_MAX))
-            .max_concurrent_streams(CALLS_MAX)
+            .max_concurrent_streams(to.calls_max())
             .add_routes(routes)
             .serve_with_incoming_shutdown(ReceiverStream::new(incoming), shutdown.cancelled_owned());
         if let Err(error) = server.await {
@@ -144,13 +157,10 @@ impl Internal {
     }
 
     async fn accept(self, listener: TcpListener, from: Role, accepted: mpsc::Sender<io::Result<Connection>>) {
-        let permits = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+        let places = Places::new(HANDSHAKES_MAX);
         let log_lines = Arc::new(RateLimiter::direct(Quota::per_second(LOG_LINES)));
         loop {
-            let permit = Arc::clone(&permits)
-                .acquire_owned()
-                .await
-                .expect("the semaphore is never closed");
+            let vacancy = places.vacancy().await;
             let (stream, peer) = match listener.accept().await {
                 Ok(connection) => connection,
                 Err(error) => {
@@ -158,6 +168,10 @@ impl Internal {
                     sleep(PAUSE_AFTER_ERROR).await;
                     continue;
                 }
+            };
+            let Some(place) = vacancy.take(peer.ip()) else {
+                debug!(%peer, "refused an internal connection: this address has as many handshakes under way as it may");
+                continue;
             };
             let (internal, accepted, log_lines) = (self.clone(), accepted.clone(), Arc::clone(&log_lines));
             tokio::spawn(async move {
@@ -167,7 +181,7 @@ impl Internal {
                     Err(error) if log_lines.check().is_ok() => warn!(%peer, %error, "refused an internal connection"),
                     Err(_) => {}
                 }
-                drop(permit);
+                drop(place);
             });
         }
     }
@@ -274,3 +288,6 @@ async fn timed<T>(step: impl Future<Output = io::Result<T>>) -> io::Result<T> {
         .await
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
+
+#[cfg(test)]
+mod tests;

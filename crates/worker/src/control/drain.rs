@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, timeout_at};
 use tracing::info;
 use whipcord_peer::EndReason;
 
@@ -15,29 +15,71 @@ const END_GAP: Duration = Duration::from_millis(10);
 /// For all of them, however many: an orchestrator waits little longer than the deadline it was told.
 const ENDS_MAX: Duration = Duration::from_secs(10);
 
+/// How long those that live may go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Grace {
+    Endless,
+    Until(Instant),
+    Over,
+}
+
+impl Grace {
+    fn is_shorter_than(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Until(at), Self::Until(other)) => at < other,
+            (Self::Until(_), Self::Endless) => true,
+            (Self::Over, other) => other != Self::Over,
+            (Self::Endless, _) | (Self::Until(_), Self::Over) => false,
+        }
+    }
+}
+
 impl Control {
-    /// Admits no more; ends those that are left from the deadline on, or at once where there is none. Returns how many live now.
+    /// Admits no more; ends those that are left from the deadline on, of several the earliest, or at once where there is none. Returns
+    /// how many live now.
     pub(crate) fn drain(self: &Arc<Self>, deadline: Duration) -> usize {
         let sessions = self.sessions.drain();
         info!(sessions, deadline_seconds = deadline.as_secs(), "draining");
-        let control = Arc::clone(self);
-        self.tasks.spawn(async move {
-            let ending = async {
-                sleep(deadline).await;
-                control.end_all(!deadline.is_zero()).await;
-            };
-            // At shutdown they are ended anyway.
-            control.shutdown.run_until_cancelled(ending).await;
+        let asked = if deadline.is_zero() {
+            Grace::Over
+        } else {
+            Grace::Until(Instant::now() + deadline)
+        };
+        let mut is_first = false;
+        self.grace.send_if_modified(|grace| {
+            is_first = *grace == Grace::Endless;
+            let is_shorter = asked.is_shorter_than(*grace);
+            if is_shorter {
+                *grace = asked;
+            }
+            is_shorter
         });
+        if is_first {
+            let control = Arc::clone(self);
+            self.tasks.spawn(async move {
+                // At shutdown they are ended anyway.
+                control.shutdown.run_until_cancelled(control.end_all()).await;
+            });
+        }
         sessions
     }
 
-    async fn end_all(&self, staggered: bool) {
+    async fn end_all(&self) {
+        let mut grace = self.grace.subscribe();
+        loop {
+            let Grace::Until(at) = *grace.borrow_and_update() else {
+                break;
+            };
+            if timeout_at(at, grace.changed()).await.is_err() {
+                break;
+            }
+        }
         let all = self.sessions.all();
-        let gap = if staggered { gap(all.len()) } else { Duration::ZERO };
+        let gap = gap(all.len());
         let mut next = Instant::now();
         for (sid, epoch) in all {
-            sleep_until(next).await;
+            // One after the other, unless somebody has no more patience.
+            let _ = timeout_at(next, grace.wait_for(|grace| *grace == Grace::Over)).await;
             next += gap;
             // One that has ended meanwhile is what was wanted.
             let _ = self.close(sid, epoch, EndReason::Drained).await;

@@ -41,6 +41,7 @@ pub(crate) fn control(shard: shard::Handle, live_sessions: u8) -> Control {
         recorder: None,
         downloads: Downloads::default(),
         voice: Voice::new(),
+        grace: watch::Sender::new(Grace::Endless),
         tasks: TaskTracker::new(),
         shutdown: CancellationToken::new(),
     }

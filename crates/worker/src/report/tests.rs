@@ -108,7 +108,8 @@ async fn report(second_answers: bool, time: Duration) -> Vec<(Duration, usize, S
         .collect();
     let dialled = AtomicUsize::new(0);
     let gateways = Gateways::new(move || channels[dialled.fetch_add(1, Ordering::Relaxed).min(1)].clone());
-    let (handle, _commands) = handle(1);
+    let (handle, mut commands) = handle(1);
+    tokio::spawn(async move { while commands.recv().await.is_some() {} });
     let reporter = Reporter::new(
         Arc::new(control(handle, 1)),
         gateways,

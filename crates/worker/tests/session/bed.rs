@@ -96,6 +96,7 @@ impl Bed {
     pub(crate) async fn get(&self, number: u8) -> Result<Session, Status> {
         let request = GetSessionRequest {
             session_id: vec![number; 16],
+            owner: Some(self.owner.clone()),
         };
         Ok(self
             .client

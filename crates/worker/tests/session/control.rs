@@ -5,7 +5,7 @@ use std::time::Duration;
 use tonic::Code;
 use whipcord_proto::{
     convert,
-    worker::{ConnectionState, ListSessionsRequest, Owner},
+    worker::{ConnectionState, DrainRequest, GetSessionRequest, ListSessionsRequest, Owner, ReadRecordingRequest},
 };
 use whipcord_whip::Codec;
 
@@ -53,6 +53,63 @@ async fn what_cannot_be_served_is_refused_with_its_own_code() {
         Code::NotFound
     );
     assert_eq!(bed.get(9).await.unwrap_err().code(), Code::NotFound);
+    bed.stop().await;
+}
+
+/// A successor at the address must not answer for the one before, whatever it is asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_and_drains_are_answered_by_the_incarnation_that_they_name() {
+    let bed = Bed::start().await;
+    bed.create(1, &Encoder::new().offer()).await.unwrap();
+    let ask = async |owner: Option<Owner>| {
+        let [mut get, mut list, mut read, mut drain] = std::array::from_fn(|_| bed.client.clone());
+        let session_id = vec![1; 16];
+        let got = get.get_session(GetSessionRequest {
+            session_id: session_id.clone(),
+            owner: owner.clone(),
+        });
+        let listed = list.list_sessions(ListSessionsRequest {
+            owner: owner.clone(),
+            ..ListSessionsRequest::default()
+        });
+        let read = read.read_recording(ReadRecordingRequest {
+            session_id,
+            stream: "live/cam".to_owned(),
+            owner: owner.clone(),
+            ..ReadRecordingRequest::default()
+        });
+        let drained = drain.drain(DrainRequest {
+            deadline_seconds: 3600,
+            owner,
+        });
+        [
+            got.await.err(),
+            listed.await.err(),
+            read.await.err(),
+            drained.await.err(),
+        ]
+        .map(|error| error.map(|status| status.code()))
+    };
+    let before = Owner {
+        incarnation: bed.owner.incarnation ^ 1,
+        ..bed.owner.clone()
+    };
+    assert_eq!(ask(Some(before)).await, [Some(Code::FailedPrecondition); 4]);
+    // There is no recording of it yet.
+    let all = [None, None, Some(Code::NotFound), None];
+    let any_epoch = Owner {
+        epoch: 0,
+        ..bed.owner.clone()
+    };
+    for owner in [Some(any_epoch), Some(bed.owner.clone()), None] {
+        assert_eq!(ask(owner.clone()).await, all, "{owner:?}");
+    }
+    let other_epoch = Owner {
+        epoch: 2,
+        ..bed.owner.clone()
+    };
+    let other_epoch = ask(Some(other_epoch)).await;
+    assert_eq!(other_epoch, [Some(Code::NotFound), None, Some(Code::NotFound), None]);
     bed.stop().await;
 }
 
@@ -147,6 +204,7 @@ async fn sessions_are_listed_in_pages() {
         let request = ListSessionsRequest {
             page_size: 2,
             page_token: token,
+            owner: None,
         };
         client.list_sessions(request).await.unwrap().into_inner()
     };
@@ -162,6 +220,7 @@ async fn sessions_are_listed_in_pages() {
     let wrong = ListSessionsRequest {
         page_size: 2,
         page_token: "x".into(),
+        owner: None,
     };
     assert_eq!(
         bed.client.clone().list_sessions(wrong).await.unwrap_err().code(),

@@ -17,6 +17,7 @@ async fn read(bed: &Bed, stream: &str, offset: u64, length: u64) -> Result<(Reco
         stream: stream.to_owned(),
         offset,
         length,
+        owner: None,
     };
     let mut messages = bed.client.clone().read_recording(request).await?.into_inner();
     let first = messages.message().await?.and_then(|message| message.part);
@@ -85,6 +86,7 @@ async fn a_file_from_before_this_start_is_read_in_pieces_and_a_reader_who_waits_
         stream: "live/cam".into(),
         offset: 0,
         length: u64::MAX,
+        owner: None,
     };
     let unread = bed.client.clone().read_recording(request).await.unwrap();
     bed.stop().await;
@@ -105,6 +107,7 @@ async fn a_size_is_told_when_no_place_for_a_reader_is_left() {
             stream: "live/cam".into(),
             offset: 0,
             length,
+            owner: None,
         };
         bed.client.clone().read_recording(request).await
     };

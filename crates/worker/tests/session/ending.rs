@@ -8,15 +8,22 @@ use whipcord_proto::worker::DrainRequest;
 use whipcord_whip::{Codec, DataPolicy};
 use whipcord_worker::{Config, Gateways, Identity, Worker};
 
-use crate::bed::{Bed, blocking, eventually, within};
+use crate::{
+    bed::{Bed, blocking, eventually, within},
+    encoder::Encoder,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drain_admits_none_and_ends_what_is_left_at_its_deadline() {
     let bed = Bed::start().await;
     let mut encoder = bed.publish(1).await;
     let drain = async |deadline_seconds| {
-        let drained = bed.client.clone().drain(DrainRequest { deadline_seconds }).await;
-        drained.unwrap().into_inner().sessions
+        let mut client = bed.client.clone();
+        let drained = client.drain(DrainRequest {
+            deadline_seconds,
+            owner: Some(bed.owner.clone()),
+        });
+        drained.await.unwrap().into_inner().sessions
     };
     assert_eq!(drain(3600).await, 1);
     let refused = bed.create(2, &encoder.offer()).await.unwrap_err();
@@ -27,11 +34,33 @@ async fn a_drain_admits_none_and_ends_what_is_left_at_its_deadline() {
     })
     .await;
     assert_eq!(drain(0).await, 1);
+    within(bed.worker.draining()).await;
     eventually("it is ended", async || {
         bed.get(1).await.unwrap().end_reason == "drained"
     })
     .await;
     bed.stop().await;
+}
+
+/// Whoever named the first deadline relies on it.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_drains_the_earliest_deadline_holds() {
+    for deadlines in [[3600, 0], [0, 3600]] {
+        let bed = Bed::start().await;
+        bed.create(1, &Encoder::new().offer()).await.unwrap();
+        for deadline_seconds in deadlines {
+            let request = DrainRequest {
+                deadline_seconds,
+                owner: None,
+            };
+            bed.client.clone().drain(request).await.unwrap();
+        }
+        eventually("it is ended", async || {
+            bed.get(1).await.unwrap().end_reason == "drained"
+        })
+        .await;
+        bed.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

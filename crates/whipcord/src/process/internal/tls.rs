@@ -2,7 +2,12 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use rustls::{ClientConfig, RootCertStore, ServerConfig, pki_types::ServerName, server::WebPkiClientVerifier};
+use rustls::{
+    ClientConfig, RootCertStore, ServerConfig,
+    client::Resumption,
+    pki_types::ServerName,
+    server::{NoServerSessionStorage, WebPkiClientVerifier},
+};
 
 use super::Role;
 use crate::process::tls::{Error, certificates, private_key, provider, read, unfit};
@@ -64,6 +69,10 @@ impl Files {
             .map_err(unfit(&self.certificate))?;
         let alpn = vec![b"h2".to_vec()];
         server.alpn_protocols.clone_from(&alpn);
+        // A session resumed is one whose certificates nobody looked at again: they may have expired, or be of another authority by now.
+        server.send_tls13_tickets = 0;
+        server.session_storage = Arc::new(NoServerSessionStorage {});
+        client.resumption = Resumption::disabled();
         client.alpn_protocols = alpn;
         Ok(Tls {
             server: Arc::new(server),

@@ -1,0 +1,56 @@
+//! Whether new sessions are welcome, as probes see it.
+
+use std::{process::Command, time::Duration};
+
+use whipcord_tests::{cluster::Cluster, eventually, http, whipcord::binary};
+
+/// Redis is asked twice a second, and a new connection made within a few; a loaded machine gets this long.
+const SOON: Duration = Duration::from_secs(20);
+
+fn ready(admin: &str) -> (u16, String) {
+    let answer = http::request("GET", &format!("{admin}/readyz"), &[], "");
+    (answer.status, answer.body)
+}
+
+#[test]
+fn a_gateway_is_not_ready_before_it_knows_where_sessions_could_go() {
+    let mut cluster = Cluster::new();
+    cluster.start_gateway(0, &[]);
+    let admin = cluster.gateway_admin(0);
+    assert_eq!(ready(&admin), (503, "starting\n".to_owned()));
+    assert_eq!(http::request("GET", &format!("{admin}/healthz"), &[], "").status, 200);
+    cluster.start_redis();
+    eventually("the gateway is ready", SOON, || (ready(&admin).0 == 200).then_some(()));
+    // It was seen once: that it is away again is no reason to send encoders away.
+    cluster.kill_redis();
+    assert_eq!(ready(&admin).0, 200);
+    assert_eq!(cluster.terminate_gateway(0).code(), Some(0));
+}
+
+#[test]
+fn a_worker_that_an_operator_drains_is_not_ready() {
+    let mut cluster = Cluster::start(1, 1);
+    let drain = |workers: &[&str]| {
+        let mut command = Command::new(binary());
+        command
+            .arg("drain")
+            .args(workers)
+            .args(["--admin", &cluster.gateway_admin(0), "--token", cluster.token()]);
+        command
+    };
+    let said = drain(&["--all", "--deadline", "600"]).output().unwrap();
+    let said = String::from_utf8(said.stdout).unwrap();
+    assert_eq!(said, "worker-0 drains: 0 sessions, at most 600 s\n");
+    let admin = cluster.worker_admin(0);
+    eventually("the worker is not ready", SOON, || {
+        (ready(&admin) == (503, "draining\n".to_owned())).then_some(())
+    });
+    let unknown = drain(&["worker-9"]).output().unwrap();
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(
+        String::from_utf8(unknown.stderr)
+            .unwrap()
+            .contains("no such worker reports")
+    );
+    assert_eq!(cluster.terminate_worker(0).code(), Some(0));
+}
