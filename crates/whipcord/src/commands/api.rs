@@ -151,3 +151,49 @@ fn causes(error: &dyn std::error::Error) -> String {
     }
     last.to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    /// What one request gets from a server that answers with `head` and then sends `piece` for as long as it is read, at most so often.
+    async fn ask(head: &str, piece: Vec<u8>, times: usize) -> Error {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let api = Api::new(&Config {
+            url: format!("http://{}", listener.local_addr().unwrap()).parse().unwrap(),
+            token: None,
+        });
+        let serve = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            // All of it: what is left unread when the socket closes resets the connection.
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                stream.read_buf(&mut request).await.unwrap();
+            }
+            stream.write_all(head.as_bytes()).await.unwrap();
+            for _ in 0..times {
+                if stream.write_all(&piece).await.is_err() {
+                    return;
+                }
+            }
+        };
+        let api = api.unwrap();
+        let (answer, ()) = tokio::join!(api.get(&["sessions"], &[]), serve);
+        answer.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn what_answers_is_read_to_a_bound_and_quoted_in_plain_text() {
+        let endless = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
+        let error = ask(endless, vec![b' '; 1 << 20], 1024).await;
+        assert!(matches!(error, Error::Long), "{error}");
+        let odd = ask(endless, b"\x1b[2Jnot JSON".to_vec(), 1000).await.to_string();
+        assert!(odd.contains("[2Jnot JSON") && odd.len() < 400, "{odd}");
+        assert!(!odd.contains(char::is_control), "{odd}");
+    }
+}
