@@ -71,7 +71,7 @@ fn binaries() -> PathBuf {
 ///
 /// # Panics
 /// When it cannot be started or fails.
-fn output(command: &mut Command) -> (Vec<u8>, String) {
+pub fn output(command: &mut Command) -> (Vec<u8>, String) {
     let output = command
         .output()
         .unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));

@@ -16,6 +16,8 @@ pub struct Config {
 /// Why the token that was given is none.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
+    #[error("WHIPCORD_TOKEN (or --token) is empty")]
+    Empty,
     #[error("the bearer token cannot be used: {0}")]
     Token(#[source] TokenError),
     #[error("cannot read the token file {}: {error}", path.display())]
@@ -27,6 +29,9 @@ pub enum ReadError {
 impl Config {
     pub(crate) fn read(&self) -> Result<Option<Token>, ReadError> {
         let Some(path) = &self.token_file else {
+            if self.token.as_ref().is_some_and(|token| token.0.trim().is_empty()) {
+                return Err(ReadError::Empty);
+            }
             let token = self.token.as_ref().map(UncheckedToken::check);
             return token.transpose().map_err(ReadError::Token);
         };

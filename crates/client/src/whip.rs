@@ -67,6 +67,8 @@ pub struct Refusal {
     pub host: String,
     pub status: StatusCode,
     pub detail: Option<String>,
+    /// One word for programs, as Whipcord sends it.
+    pub reason: Option<String>,
     /// From Retry-After, in seconds.
     pub retry_after: Option<u64>,
 }
@@ -257,15 +259,14 @@ async fn refusal(host: String, response: Response) -> Refusal {
     let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
     let retry_after = header(RETRY_AFTER).and_then(|value| value.parse().ok());
     let is_problem = header(CONTENT_TYPE).is_some_and(|value| media_type(value).eq_ignore_ascii_case(PROBLEM));
-    let detail = if is_problem {
-        body(response).await.as_deref().and_then(problem_detail)
-    } else {
-        None
-    };
+    let problem = if is_problem { body(response).await } else { None };
+    let problem: Option<Problem> = problem.and_then(|body| serde_json::from_slice(&body).ok());
+    let (detail, reason) = problem.map_or((None, None), Problem::words);
     Refusal {
         host,
         status,
         detail,
+        reason,
         retry_after,
     }
 }
@@ -275,18 +276,20 @@ async fn refusal(host: String, response: Response) -> Refusal {
 struct Problem {
     title: Option<String>,
     detail: Option<String>,
+    reason: Option<String>,
 }
 
-/// A server's words end up on a terminal: no control characters, and not too many.
-fn problem_detail(body: &[u8]) -> Option<String> {
-    let problem: Problem = serde_json::from_slice(body).ok()?;
-    let words = problem.detail.or(problem.title)?;
-    let shown: String = words
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(DETAIL_CHARS_MAX)
-        .collect();
-    (!shown.is_empty()).then_some(shown)
+impl Problem {
+    /// For people, and for programs. A server's words end up on a terminal: no control characters, and not too many.
+    fn words(self) -> (Option<String>, Option<String>) {
+        let words = self.detail.or(self.title).unwrap_or_default();
+        let shown: String = words
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(DETAIL_CHARS_MAX)
+            .collect();
+        ((!shown.is_empty()).then_some(shown), self.reason)
+    }
 }
 
 /// The error's own text would carry the whole URL, and with it the session's secret part.
@@ -331,12 +334,18 @@ impl Refusal {
         self.status == StatusCode::NOT_FOUND
     }
 
+    /// Its own words, "try again", help nobody for as long as that is so.
+    fn has_no_worker(&self) -> bool {
+        self.reason.as_deref() == Some("no_worker")
+    }
+
     /// What the status alone tells. Where the server's own words can tell it better, only in their place.
     fn advice(&self) -> Option<&'static str> {
         match self.status.as_u16() {
             401 => Some("give a valid bearer token with --token, --token-file or WHIPCORD_TOKEN"),
             403 => Some("this token may not publish this stream; use another token or another stream name"),
             409 => Some("the stream is being published already; end that session, or use another stream name"),
+            503 if self.has_no_worker() => Some("no worker takes sessions: see `whipcord workers`"),
             429 | 503 => Some("the server is busy; try again"),
             _ if self.status.is_server_error() => Some("the server failed; its log says why"),
             _ if self.detail.is_some() => None,
@@ -352,13 +361,15 @@ impl fmt::Display for Refusal {
     /// One sentence: what the server says, and what to do.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} refused with {}", self.host, self.status)?;
-        let detail = self.detail.as_ref().map(|detail| detail.trim_end_matches('.'));
+        let detail = self.detail.as_ref().filter(|_| !self.has_no_worker());
+        let detail = detail.map(|detail| detail.trim_end_matches('.'));
         match (detail, self.advice()) {
             (Some(detail), Some(advice)) => write!(f, " ({detail}): {advice}")?,
             (Some(words), None) | (None, Some(words)) => write!(f, ": {words}")?,
             (None, None) => {}
         }
         match (self.status.as_u16(), self.retry_after) {
+            _ if self.has_no_worker() => Ok(()),
             (429 | 503, Some(seconds)) => write!(f, " in {seconds} s"),
             (429 | 503, None) => f.write_str(" later"),
             _ => Ok(()),

@@ -254,8 +254,6 @@ pub enum ConfigError {
     Password,
     #[error("the certificates or the key for Redis cannot be used: {0}; see --redis-ca, --redis-cert and --redis-key")]
     Certificates(String),
-    #[error("a cluster's name has 1 to 64 letters, digits, '.', '_' and '-'")]
-    Cluster,
 }
 
 #[cfg(test)]

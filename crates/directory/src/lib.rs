@@ -45,7 +45,7 @@ mod values;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
-use whipcord_identity::{Epoch, Incarnation, SessionId, StreamName};
+use whipcord_identity::{ClusterId, Epoch, Incarnation, SessionId, StreamName};
 
 use memory::Memory;
 
@@ -92,12 +92,12 @@ impl Directory {
     }
 
     /// In Redis, which need not be there yet. Inside a tokio runtime.
-    pub fn redis(config: &Config, cluster: &str) -> Result<Self, ConfigError> {
+    pub fn redis(config: &Config, cluster: &ClusterId) -> Result<Self, ConfigError> {
         Self::redis_with(config, cluster, Timing::STANDARD)
     }
 
     /// With other times than the standard ones: for tests.
-    pub fn redis_with(config: &Config, cluster: &str, timing: Timing) -> Result<Self, ConfigError> {
+    pub fn redis_with(config: &Config, cluster: &ClusterId, timing: Timing) -> Result<Self, ConfigError> {
         let redis = redis::Redis::start(config, cluster, timing)?;
         Ok(Self(Store::Redis(redis)))
     }

@@ -17,7 +17,7 @@ use std::{
 
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::debug;
-use whipcord_identity::{Epoch, Incarnation, SessionId, StreamName};
+use whipcord_identity::{ClusterId, Epoch, Incarnation, SessionId, StreamName};
 
 use self::{
     beats::Beats,
@@ -39,8 +39,6 @@ pub use connection::CALL_MAX;
 
 /// Sessions, leases or entries one script goes through: 500 take it 2 ms, during which Redis serves nobody else.
 const CHUNK: usize = 500;
-/// A cluster's name is part of every key.
-const CLUSTER_BYTES_MAX: usize = 64;
 
 #[derive(Debug)]
 pub(crate) struct Redis {
@@ -71,11 +69,7 @@ impl Link {
 }
 
 impl Redis {
-    pub(crate) fn start(config: &Config, cluster: &str, timing: Timing) -> Result<Arc<Self>, ConfigError> {
-        let named = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
-        if !(1..=CLUSTER_BYTES_MAX).contains(&cluster.len()) || !cluster.bytes().all(named) {
-            return Err(ConfigError::Cluster);
-        }
+    pub(crate) fn start(config: &Config, cluster: &ClusterId, timing: Timing) -> Result<Arc<Self>, ConfigError> {
         let stop = CancellationToken::new();
         let link = Link {
             connection: Connection::start(config.clone(), stop.clone())?,

@@ -10,12 +10,14 @@ mod static_key;
 use std::{
     fmt, io,
     path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
     time::{Duration, SystemTime},
 };
 
 use aws_lc_rs::digest;
 use http::{HeaderMap, header};
 use whipcord_identity::StreamName;
+use zeroize::Zeroizing;
 
 use crate::auth::{jwt::Jwt, static_key::StaticKeys};
 
@@ -47,10 +49,37 @@ impl Config {
     pub fn has_keys(&self) -> bool {
         !self.token_secret_file.is_empty() || !self.token_public_key_file.is_empty() || self.stream_keys_file.is_some()
     }
+
+    /// What its files hold now.
+    pub fn read(&self) -> Result<Files, ConfigError> {
+        let all = |paths: &[PathBuf]| paths.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>();
+        Ok(Files {
+            secrets: all(&self.token_secret_file)?,
+            public_keys: all(&self.token_public_key_file)?,
+            stream_keys: self.stream_keys_file.as_deref().map(read).transpose()?,
+        })
+    }
 }
 
-/// Decides about tokens.
-pub struct Authority {
+/// What the files of a [`Config`] hold: secret.
+#[derive(PartialEq)]
+pub struct Files {
+    secrets: Vec<File>,
+    public_keys: Vec<File>,
+    stream_keys: Option<File>,
+}
+
+type File = (PathBuf, Zeroizing<Vec<u8>>);
+
+/// Decides about tokens. Cheap to clone: clones share the keys, which may be replaced.
+#[derive(Clone)]
+pub struct Authority(
+    /// Owned by the clones; held for one pointer's copy.
+    Arc<RwLock<Arc<Keys>>>,
+);
+
+#[derive(Default)]
+struct Keys {
     jwt: Jwt,
     static_keys: StaticKeys,
 }
@@ -79,38 +108,48 @@ pub(crate) struct Bearer([u8; 16]);
 impl Authority {
     /// Reads the key files; without any, no token is good.
     pub fn from_config(config: &Config) -> Result<Self, ConfigError> {
-        let mut jwt = Jwt::default();
-        for path in &config.token_secret_file {
-            jwt.add_secret(read(path)?.trim_ascii())
-                .map_err(|error| ConfigError::Jwt {
-                    path: path.clone(),
-                    error,
-                })?;
+        Self::from_files(&config.read()?)
+    }
+
+    pub fn from_files(files: &Files) -> Result<Self, ConfigError> {
+        let mut keys = Keys::default();
+        let jwt = |path: &Path, error| ConfigError::Jwt {
+            path: path.to_owned(),
+            error,
+        };
+        for (path, secret) in &files.secrets {
+            let added = keys.jwt.add_secret(secret.trim_ascii());
+            added.map_err(|error| jwt(path, error))?;
         }
-        for path in &config.token_public_key_file {
-            jwt.add_public_key(&read(path)?).map_err(|error| ConfigError::Jwt {
+        for (path, pem) in &files.public_keys {
+            keys.jwt.add_public_key(pem).map_err(|error| jwt(path, error))?;
+        }
+        if let Some((path, text)) = &files.stream_keys {
+            keys.static_keys = StaticKeys::parse(text).map_err(|error| ConfigError::StaticKeys {
                 path: path.clone(),
                 error,
             })?;
+            if keys.static_keys.is_empty() {
+                return Err(ConfigError::NoStreamKey { path: path.clone() });
+            }
         }
-        let static_keys = match &config.stream_keys_file {
-            Some(path) => StaticKeys::parse(&read(path)?).map_err(|error| ConfigError::StaticKeys {
-                path: path.clone(),
-                error,
-            })?,
-            None => StaticKeys::default(),
-        };
-        Ok(Self { jwt, static_keys })
+        Ok(Self::new(keys))
+    }
+
+    /// Other keys in place of these, for all clones: what the former ones made good is so no more.
+    pub fn replace(&self, with: &Self) {
+        let keys = with.keys();
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = keys;
     }
 
     /// Knows one HS256 secret, made for this process: tokens come from [`Authority::mint`] alone.
     pub fn ephemeral(random: [u8; 32]) -> Self {
         let mut jwt = Jwt::default();
         jwt.add_secret(&random).expect("32 bytes are long enough for HS256");
-        Self {
+        Self::new(Keys {
             jwt,
             static_keys: StaticKeys::default(),
-        }
+        })
     }
 
     /// Makes a token that may publish these streams, and what its scope says, signed with the last secret.
@@ -121,13 +160,13 @@ impl Authority {
         lifetime: Duration,
         now: SystemTime,
     ) -> Result<String, MintError> {
-        self.jwt.mint(streams, scope, lifetime, now)
+        self.keys().jwt.mint(streams, scope, lifetime, now)
     }
 
     /// Whether a JWT is good, else a sentence that says why not.
     pub fn check(&self, token: &str, now: SystemTime) -> Result<(), String> {
         let bearer = Bearer::new(token.as_bytes());
-        let verified = self.jwt.verify(token.as_bytes(), bearer, now);
+        let verified = self.keys().jwt.verify(token.as_bytes(), bearer, now);
         verified.map(|_| ()).map_err(|error| error.to_string())
     }
 
@@ -135,14 +174,29 @@ impl Authority {
     pub(crate) fn authorize(&self, headers: &HeaderMap, now: SystemTime) -> Result<Grant, Error> {
         let token = bearer_token(headers)?;
         let bearer = Bearer::new(token);
-        match self.static_keys.streams(token) {
+        let keys = self.keys();
+        match keys.static_keys.streams(token) {
             Some(streams) => Ok(Grant {
                 scope: Scope::Publish,
                 streams: streams.to_vec(),
                 bearer,
             }),
-            None => self.jwt.verify(token, bearer, now),
+            None => keys.jwt.verify(token, bearer, now),
         }
+    }
+
+    fn new(keys: Keys) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(keys))))
+    }
+
+    fn keys(&self) -> Arc<Keys> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl fmt::Debug for Files {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Files(***)")
     }
 }
 
@@ -213,14 +267,16 @@ pub enum ConfigError {
         path: PathBuf,
         error: static_key::ParseError,
     },
+    #[error("{} holds no stream key: `KEY PATTERN [PATTERN...]` is a line of it", path.display())]
+    NoStreamKey { path: PathBuf },
 }
 
-fn read(path: &Path) -> Result<zeroize::Zeroizing<Vec<u8>>, ConfigError> {
+fn read(path: &Path) -> Result<File, ConfigError> {
     let bytes = std::fs::read(path).map_err(|error| ConfigError::Read {
         path: path.to_owned(),
         error,
     })?;
-    Ok(zeroize::Zeroizing::new(bytes))
+    Ok((path.to_owned(), Zeroizing::new(bytes)))
 }
 
 /// The token of the one `Authorization: Bearer` header: scheme in any case, one or more spaces, then anything (RFC 9110 §11.4;

@@ -4,6 +4,7 @@ use std::{fmt, net::IpAddr, num::NonZeroU32, str::FromStr};
 
 use http::Uri;
 use ipnet::IpNet;
+use whipcord_identity::ClusterId;
 use whipcord_whip::link::{self, IceServer};
 
 use crate::{
@@ -21,28 +22,29 @@ pub struct Config {
     pub auth: auth::Config,
     /// The cluster served here; workers of another are refused
     #[arg(long, env = "WHIPCORD_CLUSTER_ID", value_name = "NAME", default_value = "whipcord")]
-    pub cluster_id: String,
+    pub cluster_id: ClusterId,
     /// Where encoders reach this gateway, as in https://ingest.example.com (default: the Host they ask)
     #[arg(long, env = "WHIPCORD_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<PublicUrl>,
     /// Network of proxies whose Forwarded and X-Forwarded-* fields are believed, as in 10.0.0.0/8 (repeatable)
     #[arg(
         long = "trusted-proxy",
-        env = "WHIPCORD_TRUSTED_PROXIES",
+        env = "WHIPCORD_TRUSTED_PROXY",
         value_name = "NETWORK",
-        value_delimiter = ','
+        value_delimiter = ',',
+        value_parser = network
     )]
     pub(crate) trusted_proxies: Vec<IpNet>,
     /// Trusted proxies write Forwarded, and hand X-Forwarded-* on as clients send them (default: the other way round)
     #[arg(long, env = "WHIPCORD_FORWARDED")]
     pub(crate) forwarded: bool,
     /// STUN server to name to encoders, as in stun:stun.example.com:3478 (repeatable)
-    #[arg(long = "ice-server", env = "WHIPCORD_ICE_SERVERS", value_name = "URI", value_delimiter = ',', value_parser = stun)]
+    #[arg(long = "ice-server", env = "WHIPCORD_ICE_SERVER", value_name = "URI", value_delimiter = ',', value_parser = stun)]
     pub(crate) ice_servers: Vec<IceServer>,
     /// Origin whose pages may publish, as in https://studio.example.com (repeatable; default: any)
     #[arg(
         long = "cors-origin",
-        env = "WHIPCORD_CORS_ORIGINS",
+        env = "WHIPCORD_CORS_ORIGIN",
         value_name = "ORIGIN",
         value_delimiter = ','
     )]
@@ -121,6 +123,15 @@ impl fmt::Display for PublicUrl {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an absolute http or https URL without user, query and fragment")]
 pub struct UrlError;
+
+fn network(text: &str) -> Result<IpNet, NetworkError> {
+    text.parse().map_err(|_| NetworkError)
+}
+
+/// Why a text is no network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a network is IP/BITS, as in 10.0.0.0/8, 10.0.0.1/32 or fd00::/8")]
+struct NetworkError;
 
 fn stun(uri: &str) -> Result<IceServer, link::Error> {
     IceServer::stun(uri)

@@ -99,7 +99,7 @@ mod tests {
             worker: format!("worker-{n}").parse().unwrap(),
             incarnation: Incarnation(n.into()),
             number: WorkerNumber::new(n),
-            address: "pipe".parse().unwrap(),
+            address: "pipe:0".parse().unwrap(),
             sessions_max,
             features: Vec::new(),
         };

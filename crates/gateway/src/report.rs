@@ -6,7 +6,7 @@ use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::{info, warn};
-use whipcord_directory::{Hello, HelloError, LEASE, Lease, Load, ReportError, Reported, Session};
+use whipcord_directory::{Health, Hello, HelloError, LEASE, Lease, Load, ReportError, Reported, Session};
 use whipcord_identity::{Epoch, Incarnation, Owner, SessionId, WorkerAddress, WorkerNumber};
 use whipcord_proto::{
     convert, digest,
@@ -82,7 +82,7 @@ async fn run(
     let sessions_known = reporter.holds(&told).await;
     let ended = reporter.follow(&mut requests, responses, sessions_known).await;
     reporter.shared.directory.suspect(&reporter.lease).await;
-    reporter.probe();
+    reporter.probe(ended.is_ok());
     let worker = &reporter.owner.worker;
     match &ended {
         Ok(()) => info!(%worker, "a worker ended its report stream"),
@@ -93,7 +93,7 @@ async fn run(
 
 impl Reporter {
     async fn hello(shared: Arc<Shared>, message: proto::Hello) -> Result<Self, Status> {
-        if message.cluster_id != shared.config.cluster_id {
+        if message.cluster_id != shared.config.cluster_id.as_str() {
             return Err(Status::failed_precondition("this gateway serves another cluster"));
         }
         let hello = hello(message)?;
@@ -109,6 +109,9 @@ impl Reporter {
             HelloError::Unavailable(_) => Status::unavailable(error.to_string()),
         })?;
         info!(worker = %owner.worker, incarnation = %owner.incarnation, %address, "a worker reports");
+        if let Some(other) = shared.namesake(&owner, &address) {
+            warn!(worker = %owner.worker, %address, %other, "two workers have one name: give each its own --worker-id");
+        }
         Ok(Self {
             shared,
             lease,
@@ -134,11 +137,16 @@ impl Reporter {
     }
 
     /// Whether a worker whose stream ended is there still: a dead one's sessions need not wait for the end of its lease.
-    fn probe(&self) {
+    /// One that ended it itself has left.
+    fn probe(&self, is_planned: bool) {
         let (shared, address, owner) = (Arc::clone(&self.shared), self.address.clone(), self.owner.clone());
         self.shared.tasks.spawn(async move {
             if let Err(CallError::Dead) = shared.workers.list(&address, &owner, String::new(), 1).await {
-                warn!(worker = %owner.worker, incarnation = %owner.incarnation, "a worker is dead");
+                if is_planned {
+                    info!(worker = %owner.worker, incarnation = %owner.incarnation, "a worker has left");
+                } else {
+                    warn!(worker = %owner.worker, incarnation = %owner.incarnation, "a worker is dead");
+                }
                 shared.directory.bury(owner.incarnation).await;
             }
         });
@@ -265,6 +273,21 @@ impl Reporter {
             takeover,
             heard: entry.heard,
         })
+    }
+}
+
+impl Shared {
+    /// Where another worker of the same name reports from. A former start of the same one would be suspect, or at its address.
+    fn namesake(&self, owner: &Owner, address: &WorkerAddress) -> Option<WorkerAddress> {
+        let workers = self.directory.workers().workers;
+        let mut others = workers
+            .iter()
+            .filter(|other| other.health == Health::Alive)
+            .map(|other| &other.hello);
+        let other = others.find(|other| {
+            other.worker == owner.worker && other.incarnation != owner.incarnation && other.address != *address
+        });
+        other.map(|other| other.address.clone())
     }
 }
 

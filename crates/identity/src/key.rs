@@ -13,7 +13,7 @@ use std::{
 use aws_lc_rs::{aead, hmac};
 use zeroize::Zeroizing;
 
-pub use file::{FileError, KEPT, KeyFile};
+pub use file::{Early, FileError, KEPT, KeyFile, Purpose};
 
 /// Seals hints in session URLs. Held by gateways. Cheap to clone: clones share the set.
 #[derive(Clone)]
@@ -33,11 +33,6 @@ impl SessionKeys {
         Self::from_set([(KeyId(0), aes_256_gcm(&Zeroizing::new(random)))], 0)
     }
 
-    /// Another set in place of this one, for all clones. What keys of both made stays valid.
-    pub fn replace(&self, with: &Self) {
-        self.0.replace(with.set());
-    }
-
     fn from_set(keys: impl IntoIterator<Item = (KeyId, aead::LessSafeKey)>, mints: usize) -> Self {
         Self(Shared::new(KeySet::new(keys, mints)))
     }
@@ -51,11 +46,6 @@ impl IceKeys {
     /// A set of one key, from 256 random bits.
     pub fn generate(random: [u8; 32]) -> Self {
         Self::from_set([(KeyId(0), hmac_sha256(&Zeroizing::new(random)))], 0)
-    }
-
-    /// Another set in place of this one, for all clones. What keys of both made stays valid.
-    pub fn replace(&self, with: &Self) {
-        self.0.replace(with.set());
     }
 
     fn from_set(keys: impl IntoIterator<Item = (KeyId, hmac::Key)>, mints: usize) -> Self {
@@ -87,6 +77,12 @@ impl TryFrom<u8> for KeyId {
 
     fn try_from(id: u8) -> Result<Self, Error> {
         if id <= Self::MAX { Ok(Self(id)) } else { Err(Error::Id) }
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 
@@ -182,9 +178,9 @@ mod tests {
 
     #[test]
     fn a_replaced_set_is_every_clones() {
-        let keys = KeyFile::generate([1; 32]).ice_keys(0);
+        let keys: IceKeys = KeyFile::generate([1; 32]).keys(0);
         let clone = keys.clone();
-        keys.replace(&KeyFile::generate([1; 32]).rotate([2; 32], 5).ice_keys(5));
+        keys.replace(&KeyFile::generate([1; 32]).rotate([2; 32], 0, 5).unwrap().keys(5));
         assert_eq!(clone.set().newest().0, KeyId(1));
         assert!(clone.set().by_id(KeyId(0)).is_some());
         assert!(clone.set().by_id(KeyId(7)).is_none());

@@ -134,10 +134,10 @@ mod tests {
 
     #[test]
     fn an_older_key_still_verifies_and_gives_the_same_password() {
-        let file = KeyFile::generate([3; 32]);
-        let before = file.ice_keys(0);
+        let file = KeyFile::<IceKeys>::generate([3; 32]);
+        let before = file.keys(0);
         let ufrag = Ufrag::mint(&before, WorkerNumber::new(9), 0, [0; 8]);
-        let after = file.rotate([4; 32], 5).ice_keys(5);
+        let after = file.rotate([4; 32], 0, 5).unwrap().keys(5);
         let verified = Ufrag::verify(&ufrag.to_string(), &after).unwrap();
         assert_eq!(verified.password(&after), ufrag.password(&before));
         let without = IceKeys::generate([4; 32]);

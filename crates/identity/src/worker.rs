@@ -1,6 +1,10 @@
 //! Workers, their incarnations, and ownership.
 
-use std::{fmt, str::FromStr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+    str::FromStr,
+};
 
 /// A worker's name, the same over restarts: 1 to 63 of `[a-z0-9.-]`, beginning and ending with a letter or digit, so that a
 /// Kubernetes pod's name is one.
@@ -19,7 +23,8 @@ pub struct Epoch(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct WorkerNumber(u32);
 
-/// Where gateways reach a worker's gRPC service, as the worker itself says it: 1 to 255 visible ASCII characters.
+/// Where gateways reach a worker's gRPC service, as the worker itself says it: `HOST:PORT`, at most 255 bytes, with an IPv6 address in
+/// brackets.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct WorkerAddress(String);
 
@@ -60,6 +65,12 @@ impl WorkerAddress {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// `None` if the host is given by a name.
+    pub fn ip(&self) -> Option<IpAddr> {
+        let (host, _) = self.0.rsplit_once(':')?;
+        host.trim_start_matches('[').trim_end_matches(']').parse().ok()
+    }
 }
 
 impl FromStr for WorkerId {
@@ -83,8 +94,13 @@ impl FromStr for WorkerAddress {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let length = (1..=Self::BYTES_MAX).contains(&text.len());
-        if length && text.bytes().all(|b| b.is_ascii_graphic()) {
+        let (host, port) = text.rsplit_once(':').ok_or(Error::Address)?;
+        let is_host = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+            None => !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)),
+        };
+        let is_port = port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok();
+        if is_host && is_port && text.len() <= Self::BYTES_MAX {
             Ok(Self(text.to_owned()))
         } else {
             Err(Error::Address)
@@ -132,7 +148,7 @@ pub enum Error {
     Id,
     #[error("a worker number has 24 bits")]
     Number,
-    #[error("a worker address has 1 to {max} visible ASCII characters", max = WorkerAddress::BYTES_MAX)]
+    #[error("an address is HOST:PORT, as in 10.0.0.5:7000 or [2001:db8::5]:7000, without http://")]
     Address,
 }
 
@@ -159,16 +175,51 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_visible_and_bounded() {
-        let long = "a".repeat(256);
-        for text in ["pipe", "[2001:db8::1]:7000", "worker-0.workers:7000", &long[..255]] {
+    fn an_address_is_a_host_and_a_port() {
+        let long = format!("{}:7000", "a".repeat(251));
+        for text in [
+            "pipe:0",
+            "[2001:db8::1]:7000",
+            "worker-0.workers:7000",
+            "10.0.0.5:7001",
+            &long[1..],
+        ] {
             assert_eq!(
                 text.parse::<WorkerAddress>().map(|a| a.to_string()),
                 Ok(text.to_owned())
             );
         }
-        for text in ["", "a b", "a\n", &long] {
+        for text in [
+            "",
+            "pipe",
+            ":7000",
+            "a:",
+            "a:x",
+            "a:+7",
+            "a:70000",
+            "a b:1",
+            "a:1\n",
+            "http://a:7000",
+            "a:7000/",
+            "2001:db8::1:7000",
+            "[a]:7000",
+            "user@a:1",
+            &long,
+        ] {
             assert_eq!(text.parse::<WorkerAddress>(), Err(Error::Address), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_may_have_an_ip() {
+        let table = [
+            ("[::1]:7000", Some("::1")),
+            ("0.0.0.0:1", Some("0.0.0.0")),
+            ("worker-0:1", None),
+        ];
+        for (text, ip) in table {
+            let address: WorkerAddress = text.parse().unwrap();
+            assert_eq!(address.ip(), ip.map(|ip| ip.parse().unwrap()), "{text}");
         }
     }
 }

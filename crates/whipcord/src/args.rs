@@ -43,6 +43,8 @@ pub(crate) enum Command {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
     use clap::CommandFactory;
 
     use super::*;
@@ -68,4 +70,68 @@ mod tests {
             assert!(without.is_empty(), "{server}: {without:?}");
         }
     }
+
+    /// Variables that do not follow from their flags: `--admin` is an address to listen on with servers, and a URL with commands; RUST_LOG
+    /// is what every Rust program has.
+    const IRREGULAR: [(&str, &str); 2] = [("admin", "WHIPCORD_ADMIN_URL"), ("log", "RUST_LOG")];
+
+    #[test]
+    fn a_variable_is_named_as_its_flag_is() {
+        let args = Args::command();
+        for command in args.get_subcommands() {
+            for arg in command.get_arguments().chain(args.get_arguments()) {
+                let (Some(flag), Some(env)) = (arg.get_long(), arg.get_env().and_then(|env| env.to_str())) else {
+                    continue;
+                };
+                let regular = format!("WHIPCORD_{}", flag.replace('-', "_").to_uppercase());
+                assert!(
+                    env == regular || IRREGULAR.contains(&(flag, env)),
+                    "{}: --{flag} is {env}",
+                    command.get_name()
+                );
+            }
+        }
+    }
+
+    /// `docs/settings.md` is written by this test: UPDATE_EXPECT=1 cargo test -p whipcord settings
+    #[test]
+    fn the_settings_are_written_down() {
+        let mut settings: BTreeMap<(String, String), (bool, BTreeSet<&str>)> = BTreeMap::new();
+        let args = Args::command();
+        for command in args
+            .get_subcommands()
+            .filter(|command| command.get_subcommands().next().is_none())
+        {
+            for arg in command.get_arguments().chain(args.get_arguments()) {
+                let (Some(flag), Some(env)) = (arg.get_long(), arg.get_env().and_then(|env| env.to_str())) else {
+                    continue;
+                };
+                let (has_several, commands) = settings.entry((flag.to_owned(), env.to_owned())).or_default();
+                *has_several |= arg.get_value_delimiter() == Some(',');
+                commands.insert(command.get_name());
+            }
+        }
+        let all: BTreeSet<&str> = settings.values().flat_map(|(_, commands)| commands).copied().collect();
+        let mut text = SETTINGS_HEAD.to_owned();
+        for ((flag, env), (has_several, commands)) in &settings {
+            let several = if *has_several { "yes" } else { "" };
+            let commands = if *commands == all {
+                "all".to_owned()
+            } else {
+                commands.iter().copied().collect::<Vec<_>>().join(", ")
+            };
+            text += &format!("| `--{flag}` | `{env}` | {several} | {commands} |\n");
+        }
+        expect_test::expect_file!["../../../docs/settings.md"].assert_eq(&text);
+    }
+
+    const SETTINGS_HEAD: &str = "\
+# Settings
+
+Each flag of a server is an environment variable too: `WHIPCORD_`, the flag in capitals, `_` for `-`. A flag on the command line wins. Where several values are allowed, the flag is given again and again, and the
+variable has commas between them. A flag without a value is set by `true`. `whipcord COMMAND --help` says what each is for. This table is made by a test, from the command line itself.
+
+| flag | variable | several | of |
+|---|---|---|---|
+";
 }

@@ -47,7 +47,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         Command::Streams(config) => list::streams(&config, stop).await,
         Command::Sessions(config) => list::sessions(&config, stop).await,
         Command::Drain(config) => drain::run(&config).await,
-        Command::Keygen(config) => Ok(keygen::run(&config)?),
+        Command::Keygen(config) => keygen::run(&config),
         Command::Token(config) => token::run(&config),
         Command::Publish(config) => publish::run(config, stop).await,
         Command::Doctor(config) => doctor::run(&config, stop).await,

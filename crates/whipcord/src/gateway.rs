@@ -6,18 +6,18 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tracing::info;
 use whipcord_directory::Directory;
-use whipcord_gateway::{Authority, Gateway, Listener, Workers, auth};
+use whipcord_gateway::{Gateway, Listener, Workers, auth};
 
 use crate::{
     announcement::{self, Announcement},
     failure::Failure,
     process::{
         admin::{Admin, Readiness},
-        internal::{self, Internal, Role},
+        internal::{self, Addresses, Internal, Role},
         keys,
         listen::{self, listen},
         telemetry::Metrics,
-        tls,
+        tls, tokens,
     },
 };
 
@@ -26,10 +26,10 @@ use crate::{
 #[command(mut_args(|arg| arg.hide_env(true)))]
 pub(crate) struct Config {
     /// HTTP address for encoders
-    #[arg(long, value_name = "ADDR", env = "WHIPCORD_HTTP", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDR", env = "WHIPCORD_HTTP", default_value = "127.0.0.1:8080", value_parser = listen::address)]
     http: SocketAddr,
     /// gRPC address for workers' reports
-    #[arg(long, value_name = "ADDR", env = "WHIPCORD_GRPC", default_value = "127.0.0.1:7000")]
+    #[arg(long, value_name = "ADDR", env = "WHIPCORD_GRPC", default_value = "127.0.0.1:7000", value_parser = listen::address)]
     grpc: SocketAddr,
     /// Keys that seal session URLs, the same for all gateways; whipcord keygen makes them
     #[arg(long, value_name = "FILE", env = "WHIPCORD_SESSION_KEYS")]
@@ -43,7 +43,7 @@ pub(crate) struct Config {
     #[command(flatten)]
     gateway: whipcord_gateway::Config,
     /// HTTP address for operators: /healthz, /readyz, /metrics, /api
-    #[arg(long, value_name = "ADDR", env = "WHIPCORD_ADMIN", default_value = "127.0.0.1:9090")]
+    #[arg(long, value_name = "ADDR", env = "WHIPCORD_ADMIN", default_value = "127.0.0.1:9090", value_parser = listen::address)]
     admin: SocketAddr,
     /// When ready, print one line of JSON on stdout instead of a text
     #[arg(long)]
@@ -112,9 +112,9 @@ async fn start(
     if !config.gateway.auth.has_keys() {
         return Err(StartError::NoTokens);
     }
-    let authority = Authority::from_config(&config.gateway.auth)?;
-    let session_keys = keys::session(&config.session_keys, end.clone())?;
-    let internal = Internal::open(&config.internal, &config.gateway.cluster_id, end.clone())?;
+    let authority = tokens::open(&config.gateway.auth, end.clone())?;
+    let session_keys = keys::open(&config.session_keys, end.clone())?;
+    let internal = Internal::open(&config.internal, Role::Gateway, &config.gateway.cluster_id, end.clone())?;
     let directory = Directory::redis(&config.redis, &config.gateway.cluster_id)?;
     let tls = config.tls.open(end.clone())?;
     let (http, http_address) = listen(config.http, "encoders", "--http").await?;
@@ -123,7 +123,7 @@ async fn start(
     let dialled = internal.clone();
     let workers = Workers::new(move |address| {
         let endpoint = Workers::bound(internal::endpoint());
-        dialled.dial(endpoint, Arc::from([address.to_string()]), Role::Worker)
+        dialled.dial(endpoint, Arc::new(Addresses::new([address])), Role::Worker)
     });
     let gateway = Gateway::start(
         config.gateway.clone(),

@@ -1,6 +1,7 @@
 //! What every role's process needs: log lines, signals, resources, and an address to ask whether it lives.
 
 pub(crate) mod admin;
+pub(crate) mod clock;
 pub(crate) mod internal;
 pub(crate) mod keys;
 pub(crate) mod listen;
@@ -10,6 +11,7 @@ pub(crate) mod resources;
 pub(crate) mod signal;
 pub(crate) mod telemetry;
 pub(crate) mod tls;
+pub(crate) mod tokens;
 
 /// From the system's generator: for keys, and for what must not be guessed.
 pub(crate) fn random<const N: usize>() -> [u8; N] {

@@ -28,7 +28,7 @@ use crate::{
         listen::{self, listen},
         random,
         telemetry::Metrics,
-        tls,
+        tls, tokens,
     },
 };
 
@@ -42,7 +42,7 @@ use crate::{
 #[command(mut_args(|arg| arg.hide_env(true)))]
 pub(crate) struct Config {
     /// HTTP address for encoders
-    #[arg(long, value_name = "ADDR", env = "WHIPCORD_HTTP", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDR", env = "WHIPCORD_HTTP", default_value = "127.0.0.1:8080", value_parser = listen::address)]
     http: SocketAddr,
     #[command(flatten)]
     tls: tls::Config,
@@ -51,7 +51,7 @@ pub(crate) struct Config {
     #[command(flatten)]
     gateway: whipcord_gateway::Config,
     /// HTTP address for operators
-    #[arg(long, value_name = "ADDR", env = "WHIPCORD_ADMIN", default_value = "127.0.0.1:9090")]
+    #[arg(long, value_name = "ADDR", env = "WHIPCORD_ADMIN", default_value = "127.0.0.1:9090", value_parser = listen::address)]
     admin: SocketAddr,
     /// When ready, print one line of JSON on stdout instead of a text
     #[arg(long)]
@@ -110,9 +110,9 @@ struct Standalone {
 impl Standalone {
     /// Binds everything, starts the roles, and waits until the worker is registered.
     async fn start(config: Config, metrics: Metrics) -> Result<Self, StartError> {
-        let (authority, token) = authority(&config.gateway.auth)?;
-        let (http, http_address) = listen(config.http, "encoders", "--http").await?;
         let [stop_worker, stop_gateway, stop_pipes] = std::array::from_fn(|_| CancellationToken::new());
+        let (authority, token) = authority(&config.gateway.auth, stop_pipes.clone())?;
+        let (http, http_address) = listen(config.http, "encoders", "--http").await?;
         let admin = Admin::start(config.admin, stop_pipes.clone()).await?;
         let tls = config.tls.open(stop_pipes.clone())?;
 
@@ -122,7 +122,7 @@ impl Standalone {
             cluster_id: config.gateway.cluster_id.clone(),
             worker: "standalone".parse().expect("a constant, and a valid worker ID"),
             ice_keys: IceKeys::generate(random()),
-            address: "pipe".parse().expect("a constant, and a valid address"),
+            address: "pipe:0".parse().expect("a constant, and a valid address"),
         };
         let gateways = Gateways::new(move || to_gateway.clone());
         let worker = Worker::start(config.worker, identity, gateways, stop_worker.clone()).await?;
@@ -198,9 +198,12 @@ impl Standalone {
 }
 
 /// The operator's keys if there are any, else a secret of this process. The token is `None` if none of the keys can sign one.
-fn authority(config: &whipcord_gateway::auth::Config) -> Result<(Authority, Option<String>), StartError> {
+fn authority(
+    config: &whipcord_gateway::auth::Config,
+    shutdown: CancellationToken,
+) -> Result<(Authority, Option<String>), StartError> {
     let authority = if config.has_keys() {
-        Authority::from_config(config)?
+        tokens::open(config, shutdown)?
     } else {
         Authority::ephemeral(random())
     };

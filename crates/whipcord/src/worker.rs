@@ -4,8 +4,8 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
-use tracing::info;
-use whipcord_identity::{WorkerAddress, WorkerId};
+use tracing::{info, warn};
+use whipcord_identity::{ClusterId, WorkerAddress, WorkerId};
 use whipcord_worker::{Gateways, Identity, Worker};
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     failure::Failure,
     process::{
         admin::{Admin, Readiness},
-        internal::{self, Internal, Role},
+        internal::{self, Addresses, Internal, Role},
         keys,
         listen::{self, listen},
         telemetry::Metrics,
@@ -24,27 +24,27 @@ use crate::{
 #[group(skip)]
 #[command(mut_args(|arg| arg.hide_env(true)))]
 pub(crate) struct Config {
-    /// gRPC address of gateways, HOST:PORT; a name may stand for several (repeatable)
+    /// gRPC address of a gateway; a name may stand for several (repeatable)
     #[arg(
         long = "gateway",
-        value_name = "ADDR",
-        env = "WHIPCORD_GATEWAYS",
+        value_name = "HOST:PORT",
+        env = "WHIPCORD_GATEWAY",
         value_delimiter = ',',
         required = true
     )]
-    gateways: Vec<String>,
+    gateways: Vec<WorkerAddress>,
     /// gRPC address for gateways' requests
-    #[arg(long, value_name = "ADDR", env = "WHIPCORD_GRPC", default_value = "127.0.0.1:7001")]
+    #[arg(long, value_name = "ADDR", env = "WHIPCORD_GRPC", default_value = "127.0.0.1:7001", value_parser = listen::address)]
     grpc: SocketAddr,
-    /// Where gateways reach --grpc, HOST:PORT (default: the address itself, if it is a host's own)
-    #[arg(long, value_name = "ADDR", env = "WHIPCORD_GRPC_ADVERTISE")]
+    /// Where gateways reach --grpc (default: the address itself, if it is a host's own)
+    #[arg(long, value_name = "HOST:PORT", env = "WHIPCORD_GRPC_ADVERTISE")]
     grpc_advertise: Option<WorkerAddress>,
     /// This worker's name, the same over restarts (default: the host's)
     #[arg(long, value_name = "NAME", env = "WHIPCORD_WORKER_ID")]
     worker_id: Option<WorkerId>,
     /// The cluster it belongs to
     #[arg(long, value_name = "NAME", env = "WHIPCORD_CLUSTER_ID", default_value = "whipcord")]
-    cluster_id: String,
+    cluster_id: ClusterId,
     /// Keys of ICE credentials, the same for all workers; whipcord keygen makes them
     #[arg(long, value_name = "FILE", env = "WHIPCORD_ICE_KEYS")]
     ice_keys: PathBuf,
@@ -56,7 +56,7 @@ pub(crate) struct Config {
     #[command(flatten)]
     worker: whipcord_worker::Config,
     /// HTTP address for operators: /healthz, /readyz, /metrics
-    #[arg(long, value_name = "ADDR", env = "WHIPCORD_ADMIN", default_value = "127.0.0.1:9091")]
+    #[arg(long, value_name = "ADDR", env = "WHIPCORD_ADMIN", default_value = "127.0.0.1:9091", value_parser = listen::address)]
     admin: SocketAddr,
     /// When ready, print one line of JSON on stdout instead of a text
     #[arg(long)]
@@ -75,7 +75,7 @@ pub(crate) enum StartError {
     #[error(transparent)]
     Worker(#[from] whipcord_worker::StartError),
     #[error("gateways cannot reach {0}: name an address that they can with --grpc-advertise HOST:PORT")]
-    Unreachable(SocketAddr),
+    Unreachable(WorkerAddress),
     #[error("the host's name {0:?} is no worker's: {1}; give one with --worker-id")]
     Name(String, whipcord_identity::worker::Error),
 }
@@ -126,27 +126,22 @@ async fn start(
     end: CancellationToken,
 ) -> Result<Started, StartError> {
     let worker_id = config.worker_id.clone().map_or_else(host_name, Ok)?;
-    let ice_keys = keys::ice(&config.ice_keys, end.clone())?;
-    let internal = Internal::open(&config.internal, &config.cluster_id, end.clone())?;
+    let ice_keys = keys::open(&config.ice_keys, end.clone())?;
+    let internal = Internal::open(&config.internal, Role::Worker, &config.cluster_id, end.clone())?;
     let (grpc, grpc_address) = listen(config.grpc, "gateways", "--grpc").await?;
     let admin = Admin::start(config.admin, end.clone()).await?;
     admin.serve(metrics.router());
-    let address = match &config.grpc_advertise {
-        Some(address) => address.clone(),
-        None if grpc_address.ip().is_unspecified() => return Err(StartError::Unreachable(grpc_address)),
-        None => grpc_address
-            .to_string()
-            .parse()
-            .expect("a socket address is a worker's"),
-    };
+    let address = advertised(config.grpc_advertise.as_ref(), grpc_address, &config.gateways)?;
     let identity = Identity {
         cluster_id: config.cluster_id.clone(),
         worker: worker_id,
         ice_keys,
         address,
     };
-    let (dialled, addresses) = (internal.clone(), Arc::from(config.gateways.as_slice()));
-    let gateways = Gateways::new(move || dialled.dial(internal::endpoint(), Arc::clone(&addresses), Role::Gateway));
+    let (dialled, addresses) = (internal.clone(), Arc::new(Addresses::new(&config.gateways)));
+    let asked = Arc::clone(&addresses);
+    let gateways = Gateways::new(move || dialled.dial(internal::endpoint(), Arc::clone(&addresses), Role::Gateway))
+        .naming(move || asked.last().map_or_else(String::new, |address| address.to_string()));
     let worker = Worker::start(config.worker.clone(), identity, gateways, drained).await?;
     let requests = tokio::spawn(internal.serve(grpc, Routes::new(worker.service()), Role::Gateway, end));
     let ready = Announcement::Worker {
@@ -163,7 +158,78 @@ async fn start(
     })
 }
 
+/// Where gateways are told to reach this worker.
+fn advertised(
+    told: Option<&WorkerAddress>,
+    bound: SocketAddr,
+    gateways: &[WorkerAddress],
+) -> Result<WorkerAddress, StartError> {
+    let bound = bound.to_string().parse().expect("a socket address is HOST:PORT");
+    let address = told.cloned().unwrap_or(bound);
+    if address.ip().is_some_and(|ip| ip.is_unspecified()) {
+        return Err(StartError::Unreachable(address));
+    }
+    if is_misled(&address, gateways) {
+        warn!(
+            %address,
+            "a gateway on another machine cannot reach this worker at an address of its own machine: give --grpc an address that it can \
+             reach, or name one with --grpc-advertise"
+        );
+    }
+    Ok(address)
+}
+
+/// Whether a gateway is elsewhere, and told an address of its own machine.
+fn is_misled(address: &WorkerAddress, gateways: &[WorkerAddress]) -> bool {
+    let is_loopback = |address: &WorkerAddress| match address.ip() {
+        Some(ip) => ip.is_loopback(),
+        None => address.as_str().starts_with("localhost:"),
+    };
+    is_loopback(address) && !gateways.iter().all(is_loopback)
+}
+
 fn host_name() -> Result<WorkerId, StartError> {
     let name = rustix::system::uname().nodename().to_string_lossy().to_lowercase();
     name.parse().map_err(|error| StartError::Name(name, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gateways_are_told_an_address_that_they_can_reach() {
+        let at = |text: &str| text.parse::<WorkerAddress>().unwrap();
+        let bound = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let gateways = [at("10.0.0.5:7000")];
+        let told = |told: Option<&str>, to: &str| advertised(told.map(at).as_ref(), bound(to), &gateways);
+        assert_eq!(told(None, "10.0.0.9:7001").unwrap(), at("10.0.0.9:7001"));
+        assert_eq!(told(Some("w1:7001"), "0.0.0.0:7001").unwrap(), at("w1:7001"));
+        for (advertise, to) in [
+            (None, "0.0.0.0:7001"),
+            (Some("0.0.0.0:7001"), "10.0.0.9:7001"),
+            (Some("[::]:1"), "[::]:1"),
+        ] {
+            assert!(
+                matches!(told(advertise, to), Err(StartError::Unreachable(_))),
+                "{advertise:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_loopback_address_leads_only_gateways_here_to_this_worker() {
+        let at = |text: &str| text.parse::<WorkerAddress>().unwrap();
+        let table = [
+            ("127.0.0.1:7001", "127.0.0.1:7000", false),
+            ("localhost:7001", "[::1]:7000", false),
+            ("127.0.0.1:7001", "10.0.0.5:7000", true),
+            ("127.0.0.1:7001", "gateways:7000", true),
+            ("10.0.0.9:7001", "10.0.0.5:7000", false),
+        ];
+        for (address, gateway, expected) in table {
+            let gateways = [at("127.0.0.1:7000"), at(gateway)];
+            assert_eq!(is_misled(&at(address), &gateways), expected, "{address} {gateway}");
+        }
+    }
 }

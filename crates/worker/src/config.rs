@@ -12,7 +12,7 @@ use whipcord_whip::{Codec, DataPolicy};
 #[group(skip)]
 pub struct Config {
     /// UDP address for all media
-    #[arg(long, value_name = "ADDR", env = "WHIPCORD_MEDIA", default_value = "0.0.0.0:8189")]
+    #[arg(long, value_name = "ADDR", env = "WHIPCORD_MEDIA", default_value = "0.0.0.0:8189", value_parser = address)]
     pub media: SocketAddr,
 
     /// IP address in answers (repeatable; default: the interfaces')
@@ -42,3 +42,11 @@ pub struct Config {
           value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub sessions_max: u32,
 }
+
+fn address(text: &str) -> Result<SocketAddr, AddressError> {
+    text.parse().map_err(|_| AddressError)
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("it is IP:PORT, as in 0.0.0.0:8189")]
+struct AddressError;

@@ -19,7 +19,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status, transport::Channel};
 use tracing::{info, warn};
-use whipcord_identity::{WorkerAddress, WorkerNumber};
+use whipcord_identity::{ClusterId, WorkerAddress, WorkerNumber};
 use whipcord_peer::EndReason;
 use whipcord_proto::{
     convert, digest,
@@ -49,16 +49,22 @@ const STREAM_AGE: Duration = Duration::from_secs(600);
 /// For a move, during which the former stream does not beat: with the second since its last beat less than a lease.
 const MOVE_MAX: Duration = Duration::from_secs(1);
 
+/// Told of one outage: gateways that fail each in its own way.
+const REASONS_MAX: usize = 8;
+
 /// The way to the gateways: makes a channel to any of them, another one each time if there are several.
 #[derive(Clone)]
-pub struct Gateways(Arc<dyn Fn() -> Channel + Send + Sync>);
+pub struct Gateways {
+    dial: Arc<dyn Fn() -> Channel + Send + Sync>,
+    last: Arc<dyn Fn() -> String + Send + Sync>,
+}
 
 /// Tells the directory of this worker until `shutdown`, and then that its sessions are gone.
 #[derive(Debug)]
 pub(crate) struct Reporter {
     control: Arc<Control>,
     gateways: Gateways,
-    cluster_id: String,
+    cluster_id: ClusterId,
     address: WorkerAddress,
     sessions_max: u32,
     registered: watch::Sender<bool>,
@@ -76,7 +82,18 @@ enum Left {
 impl Gateways {
     /// `dial` returns at once: the channel connects when it is used.
     pub fn new(dial: impl Fn() -> Channel + Send + Sync + 'static) -> Self {
-        Self(Arc::new(dial))
+        Self {
+            dial: Arc::new(dial),
+            last: Arc::new(String::new),
+        }
+    }
+
+    /// `last` tells the address that was dialled last, for the log.
+    pub fn naming(self, last: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        Self {
+            last: Arc::new(last),
+            ..self
+        }
     }
 }
 
@@ -90,7 +107,7 @@ impl Reporter {
     pub(crate) fn new(
         control: Arc<Control>,
         gateways: Gateways,
-        cluster_id: String,
+        cluster_id: ClusterId,
         address: WorkerAddress,
         sessions_max: u32,
         registered: watch::Sender<bool>,
@@ -108,19 +125,19 @@ impl Reporter {
 
     pub(crate) async fn run(mut self, shutdown: CancellationToken) {
         let mut wait = RETRY_FIRST;
-        let mut said = false;
+        let mut said = Vec::new();
         while !shutdown.is_cancelled() {
             let Err(status) = self.report(&shutdown).await else {
                 return;
             };
             if self.registered.send_replace(false) {
-                (wait, said) = (RETRY_FIRST, false);
+                wait = RETRY_FIRST;
+                said.clear();
             }
             if status.code() == Code::AlreadyExists {
                 self.redraw();
-            } else if !said {
-                warn!(code = ?status.code(), reason = cause(&status), "no report to the directory; trying again");
-                said = true;
+            } else {
+                self.complain(&status, &mut said);
             }
             if shutdown
                 .run_until_cancelled(tokio::time::sleep(jittered(wait)))
@@ -131,6 +148,17 @@ impl Reporter {
             }
             wait = (wait * 2).min(RETRY_MAX);
         }
+    }
+
+    /// Once of each reason since a gateway last took a report.
+    fn complain(&self, status: &Status, said: &mut Vec<String>) {
+        let reason = cause(status);
+        if said.len() >= REASONS_MAX || said.contains(&reason) {
+            return;
+        }
+        let gateway = (self.gateways.last)();
+        warn!(gateway, code = ?status.code(), reason, "no report to the directory, trying again; {}", advice(status));
+        said.push(reason);
     }
 
     /// Another incarnation has our number. Sessions keep the ufrags they have.
@@ -227,7 +255,7 @@ impl Reporter {
         let stops = self.control.voice.stops();
         let sessions = self.control.sessions.reported();
         // A connection of its own: one whose other end is gone without a word takes its successor nowhere.
-        let opening = Conversation::open((self.gateways.0)(), self.hello(&sessions), stops);
+        let opening = Conversation::open((self.gateways.dial)(), self.hello(&sessions), stops);
         let opened = timeout(CONNECT_MAX, opening).await;
         let (mut conversation, ack) = opened.map_err(|_| Status::deadline_exceeded("no gateway answers"))??;
         if ack.sessions_known {
@@ -243,7 +271,7 @@ impl Reporter {
             .iter()
             .map(|(sid, standing)| (*sid, standing.epoch, &standing.stream));
         Hello {
-            cluster_id: self.cluster_id.clone(),
+            cluster_id: self.cluster_id.to_string(),
             worker_id: self.control.worker.to_string(),
             incarnation: self.control.incarnation.0,
             worker_number: self.control.number.load(Ordering::Relaxed),
@@ -266,6 +294,16 @@ fn cause(status: &Status) -> String {
         source = error.source();
     }
     cause
+}
+
+/// What to look at. A gateway's own words need none; a handshake that fails, or is none, has few causes.
+fn advice(status: &Status) -> &'static str {
+    match status.code() {
+        Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled | Code::DeadlineExceeded => {
+            "is there a gateway, is that its --grpc address, and do both have the same --internal-ca, or both --insecure-internal?"
+        }
+        _ => "the gateway refuses it",
+    }
 }
 
 fn jittered(wait: Duration) -> Duration {

@@ -12,7 +12,7 @@ use std::{
 use tokio::sync::{mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, warn};
-use whipcord_identity::{Incarnation, WorkerAddress, WorkerId, WorkerNumber, key::IceKeys};
+use whipcord_identity::{ClusterId, Incarnation, WorkerAddress, WorkerId, WorkerNumber, key::IceKeys};
 use whipcord_peer::{Certificate, Event, dtls};
 use whipcord_proto::worker::worker_service_server::WorkerServiceServer;
 use whipcord_udp::{Options, Socket};
@@ -39,7 +39,7 @@ const SHUTDOWN_MAX: Duration = Duration::from_secs(8);
 /// Who this worker is.
 #[derive(Debug)]
 pub struct Identity {
-    pub cluster_id: String,
+    pub cluster_id: ClusterId,
     pub worker: WorkerId,
     pub ice_keys: IceKeys,
     /// Where gateways reach its WorkerService.
@@ -57,7 +57,7 @@ pub struct Worker {
 /// Why a worker does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("cannot listen for media on UDP {address}: {error}; free it, or choose another with --media")]
+    #[error("cannot listen for media on UDP {address}: {error}; {}choose another with --media", advice(.error))]
     Bind { address: SocketAddr, error: io::Error },
     #[error(transparent)]
     Advertise(#[from] advertise::Error),
@@ -67,6 +67,14 @@ pub enum StartError {
     Recordings { folder: PathBuf, error: io::Error },
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),
+}
+
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "free it, or ",
+        io::ErrorKind::AddrNotAvailable => "this machine has no such address: ",
+        _ => "",
+    }
 }
 
 /// What ends one after the other.

@@ -45,10 +45,10 @@ pub(crate) fn serve() -> anyhow::Result<()> {
             data_channel: DataPolicy::Accept,
         };
         let identity = Identity {
-            cluster_id: "bench".to_owned(),
+            cluster_id: "bench".parse()?,
             worker: "bench".parse()?,
             ice_keys: IceKeys::generate([3; 32]),
-            address: "bench".parse()?,
+            address: "bench:0".parse()?,
         };
         let stop = CancellationToken::new();
         let nowhere = Endpoint::from_static("http://127.0.0.1:1").connect_lazy();

@@ -93,24 +93,29 @@ fn a_drain_ends_at_its_deadline_and_ends_well() {
 }
 
 #[test]
-fn who_has_no_certificate_of_the_role_is_refused() {
+fn a_worker_of_another_cluster_is_none_here() {
     let mut cluster = Cluster::new();
     cluster.start_redis();
-    cluster.start_gateway(0, &[]);
-    // A gateway's certificate in a worker's place.
-    let folder = cluster.folder().to_owned();
-    for part in ["pem", "key"] {
-        std::fs::copy(
-            folder.join(format!("gateway.{part}")),
-            folder.join(format!("worker.{part}")),
-        )
-        .unwrap();
+    // A worker of another cluster, whose authority is believed here too.
+    let (folder, other) = (cluster.folder().to_owned(), tempfile::tempdir().unwrap());
+    let keygen = Command::new(binary())
+        .args(["keygen", "--cluster-id", "other"])
+        .arg(other.path())
+        .status();
+    assert!(keygen.unwrap().success());
+    let both = [folder.as_path(), other.path()].map(|folder| std::fs::read_to_string(folder.join("ca.pem")).unwrap());
+    std::fs::write(folder.join("ca.pem"), both.concat()).unwrap();
+    for part in ["worker.pem", "worker.key"] {
+        std::fs::copy(other.path().join(part), folder.join(part)).unwrap();
     }
-    cluster.start_worker(0, &[]);
-    eventually("the gateway says whom it refused", CONNECTED, || {
-        let log = cluster.gateway_log(0);
-        log.contains("its certificate is not of worker.whipcord.whipcord.internal")
-            .then_some(())
+    cluster.start_gateway(0, &[]);
+    cluster.start_worker(0, &["--cluster-id", "other"]);
+    eventually("both say why they do not speak to each other", CONNECTED, || {
+        let (gateway, worker) = (cluster.gateway_log(0), cluster.worker_log(0));
+        let said = gateway.contains("refused an internal connection")
+            && worker.contains("certificate not valid for name \\\"gateway.other.whipcord.internal")
+            && worker.contains("is that its --grpc address, and do both have the same --internal-ca");
+        said.then_some(())
     });
     let headers = [("Authorization", &*format!("Bearer {}", cluster.token()))];
     let stats = http::request("GET", &format!("{}/whip-stats", cluster.origin(0)), &headers, "");
@@ -142,3 +147,48 @@ fn a_flood_of_strangers_is_no_flood_of_the_log() {
         "{lines} lines in {seconds} s"
     );
 }
+
+/// All files of keys are read again: here those of tokens.
+#[test]
+fn a_replaced_secret_makes_other_tokens_good_without_a_restart() {
+    let mut cluster = Cluster::new();
+    cluster.start_redis();
+    let stream_keys = cluster.folder().join("stream.keys");
+    std::fs::write(&stream_keys, "first-key-of-a-camera *\n").unwrap();
+    cluster.start_gateway(0, &["--stream-keys-file", stream_keys.to_str().unwrap()]);
+    let url = format!("{}/whip-stats", cluster.origin(0));
+    let status = |token: &str| {
+        let headers = [("Authorization", &*format!("Bearer {token}"))];
+        http::request("GET", &url, &headers, "").status
+    };
+    let former = cluster.token().to_owned();
+    assert_eq!((status(&former), status("first-key-of-a-camera")), (200, 200));
+
+    // Nothing of a secret that is half there counts, and nothing is lost by it.
+    let secret = cluster.folder().join("token.secret");
+    std::fs::write(&secret, "half a secret").unwrap();
+    eventually("the gateway says that it cannot read its secret", REREAD, || {
+        let log = cluster.gateway_log(0);
+        log.contains("cannot be read again").then_some(())
+    });
+    assert_eq!(status(&former), 200);
+
+    std::fs::write(&stream_keys, "second-key-of-a-camera *\n").unwrap();
+    std::fs::write(&secret, "another secret, of which 32 bytes are the least").unwrap();
+    let (token, _) = whipcord_tests::output(
+        Command::new(binary())
+            .args(["token", "make", "--stream", "*", "--token-secret-file"])
+            .arg(&secret),
+    );
+    let token = String::from_utf8(token).unwrap();
+    eventually("the new secret's token is good", REREAD, || {
+        (status(token.trim()) == 200).then_some(())
+    });
+    assert_eq!((status(&former), status("first-key-of-a-camera")), (401, 401));
+    assert_eq!(status("second-key-of-a-camera"), 200);
+    let log = cluster.gateway_log(0);
+    assert_eq!(log.matches("cannot be read again").count(), 1, "said once: {log}");
+}
+
+/// Files are read again each ten seconds; a loaded machine gets this long.
+const REREAD: Duration = Duration::from_secs(40);

@@ -78,6 +78,10 @@ async fn answer(State(stub): State<Stub>, Path(name): Path<String>, headers: Hea
         "long-answer" => (CREATED, [sdp, here], ANSWER.to_owned() + &"a".repeat(BODY_BYTES_MAX)).into_response(),
         "taken" => problem(409, r#"{"title":"Conflict","detail":"the stream has a publisher."}"#),
         "busy" => problem(503, r#"{"title":"no worker has room"}"#),
+        "idle" => problem(
+            503,
+            r#"{"detail":"no worker can take the session now; try again","reason":"no_worker"}"#,
+        ),
         "rude" => problem(400, "{\"detail\":\"\\u001b[2Jred\\nline\"}"),
         "lost" => problem(404, r#"{"detail":"no such path; publish to /whip/x"}"#),
         "broken" => problem(500, "{"),
@@ -163,6 +167,10 @@ async fn what_goes_wrong_is_a_sentence() {
         (
             "busy",
             " refused with 503 Service Unavailable (no worker has room): the server is busy; try again in 7 s",
+        ),
+        (
+            "idle",
+            " refused with 503 Service Unavailable: no worker takes sessions: see `whipcord workers`",
         ),
         ("rude", " refused with 400 Bad Request: [2Jredline"),
         (

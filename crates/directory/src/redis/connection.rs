@@ -180,6 +180,8 @@ fn loses(error: &RedisError) -> bool {
             kind,
             ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown | ServerErrorKind::BusyLoading
         ),
+        // A word of the server's own that redis-rs does not know, as OOM. Without a password, a new connection is told what to do.
+        ErrorKind::Extension => is_without_password(error),
         _ => true,
     }
 }
@@ -193,12 +195,8 @@ async fn follow(config: Config, state: Arc<watch::Sender<State>>) {
         let (line, guide) = match attempt {
             Ok(Ok(connected)) => connected,
             failed => {
-                let reason = match failed {
-                    Ok(Err(error)) => error.to_string(),
-                    Ok(Ok(_)) | Err(_) => "no answer in time".to_owned(),
-                };
                 if !said {
-                    warn!(redis = %config.url, reason, "no connection to Redis; trying again");
+                    tell(&config, failed.map_err(|_| "no answer in time"));
                     said = true;
                 }
                 state.send_replace(State::Away);
@@ -220,6 +218,27 @@ async fn follow(config: Config, state: Arc<watch::Sender<State>>) {
     }
 }
 
+fn tell(config: &Config, failed: Result<Result<(Line, Guide), ConnectError>, &str>) {
+    let reason = match failed {
+        Ok(Err(ConnectError::Redis(error))) if is_without_password(&error) => {
+            warn!(
+                "Redis at {} wants a password: give --redis-password-file (and --redis-user)",
+                config.url
+            );
+            return;
+        }
+        Ok(Err(error)) => error.to_string(),
+        Err(late) => late.to_owned(),
+        Ok(Ok(_)) => return,
+    };
+    warn!(redis = %config.url, reason, "no connection to Redis; trying again");
+}
+
+/// It answers nothing else to whoever has not said who he is.
+fn is_without_password(error: &RedisError) -> bool {
+    error.code() == Some("NOAUTH")
+}
+
 /// Ends when the Sentinels name another master than the one at the other end.
 async fn moved(guide: Guide) {
     let Guide::Sentinels { mut client, master } = guide else {
@@ -235,7 +254,17 @@ async fn moved(guide: Guide) {
     }
 }
 
+/// A line on which Redis has answered: one that wants a password lets everybody connect.
 async fn connect(config: &Config, attempt: u64) -> Result<(Line, Guide), ConnectError> {
+    let (mut line, guide) = dial(config, attempt).await?;
+    match line.call(&redis::cmd("PING")).await {
+        Err(error) if loses(&error) => Err(error.into()),
+        // Also that this user may not ask so.
+        Ok(_) | Err(_) => Ok((line, guide)),
+    }
+}
+
+async fn dial(config: &Config, attempt: u64) -> Result<(Line, Guide), ConnectError> {
     let secrets = config.secrets()?;
     let settings = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(STEP_MAX))

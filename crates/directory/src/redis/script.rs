@@ -1,7 +1,10 @@
 //! The scripts: what each is called with, and how an answer is read.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use redis::{Cmd, ErrorKind, ServerErrorKind, Value};
 use tracing::{debug, error};
+use whipcord_identity::ClusterId;
 
 use super::connection::Connection;
 use crate::{timing::Timing, values::Unavailable};
@@ -51,6 +54,8 @@ pub(super) struct Script {
     name: &'static str,
     text: &'static str,
     hash: String,
+    /// Since it last succeeded: said once.
+    is_refused: AtomicBool,
 }
 
 /// One cluster's keys, and the times every script is told.
@@ -71,7 +76,12 @@ pub(super) struct Reply {
 impl Script {
     fn new(name: &'static str, text: &'static str) -> Self {
         let hash = redis::Script::new(text).get_hash().to_owned();
-        Self { name, text, hash }
+        Self {
+            name,
+            text,
+            hash,
+            is_refused: AtomicBool::new(false),
+        }
     }
 
     fn command(&self, verb: &str, what: &str, keys: &[&str], arguments: &[&str]) -> Cmd {
@@ -104,7 +114,10 @@ impl Script {
                 let format = reply.texts().next().and_then(|format| format.parse().ok());
                 Err(Unavailable::Newer(format.unwrap_or(0)))
             }
-            Ok(Some(reply)) => Ok(reply),
+            Ok(Some(reply)) => {
+                self.is_refused.store(false, Ordering::Relaxed);
+                Ok(reply)
+            }
             Ok(None) => {
                 error!(script = self.name, "an answer of Redis is not understood");
                 Err(Unavailable::Away)
@@ -115,7 +128,9 @@ impl Script {
                 Err(Unavailable::Away)
             }
             Err(error) => {
-                error!(script = self.name, %error, "Redis refuses a script");
+                if !self.is_refused.swap(true, Ordering::Relaxed) {
+                    error!(script = self.name, %error, "Redis refuses a script");
+                }
                 Err(Unavailable::Away)
             }
         }
@@ -123,7 +138,7 @@ impl Script {
 }
 
 impl Space {
-    pub(super) fn new(cluster: &str, timing: Timing) -> Self {
+    pub(super) fn new(cluster: &ClusterId, timing: Timing) -> Self {
         let prefix = format!("whipcord:1:{{{cluster}}}:");
         let number = timing.number_rest + NUMBER_RENEWAL.min(timing.number_rest / 24);
         Self {

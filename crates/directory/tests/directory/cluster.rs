@@ -70,7 +70,7 @@ async fn three() -> [Node; 3] {
 
 async fn directory(nodes: &[Node; 3], timing: Timing) -> Directory {
     let url = format!("redis+cluster://127.0.0.1:{},127.0.0.1:{}", nodes[0].1, nodes[1].1);
-    let d = Directory::redis_with(&Config::new(url.parse().unwrap()), "test", timing).unwrap();
+    let d = Directory::redis_with(&Config::new(url.parse().unwrap()), &"test".parse().unwrap(), timing).unwrap();
     eventually(async || d.holders(&"cam".parse().unwrap()).await.is_ok()).await;
     d
 }

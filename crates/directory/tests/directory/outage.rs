@@ -195,3 +195,30 @@ async fn data_of_a_later_version_are_refused() {
     let kept: String = server.ask("GET whipcord:1:{test}:boot").await;
     assert_eq!(kept, "2 17 17");
 }
+
+/// It says so by a word that redis-rs does not know: the next connection would be told the same.
+#[tokio::test]
+async fn a_server_out_of_memory_keeps_its_connection() {
+    let server = Server::start().await;
+    let d = server.directory(TIMING);
+    settled(&d).await;
+    hello(&d, 1).await;
+    let connections = async || -> u64 {
+        let stats: String = server.ask("INFO stats").await;
+        let mut lines = stats.lines();
+        let count = lines.find_map(|line| line.strip_prefix("total_connections_received:"));
+        count.unwrap().parse().unwrap()
+    };
+    let _: () = server.ask("CONFIG SET maxmemory 1").await;
+    let before = connections().await;
+    for n in 0..20 {
+        assert_eq!(
+            d.place(&placement(1, n, "cam")).await,
+            Err(PlaceError::Unavailable(Unavailable::Away))
+        );
+    }
+    assert_eq!(connections().await, before + 1, "the one that asks");
+    let _: () = server.ask("CONFIG SET maxmemory 0").await;
+    hello(&d, 1).await;
+    assert!(d.place(&placement(1, 50, "cam")).await.is_ok());
+}

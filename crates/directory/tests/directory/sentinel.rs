@@ -79,7 +79,7 @@ async fn a_promoted_replica_is_followed_and_what_it_lacks_told_again() {
     eventually(async || knows_replica(port).await).await;
 
     let url = format!("redis+sentinel://127.0.0.1:{},127.0.0.1:{port}/main", free_port());
-    let d = Directory::redis_with(&Config::new(url.parse().unwrap()), "test", TIMING).unwrap();
+    let d = Directory::redis_with(&Config::new(url.parse().unwrap()), &"test".parse().unwrap(), TIMING).unwrap();
     eventually(async || d.lookup(&"nobody".parse().unwrap(), sid(99)).await == Lookup::Absent).await;
     let mut lease = hello(&d, 1).await;
     let kept = live(&d, 1, 1, "kept").await;

@@ -79,7 +79,7 @@ impl Server {
     }
 
     pub(crate) fn directory(&self, timing: Timing) -> Directory {
-        Directory::redis_with(&self.config(), "test", timing).unwrap()
+        Directory::redis_with(&self.config(), &"test".parse().unwrap(), timing).unwrap()
     }
 
     async fn ready(&mut self) {

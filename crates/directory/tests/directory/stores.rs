@@ -24,7 +24,10 @@ macro_rules! rules {
                 return;
             }
             let server = Server::with("valkey-server", &[]).await;
-            let directory = |cluster, timing| Directory::redis_with(&server.config(), cluster, timing).unwrap();
+            let directory = |cluster: &str, timing| {
+                let cluster = cluster.replace('_', "-").parse().unwrap();
+                Directory::redis_with(&server.config(), &cluster, timing).unwrap()
+            };
             $(println!("{}", stringify!($name));
             $name(&directory(stringify!($name), crate::bed::$timing)).await;)*
         }

@@ -34,7 +34,7 @@ fn certificate(folder: &Path, name: &str, host: &str, authority: &Authority) {
 
 /// Whether it comes to anything; a server that refuses answers nothing else later.
 async fn works(config: &Config) -> bool {
-    let d = Directory::redis_with(config, "test", LONG).unwrap();
+    let d = Directory::redis_with(config, &"test".parse().unwrap(), LONG).unwrap();
     // It waits for the first connection, or learns that there is none.
     d.holders(&"cam".parse().unwrap()).await.is_ok()
 }
@@ -114,13 +114,13 @@ fn wrong_files_are_named(folder: &Path, good: &Config) {
         key: Some(folder.join("ca.pem")),
         ..good.clone()
     };
-    let refused = Directory::redis_with(&broken, "test", LONG).map(drop);
+    let refused = Directory::redis_with(&broken, &"test".parse().unwrap(), LONG).map(drop);
     assert!(matches!(refused, Err(ConfigError::Certificates(_))), "{refused:?}");
     let missing = Config {
         ca: Some(folder.join("nothing")),
         ..good.clone()
     };
-    let refused = Directory::redis_with(&missing, "test", LONG).map(drop);
+    let refused = Directory::redis_with(&missing, &"test".parse().unwrap(), LONG).map(drop);
     assert!(
         matches!(refused, Err(ConfigError::Read { flag: "--redis-ca", .. })),
         "{refused:?}"
@@ -141,7 +141,7 @@ async fn a_user_with_a_password_enters_and_a_changed_one_is_read_again() {
     fs::write(&file, "planted-password\n").unwrap();
     assert!(!works(&config).await, "there is no such user yet");
 
-    let d = Directory::redis_with(&config, "test", LONG).unwrap();
+    let d = Directory::redis_with(&config, &"test".parse().unwrap(), LONG).unwrap();
     let client = redis::Client::open(format!(
         "unix://{}?pass=of-the-default-user",
         server.folder().join("socket").display()

@@ -37,6 +37,10 @@ impl StaticKeys {
         Ok(Self(keys))
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn streams(&self, key: &[u8]) -> Option<&[Pattern]> {
         self.0.get(&sha256(key)).map(Vec::as_slice)
     }

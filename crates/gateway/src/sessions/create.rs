@@ -1,14 +1,14 @@
 //! A session is made: a worker chosen, its stream reserved, the worker asked, the stream taken.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
 
 use opentelemetry::trace::FutureExt as _;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{info, warn};
-use whipcord_directory::{CommitError, PlaceError, Placement, Session, Takeover, Worker};
+use whipcord_directory::{CommitError, Health, PlaceError, Placement, Session, Takeover, Worker};
 use whipcord_identity::{Epoch, Hint, Incarnation, Owner, Power, SessionId, WorkerAddress};
 use whipcord_proto::worker::{CreateSessionRequest, CreateSessionResponse};
 use whipcord_whip::etag::EntityTag;
@@ -121,6 +121,7 @@ impl Shared {
         former: &mut Option<Epoch>,
         deadline: Instant,
     ) -> Result<Created, Failure> {
+        let is_reporting = worker.health == Health::Alive;
         let hello = worker.hello;
         let placement = Placement {
             sid: new_sid(),
@@ -155,7 +156,12 @@ impl Shared {
         let limit = CREATE_ATTEMPT_TIMEOUT.min(deadline.saturating_duration_since(Instant::now()));
         let response = match self.workers.create(&hello.address, request, limit).await {
             Ok(response) => response,
-            Err(error) => return Err(self.create_failed(session, &hello.address, error).await),
+            Err(error) => {
+                if is_reporting && matches!(error, CallError::Dead) {
+                    tell_unreachable(&session.owner, &hello.address);
+                }
+                return Err(self.create_failed(session, &hello.address, error).await);
+            }
         };
         let hint = Hint {
             owner,
@@ -278,6 +284,23 @@ impl Shared {
         }
     }
 }
+
+/// A worker that was killed a moment ago is seen so, too; one that reports on has told a wrong address.
+fn tell_unreachable(owner: &Owner, address: &WorkerAddress) {
+    static TOLD: Mutex<Option<Instant>> = Mutex::new(None);
+    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    if told.is_some_and(|told| told.elapsed() < TELL_EVERY) {
+        return;
+    }
+    *told = Some(Instant::now());
+    warn!(
+        "worker {} reports, but nobody, or another process, answers at {address}: check its --grpc-advertise and the firewall",
+        owner.worker
+    );
+}
+
+/// Of a worker that nobody reaches, each POST would say so.
+const TELL_EVERY: Duration = Duration::from_secs(10);
 
 /// A recording is named by it, and a file whose name begins with `-` is taken for an option.
 fn new_sid() -> SessionId {

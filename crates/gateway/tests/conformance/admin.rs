@@ -1,6 +1,7 @@
 //! The operators' API, called as its listener calls it.
 
 use axum::body::Body;
+use expect_test::expect_file;
 use http::{Method, Request, StatusCode, header};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -62,7 +63,7 @@ async fn workers_sessions_and_streams_are_listed() {
     assert_eq!(
         workers,
         json!({"workers": [{
-            "worker": "worker-0", "incarnation": "0000000000000000", "address": "pipe", "health": "alive",
+            "worker": "worker-0", "incarnation": "0000000000000000", "address": "pipe:0", "health": "alive",
             "sessions": 2, "sessions_max": 100, "packets_per_second": 0, "cpu_percent": 0,
         }]})
     );
@@ -255,4 +256,19 @@ async fn the_document_describes_what_is_there() {
     assert_eq!(document["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
     let track = &document["components"]["schemas"]["Track"]["properties"];
     assert!(track["keyframe_age_seconds"].is_object(), "{document}");
+}
+
+/// What `whipcord workers`, `streams` and `sessions` are tested with is what is answered here, but for ids: UPDATE_EXPECT=1 writes it.
+#[tokio::test]
+async fn the_answers_are_those_that_the_commands_read() {
+    let bed = Bed::start().await;
+    let published = bed.publish("live/1").await;
+    for (path, recorded) in [
+        ("/api/workers", expect_file!["answers/workers.json"]),
+        ("/api/streams", expect_file!["answers/streams.json"]),
+        ("/api/sessions", expect_file!["answers/sessions.json"]),
+    ] {
+        let answer = format!("{:#}\n", get(&bed, path).await);
+        recorded.assert_eq(&answer.replace(published.sid(), "dhoa_Is_r2unJVxASz3tkA"));
+    }
 }

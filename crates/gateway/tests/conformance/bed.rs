@@ -186,7 +186,7 @@ impl Bed {
             worker: format!("worker-{n}").parse().unwrap(),
             incarnation: Incarnation(incarnation.into()),
             number: WorkerNumber::new(incarnation.into()),
-            address: "pipe".parse().unwrap(),
+            address: "pipe:0".parse().unwrap(),
             sessions_max: 100,
             features: Vec::new(),
         };

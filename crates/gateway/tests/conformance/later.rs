@@ -66,7 +66,7 @@ async fn a_worker_of_a_later_version_is_understood_as_far_as_this_one_goes() {
         worker_number: 9,
         features: vec!["later".to_owned()],
         capacity: Some(Capacity { sessions_max: 10 }),
-        address: "pipe".to_owned(),
+        address: "pipe:0".to_owned(),
         // As long as that of a later digest may be.
         sessions_digest: vec![7; 64],
     };

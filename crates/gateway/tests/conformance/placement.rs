@@ -13,7 +13,7 @@ use whipcord_proto::{
 use whipcord_whip::Refusal;
 
 use crate::{
-    bed::{Bed, OFFER, SDP, eventually},
+    bed::{Bed, OFFER, SDP, eventually, log},
     worker::Step,
 };
 
@@ -63,6 +63,8 @@ async fn g6_without_a_worker_it_is_503_with_retry_after() {
         [],
         "another incarnation answered: this one is dead"
     );
+    let said = "worker worker-0 reports, but nobody, or another process, answers at pipe:0: check its --grpc-advertise and the firewall";
+    assert!(log().contains(said));
 }
 
 #[tokio::test]

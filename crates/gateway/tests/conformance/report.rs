@@ -14,7 +14,10 @@ use whipcord_proto::{
     worker::DeleteReason,
 };
 
-use crate::{bed::Bed, worker::Behaviour};
+use crate::{
+    bed::{Bed, eventually, log},
+    worker::Behaviour,
+};
 
 struct Reporting {
     requests: mpsc::Sender<ReportRequest>,
@@ -64,7 +67,7 @@ fn hello() -> Hello {
         worker_number: 9,
         features: vec!["a-later-one".to_owned()],
         capacity: Some(Capacity { sessions_max: 10 }),
-        address: "pipe".to_owned(),
+        address: "pipe:0".to_owned(),
         sessions_digest: Vec::new(),
     }
 }
@@ -168,7 +171,7 @@ async fn a_broken_stream_makes_its_worker_suspect_until_it_comes_back() {
         .await
         .unwrap();
     drop(reporting);
-    crate::bed::eventually(|| bed.directory.workers().workers[0].health == Health::Suspect).await;
+    eventually(|| bed.directory.workers().workers[0].health == Health::Suspect).await;
     assert!(bed.holder("one").await.is_some());
     bed.post("/whip/cam").await.is_problem(503, "no_worker");
     let mut again = Reporting::start(&bed).await;
@@ -189,9 +192,9 @@ async fn a_worker_whose_successor_answers_is_dead_at_once() {
     bed.worker.state().behaviour.insert(41, Behaviour::Dead);
     drop(reporting);
     // That it is gone from the directory, the end of its lease sees to as well.
-    let found = "a worker is dead worker=worker-1 incarnation=0000000000000029";
-    crate::bed::eventually(|| crate::bed::log().contains(found)).await;
-    crate::bed::eventually(|| bed.directory.workers().workers.is_empty()).await;
+    let found = "a worker has left worker=worker-1 incarnation=0000000000000029";
+    eventually(|| log().contains(found)).await;
+    eventually(|| bed.directory.workers().workers.is_empty()).await;
 }
 
 #[tokio::test]
@@ -227,7 +230,7 @@ async fn a_session_that_another_workers_report_takes_over_is_ended_by_a_call() {
         .await
         .unwrap();
     assert!(told.replaced.is_empty(), "{told:?}");
-    crate::bed::eventually(|| bed.worker.deleted() == [DeleteReason::Replaced]).await;
+    eventually(|| bed.worker.deleted() == [DeleteReason::Replaced]).await;
     let ended = bed.worker.state().deleted.remove(0);
     assert_eq!(ended.session_id, holder.sid.as_bytes());
 }
@@ -340,4 +343,79 @@ async fn a_stopping_gateway_ends_the_streams() {
         Code::Unavailable
     );
     bed.stop().await;
+}
+
+/// The lines of the log that name a worker.
+fn logged(worker: &str, what: &str) -> Vec<String> {
+    let name = format!("worker={worker} ");
+    let lines = log().lines().map(|line| format!("{line} ")).collect::<Vec<_>>();
+    lines
+        .into_iter()
+        .filter(|line| line.contains(&name) && line.contains(what))
+        .collect()
+}
+
+#[tokio::test]
+async fn two_workers_of_one_name_are_told_of() {
+    let bed = Bed::without_worker(&[]).await;
+    let start = async |worker: &str, n: u32, address: &str| {
+        let mut reporting = Reporting::start(&bed).await;
+        let hello = Hello {
+            worker_id: worker.to_owned(),
+            incarnation: n.into(),
+            worker_number: n,
+            address: address.to_owned(),
+            ..hello()
+        };
+        reporting.say(Report::Hello(hello)).await.unwrap();
+        reporting
+    };
+    let _twins = (
+        start("twin", 21, "10.0.0.1:7001").await,
+        start("twin", 22, "10.0.0.2:7001").await,
+    );
+    let told = logged("twin", "two workers have one name: give each its own --worker-id");
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert!(
+        told[0].contains("address=10.0.0.2:7001") && told[0].contains("other=10.0.0.1:7001"),
+        "{told:#?}"
+    );
+
+    let _restarted = (
+        start("restarted", 23, "10.0.0.3:7001").await,
+        start("restarted", 24, "10.0.0.3:7001").await,
+    );
+    assert_eq!(logged("restarted", "two workers have one name"), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_worker_that_ended_its_report_has_left_and_another_is_dead() {
+    let bed = Bed::without_worker(&[]).await;
+    for (worker, ends_well, expected, level) in [
+        ("leaver", true, "a worker has left", " INFO "),
+        ("victim", false, "a worker is dead", " WARN "),
+    ] {
+        let mut reporting = Reporting::start(&bed).await;
+        let hello = Hello {
+            worker_id: worker.to_owned(),
+            ..hello()
+        };
+        reporting.say(Report::Hello(hello)).await.unwrap();
+        // What a gateway is told that asks whoever is there now.
+        bed.worker.fail(Code::FailedPrecondition);
+        if ends_well {
+            drop(reporting);
+        } else {
+            reporting.sequence += 1;
+            let refused = reporting.say(Report::Heartbeat(Heartbeat::default())).await;
+            assert_eq!(refused.map_err(|status| status.code()), Err(Code::InvalidArgument));
+        }
+        eventually(|| !logged(worker, expected).is_empty()).await;
+        assert!(
+            logged(worker, expected)[0].contains(level),
+            "{:?}",
+            logged(worker, expected)
+        );
+        assert!(bed.directory.workers().workers.is_empty());
+    }
 }

@@ -368,6 +368,7 @@ fn session(sid: &[u8], live: &Live) -> Session {
                 height: 720,
                 bitrate_bps: 2_500_000,
                 frames_per_second: 29.9,
+                keyframe_age_ms: Some(1250),
                 active: true,
                 ..track("video", "H264")
             },

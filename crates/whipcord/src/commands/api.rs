@@ -13,7 +13,8 @@ pub(crate) struct Config {
         long = "admin",
         env = "WHIPCORD_ADMIN_URL",
         value_name = "URL",
-        default_value = "http://127.0.0.1:9090"
+        default_value = "http://127.0.0.1:9090",
+        value_parser = admin_url
     )]
     url: Url,
     /// Token with the scope `admin`; whipcord token make --admin makes one
@@ -32,12 +33,14 @@ pub(crate) struct Api {
 /// Why there is no answer: a sentence that says what to do.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    #[error("{0} cannot be asked: give --admin http://HOST:PORT, a gateway's address for operators")]
-    Url(Url),
+    #[error("WHIPCORD_TOKEN (or --token) is empty: whipcord token make --admin makes a token")]
+    EmptyToken,
     #[error("{url} does not answer: {reason}; is a gateway's --admin there?")]
     Away { url: Url, reason: String },
     #[error("the gateway wants a token with the scope `admin`: give --token, or set WHIPCORD_TOKEN ({0})")]
     Token(String),
+    #[error("{0} is not a gateway's --admin address: workers and encoders' addresses have no /api")]
+    NotAdmin(Url),
     #[error("the gateway refused: {0}")]
     Refused(String),
     #[error("the gateway's answer has more than {} MiB", ANSWER_BYTES_MAX >> 20)]
@@ -58,8 +61,8 @@ impl Api {
         // Whoever installed one before has the same.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let client = Client::builder().timeout(ANSWER_MAX).build();
-        if config.url.cannot_be_a_base() {
-            return Err(Error::Url(config.url.clone()));
+        if config.token.as_ref().is_some_and(|token| token.trim().is_empty()) {
+            return Err(Error::EmptyToken);
         }
         Ok(Self {
             client: client.map_err(|error| Error::Away {
@@ -89,7 +92,7 @@ impl Api {
     ) -> Result<Value, Error> {
         let mut url = self.url.clone();
         url.path_segments_mut()
-            .map_err(|()| Error::Url(self.url.clone()))?
+            .expect("an http URL has a path")
             .pop_if_empty()
             .push("api")
             .extend(path);
@@ -127,6 +130,14 @@ impl Api {
         let detail = value["detail"].as_str().map_or_else(|| status.to_string(), printable);
         Err(match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Error::Token(detail),
+            // What a gateway does not find, it says by these reasons.
+            StatusCode::NOT_FOUND
+                if !["no_such_worker", "no_such_session"]
+                    .iter()
+                    .any(|reason| value["reason"] == *reason) =>
+            {
+                Error::NotAdmin(self.url.clone())
+            }
             _ => Error::Refused(detail),
         })
     }
@@ -142,6 +153,15 @@ fn excerpt(text: &[u8]) -> String {
     let start = &text[..text.len().min(EXCERPT_BYTES)];
     printable(&String::from_utf8_lossy(start))
 }
+fn admin_url(text: &str) -> Result<Url, UrlError> {
+    let url = Url::parse(text).map_err(|_| UrlError)?;
+    let is_http = matches!(url.scheme(), "http" | "https") && url.has_host();
+    is_http.then_some(url).ok_or(UrlError)
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("begin with http://, as in http://127.0.0.1:9090")]
+struct UrlError;
 
 /// The last cause says most: "Connection refused".
 fn causes(error: &dyn std::error::Error) -> String {

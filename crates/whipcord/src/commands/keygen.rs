@@ -1,4 +1,6 @@
-//! `whipcord keygen`: the secrets of a cluster, one per purpose, each in a file that only its owner reads.
+//! `whipcord keygen`: the secrets of a cluster, one per purpose, each in a file that only its owner reads; and what replaces them.
+
+mod certificates;
 
 use std::{
     fs::{self, OpenOptions},
@@ -8,11 +10,14 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
-use whipcord_identity::key::{FileError, KeyFile};
+use whipcord_identity::{
+    ClusterId, IceKeys, KeyId, SessionKeys,
+    key::{FileError, KeyFile, Purpose},
+};
 use zeroize::Zeroizing;
 
-use crate::process::{keys, random};
+use super::Failure;
+use crate::process::{clock::moment, keys::now, random};
 
 /// Writes into DIR:
 ///
@@ -25,10 +30,13 @@ pub(crate) struct Config {
     folder: PathBuf,
     /// The cluster they are for
     #[arg(long, env = "WHIPCORD_CLUSTER_ID", value_name = "NAME", default_value = "whipcord")]
-    cluster_id: String,
+    cluster_id: ClusterId,
     /// Add a key to session.keys and ice.keys instead, which mints in ten minutes: until then bring the files to all processes
-    #[arg(long)]
+    #[arg(long, conflicts_with = "renew")]
     rotate: bool,
+    /// Replace gateway.pem and worker.pem, and their keys, by others that hold for a year from now, signed with ca.key
+    #[arg(long)]
+    renew: bool,
 }
 
 /// Why nothing was made.
@@ -36,33 +44,51 @@ pub(crate) struct Config {
 pub(crate) enum Error {
     #[error("cannot write {}: {error}", file.display())]
     Write { file: PathBuf, error: io::Error },
-    #[error("{} is there already: choose another folder, or add a key to it with --rotate", .0.display())]
+    #[error(
+        "{} is there already: choose another folder, or add keys to those in it with --rotate, or renew its certificates with --renew",
+        .0.display()
+    )]
     Exists(PathBuf),
-    #[error("cannot read {}: {error}; without --rotate it is made", file.display())]
+    #[error("cannot read {}: {error}; without --rotate and --renew it is made", file.display())]
     Read { file: PathBuf, error: io::Error },
     #[error("{}: {error}", file.display())]
     Parse { file: PathBuf, error: FileError },
-    #[error("cannot make a certificate: {0}")]
-    Certificate(#[from] rcgen::Error),
+    #[error("{} has a key that mints from {until} on; rotate again after that", file.display())]
+    Early { file: PathBuf, until: String },
+    #[error(transparent)]
+    Certificate(#[from] certificates::Error),
 }
 
 /// Longer than a changed secret takes to reach every machine.
 const ROTATION_NOTICE: u64 = 600;
 
-const KEY_FILES: [&str; 2] = ["session.keys", "ice.keys"];
+const SESSION_KEYS: &str = "session.keys";
+const ICE_KEYS: &str = "ice.keys";
 
-pub(crate) fn run(config: &Config) -> Result<(), Error> {
-    if config.rotate {
-        return KEY_FILES.iter().try_for_each(|name| rotate(&config.folder.join(name)));
-    }
+/// A secret file's name and text.
+type File = (&'static str, Zeroizing<String>);
+
+pub(crate) fn run(config: &Config) -> Result<(), Failure> {
     let folder = &config.folder;
-    fs::create_dir_all(folder).map_err(|error| Error::Write {
-        file: folder.clone(),
-        error,
-    })?;
-    let mut files = vec![("token.secret", Zeroizing::new(URL_SAFE_NO_PAD.encode(random::<32>())))];
-    files.extend(KEY_FILES.map(|name| (name, KeyFile::generate(random()).text())));
-    files.extend(certificates(&config.cluster_id)?);
+    let said = if config.rotate {
+        rotate(folder, now())?
+    } else if config.renew {
+        renew(folder, &config.cluster_id, now())?
+    } else {
+        make(folder, &config.cluster_id, now())?;
+        return Ok(());
+    };
+    writeln!(io::stdout(), "{said}").map_err(Failure::Stdout)
+}
+
+pub(crate) fn make(folder: &Path, cluster: &ClusterId, now: u64) -> Result<(), Error> {
+    fs::create_dir_all(folder).map_err(writing(folder))?;
+    let mut files = vec![
+        ("token.secret", Zeroizing::new(URL_SAFE_NO_PAD.encode(random::<32>()))),
+        (SESSION_KEYS, KeyFile::<SessionKeys>::generate(random()).text()),
+        (ICE_KEYS, KeyFile::<IceKeys>::generate(random()).text()),
+    ];
+    files.extend(certificates::make(cluster, now)?);
     if let Some((name, _)) = files.iter().find(|(name, _)| folder.join(name).exists()) {
         return Err(Error::Exists(folder.join(name)));
     }
@@ -71,50 +97,72 @@ pub(crate) fn run(config: &Config) -> Result<(), Error> {
         .try_for_each(|(name, text)| create(&folder.join(name), text))
 }
 
-/// Of an authority made for this, and of each role. They hold for as long as rcgen's default: operators who want less have an
-/// authority of their own.
-fn certificates(cluster: &str) -> Result<Vec<(&'static str, Zeroizing<String>)>, Error> {
-    let mut authority = CertificateParams::default();
-    authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    authority.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-    let key = KeyPair::generate()?;
-    let certificate = authority.self_signed(&key)?;
-    let mut files = vec![
-        ("ca.pem", Zeroizing::new(certificate.pem())),
-        ("ca.key", Zeroizing::new(key.serialize_pem())),
-    ];
-    let issuer = Issuer::from_params(&authority, key);
-    for (role, certificate, key) in [
-        ("gateway", "gateway.pem", "gateway.key"),
-        ("worker", "worker.pem", "worker.key"),
-    ] {
-        let mut params = CertificateParams::new(vec![format!("{role}.{cluster}.whipcord.internal")])?;
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-        let pair = KeyPair::generate()?;
-        files.push((certificate, Zeroizing::new(params.signed_by(&pair, &issuer)?.pem())));
-        files.push((key, Zeroizing::new(pair.serialize_pem())));
-    }
-    Ok(files)
+/// Both, or none of them: they are read, and may refuse, before the first is written.
+fn rotate(folder: &Path, now: u64) -> Result<String, Error> {
+    let from = now + ROTATION_NOTICE;
+    let (session, session_id) = rotated::<SessionKeys>(&folder.join(SESSION_KEYS), now, from)?;
+    let (ice, ice_id) = rotated::<IceKeys>(&folder.join(ICE_KEYS), now, from)?;
+    replace(folder, &[(SESSION_KEYS, session), (ICE_KEYS, ice)])?;
+    let which = if session_id == ice_id {
+        format!("{SESSION_KEYS}, {ICE_KEYS}: key {session_id} mints")
+    } else {
+        format!("{SESSION_KEYS}: key {session_id}, {ICE_KEYS}: key {ice_id}; they mint")
+    };
+    Ok(format!(
+        "{which} from {}; bring the files to all processes before",
+        moment(from, now)
+    ))
 }
 
-/// The new file is whole before it takes the old one's name.
-fn rotate(file: &Path) -> Result<(), Error> {
+fn rotated<P: Purpose>(file: &Path, now: u64, from: u64) -> Result<(Zeroizing<String>, KeyId), Error> {
+    let keys = KeyFile::<P>::parse(&read(file)?).map_err(|error| Error::Parse {
+        file: file.to_owned(),
+        error,
+    })?;
+    let keys = keys.rotate(random(), now, from).map_err(|early| Error::Early {
+        file: file.to_owned(),
+        until: moment(early.until, now),
+    })?;
+    Ok((keys.text(), keys.newest()))
+}
+
+fn renew(folder: &Path, cluster: &ClusterId, now: u64) -> Result<String, Error> {
+    let present = certificates::FILES.map(|name| Ok((name, read(&folder.join(name))?)));
+    let present: Vec<File> = present.into_iter().collect::<Result<_, Error>>()?;
+    let renewed = certificates::renew(&present, cluster, now)?;
+    replace(folder, &renewed.files)?;
+    Ok(format!(
+        "gateway.pem, worker.pem: hold until {}; bring them and their keys to all processes before {}",
+        renewed.until, renewed.before
+    ))
+}
+
+fn read(file: &Path) -> Result<Zeroizing<String>, Error> {
     let text = fs::read_to_string(file).map_err(|error| Error::Read {
         file: file.to_owned(),
         error,
     })?;
-    let text = Zeroizing::new(text);
-    let keys = KeyFile::parse(&text).map_err(|error| Error::Parse {
-        file: file.to_owned(),
-        error,
-    })?;
-    let rotated = keys.rotate(random(), keys::now() + ROTATION_NOTICE);
-    let new = file.with_extension("new");
-    create(&new, &rotated.text())?;
-    fs::rename(&new, file).map_err(|error| Error::Write {
-        file: file.to_owned(),
-        error,
-    })
+    Ok(Zeroizing::new(text))
+}
+
+/// The new files are whole before the first takes an old one's name.
+fn replace(folder: &Path, files: &[File]) -> Result<(), Error> {
+    let new = |name: &str| folder.join(format!("{name}.new"));
+    for (name, text) in files {
+        // Of a run that was ended in the midst.
+        let _ = fs::remove_file(new(name));
+        create(&new(name), text)?;
+    }
+    for (name, _) in files {
+        let file = folder.join(name);
+        fs::rename(new(name), &file).map_err(writing(&file))?;
+    }
+    Ok(())
+}
+
+fn writing(file: &Path) -> impl FnOnce(io::Error) -> Error {
+    let file = file.to_owned();
+    |error| Error::Write { file, error }
 }
 
 fn create(file: &Path, text: &str) -> Result<(), Error> {

@@ -55,20 +55,29 @@ pub(crate) enum Error {
     Nothing,
     #[error("cannot read the token from stdin: {0}")]
     Stdin(#[source] io::Error),
+    #[error("the token is not good: {0}")]
+    NotGood(String),
     #[error("this is no JWT: three parts of base64url with points between them")]
     NotAToken,
 }
 
 pub(crate) fn run(config: &Config) -> Result<(), Failure> {
-    let text = match &config.action {
+    match &config.action {
         Action::Make {
             token_secret_file,
             streams,
             admin,
             lifetime,
-        } => make(token_secret_file.clone(), streams, *admin, *lifetime)?,
-        Action::Inspect { keys } => inspect(keys)?,
-    };
+        } => print(&make(token_secret_file.clone(), streams, *admin, *lifetime)?),
+        Action::Inspect { keys } => {
+            let (claims, verdict) = inspect(keys)?;
+            print(&claims)?;
+            print(&verdict.map_err(Error::NotGood)?)
+        }
+    }
+}
+
+fn print(text: &str) -> Result<(), Failure> {
     writeln!(io::stdout(), "{text}").map_err(Failure::Stdout)
 }
 
@@ -84,7 +93,8 @@ fn make(secret: PathBuf, streams: &[Pattern], admin: bool, lifetime: Duration) -
     Ok(authority.mint(streams, scope, lifetime, SystemTime::now())?)
 }
 
-fn inspect(keys: &auth::Config) -> Result<String, Error> {
+/// The claims, and whether the token is good, or why it is not.
+fn inspect(keys: &auth::Config) -> Result<(String, Result<String, String>), Error> {
     let mut token = String::new();
     io::stdin()
         .take(TOKEN_BYTES_MAX)
@@ -93,14 +103,12 @@ fn inspect(keys: &auth::Config) -> Result<String, Error> {
     let token = token.trim();
     let claims = auth::claims(token).ok_or(Error::NotAToken)?;
     let verdict = if keys.has_keys() {
-        match Authority::from_config(keys)?.check(token, SystemTime::now()) {
-            Ok(()) => "good".to_owned(),
-            Err(why) => format!("not good: {why}"),
-        }
+        let checked = Authority::from_config(keys)?.check(token, SystemTime::now());
+        checked.map(|()| "good".to_owned())
     } else {
-        "not checked: give --token-secret-file or --token-public-key-file".to_owned()
+        Ok("not checked: give --token-secret-file or --token-public-key-file".to_owned())
     };
-    Ok(format!("{claims}\n{verdict}"))
+    Ok((claims, verdict))
 }
 
 /// More than any that a gateway reads: a head of 32 KiB.

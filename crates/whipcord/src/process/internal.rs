@@ -3,8 +3,16 @@
 
 mod connection;
 mod tls;
+mod validity;
 
-use std::{io, net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    num::NonZeroU32,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use governor::{Quota, RateLimiter};
 use hyper_util::rt::TokioIo;
@@ -22,6 +30,7 @@ use tonic::{
     transport::{Channel, Endpoint, Server},
 };
 use tracing::{debug, error, warn};
+use whipcord_identity::{ClusterId, WorkerAddress};
 
 use super::{places::Places, tls as certificates};
 use connection::Connection;
@@ -77,6 +86,14 @@ enum Security {
     },
 }
 
+/// Whom to dial: any of these.
+#[derive(Debug)]
+pub(crate) struct Addresses {
+    names: Box<[String]>,
+    /// The one dialled last, for whoever has to say what did not work. Owned by the `Addresses`; held for one copy.
+    last: Mutex<Option<SocketAddr>>,
+}
+
 /// Why gateways and workers cannot speak to each other.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -85,10 +102,8 @@ pub(crate) enum Error {
          (whipcord keygen makes them), or --insecure-internal where nobody else reaches their network"
     )]
     Missing,
-    #[error("the cluster id {0:?} cannot be part of a certificate's name: use letters, digits and hyphens")]
-    Cluster(String),
     #[error(transparent)]
-    Certificates(#[from] certificates::Error),
+    Certificates(#[from] tls::Error),
 }
 
 /// Handshakes at once: of all workers of a cluster when a gateway comes back, a batch. Each is some 1 ms of CPU, and what else goes on
@@ -112,20 +127,27 @@ const LOG_LINES: NonZeroU32 = NonZeroU32::new(5).expect("not zero");
 const ACCEPTED_MAX: usize = 16;
 
 impl Internal {
-    /// Reads the files, and again whenever they change.
-    pub(crate) fn open(config: &Config, cluster: &str, shutdown: CancellationToken) -> Result<Self, Error> {
+    /// Reads the files of this role's process, and again whenever they change.
+    pub(crate) fn open(
+        config: &Config,
+        own: Role,
+        cluster: &ClusterId,
+        shutdown: CancellationToken,
+    ) -> Result<Self, Error> {
         let security = match (&config.internal_cert, &config.internal_key, &config.internal_ca) {
             (Some(certificate), Some(key), Some(authority)) => {
                 let files = Files {
                     certificate: certificate.clone(),
                     key: key.clone(),
                     authority: authority.clone(),
+                    name: tls::name(own, cluster),
                 };
-                let name = |role| tls::name(role, cluster).ok_or_else(|| Error::Cluster(cluster.to_owned()));
+                let tls = certificates::follow("the internal certificate", shutdown.clone(), move || files.load())?;
+                validity::watch(tls.clone(), shutdown);
                 Security::Tls {
-                    gateway: name(Role::Gateway)?,
-                    worker: name(Role::Worker)?,
-                    tls: certificates::follow("the internal certificate", shutdown, move || files.load())?,
+                    gateway: tls::name(Role::Gateway, cluster),
+                    worker: tls::name(Role::Worker, cluster),
+                    tls,
                 }
             }
             (None, None, None) if config.insecure_internal => {
@@ -208,8 +230,8 @@ impl Internal {
         Ok(Connection(Either::Right(Box::new(stream))))
     }
 
-    /// A channel to one of these addresses, `HOST:PORT` each, another one each time it connects. It connects when it is used.
-    pub(crate) fn dial(&self, endpoint: Endpoint, addresses: Arc<[String]>, to: Role) -> Channel {
+    /// A channel to one of these addresses, another one each time it connects. It connects when it is used.
+    pub(crate) fn dial(&self, endpoint: Endpoint, addresses: Arc<Addresses>, to: Role) -> Channel {
         let internal = self.clone();
         let connector = tower::service_fn(move |_| {
             let (internal, addresses) = (internal.clone(), Arc::clone(&addresses));
@@ -218,9 +240,10 @@ impl Internal {
         endpoint.connect_with_connector_lazy(connector)
     }
 
-    async fn connect(&self, addresses: &[String], to: Role) -> io::Result<TokioIo<connection::Dialled>> {
+    async fn connect(&self, addresses: &Addresses, to: Role) -> io::Result<TokioIo<connection::Dialled>> {
         let mut last = io::Error::new(io::ErrorKind::NotFound, "no address");
-        for address in resolve(addresses).await? {
+        for address in resolve(&addresses.names).await? {
+            addresses.set_last(address);
             match timed(self.connect_to(address, to)).await {
                 Ok(stream) => return Ok(TokioIo::new(stream)),
                 Err(error) => last = error,
@@ -237,6 +260,23 @@ impl Internal {
         };
         let connector = TlsConnector::from(tls.client);
         Ok(Either::Right(Box::new(connector.connect(name.clone(), stream).await?)))
+    }
+}
+
+impl Addresses {
+    pub(crate) fn new<'a>(addresses: impl IntoIterator<Item = &'a WorkerAddress>) -> Self {
+        Self {
+            names: addresses.into_iter().map(ToString::to_string).collect(),
+            last: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn last(&self) -> Option<SocketAddr> {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_last(&self, address: SocketAddr) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
     }
 }
 
@@ -289,5 +329,7 @@ async fn timed<T>(step: impl Future<Output = io::Result<T>>) -> io::Result<T> {
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
+#[cfg(test)]
+mod roles;
 #[cfg(test)]
 mod tests;

@@ -7,10 +7,7 @@ use std::{
 };
 
 use tokio_util::sync::CancellationToken;
-use whipcord_identity::{
-    IceKeys, SessionKeys,
-    key::{FileError, KeyFile},
-};
+use whipcord_identity::key::{FileError, KeyFile, Purpose};
 use zeroize::Zeroizing;
 
 use super::reload::{self, Reread};
@@ -24,21 +21,19 @@ pub(crate) enum Error {
     Parse { file: PathBuf, error: FileError },
 }
 
-pub(crate) fn session(file: &Path, shutdown: CancellationToken) -> Result<SessionKeys, Error> {
-    let keys = read(file)?.1.session_keys(now());
-    let current = keys.clone();
-    follow("the session keys", file, shutdown, move |file| {
-        current.replace(&file.session_keys(now()));
-    })?;
-    Ok(keys)
-}
-
-pub(crate) fn ice(file: &Path, shutdown: CancellationToken) -> Result<IceKeys, Error> {
-    let keys = read(file)?.1.ice_keys(now());
-    let current = keys.clone();
-    follow("the ICE keys", file, shutdown, move |file| {
-        current.replace(&file.ice_keys(now()));
-    })?;
+/// Those of a file of their purpose, and of what it holds later.
+pub(crate) fn open<P: Purpose + Sync>(file: &Path, shutdown: CancellationToken) -> Result<P, Error> {
+    let (mut before, read_first) = read::<P>(file)?;
+    let keys = read_first.keys(now());
+    let (current, file) = (keys.clone(), file.to_owned());
+    reload::follow(P::NAME, shutdown, move || {
+        let (text, read_again) = read::<P>(&file)?;
+        // Also when the file is the same: time goes on.
+        current.replace(&read_again.keys(now()));
+        let reread = if text == before { Reread::Same } else { Reread::Changed };
+        before = text;
+        Ok::<_, Error>(reread)
+    });
     Ok(keys)
 }
 
@@ -49,26 +44,7 @@ pub(crate) fn now() -> u64 {
         .map_or(0, |since| since.as_secs())
 }
 
-fn follow(
-    what: &'static str,
-    file: &Path,
-    shutdown: CancellationToken,
-    replace: impl Fn(&KeyFile) + Send + 'static,
-) -> Result<(), Error> {
-    let (mut before, _) = read(file)?;
-    let file = file.to_owned();
-    reload::follow(what, shutdown, move || {
-        let (text, keys) = read(&file)?;
-        // Also when the file is the same: time goes on.
-        replace(&keys);
-        let reread = if text == before { Reread::Same } else { Reread::Changed };
-        before = text;
-        Ok::<_, Error>(reread)
-    });
-    Ok(())
-}
-
-fn read(file: &Path) -> Result<(Zeroizing<String>, KeyFile), Error> {
+fn read<P: Purpose>(file: &Path) -> Result<(Zeroizing<String>, KeyFile<P>), Error> {
     let text = fs::read_to_string(file).map_err(|error| Error::Read {
         file: file.to_owned(),
         error,

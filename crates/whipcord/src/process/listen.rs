@@ -6,13 +6,30 @@ use tokio::net::TcpListener;
 
 /// Names the flag to change.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address} for {purpose}: {error}; free it, or choose another with {flag}")]
+#[error("cannot listen on {address} for {purpose}: {error}; {}choose another with {flag}", advice(.error))]
 pub(crate) struct Error {
     address: SocketAddr,
     purpose: &'static str,
     flag: &'static str,
     error: io::Error,
 }
+
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "free it, or ",
+        io::ErrorKind::AddrNotAvailable => "this machine has no such address: ",
+        _ => "",
+    }
+}
+
+/// A listener's address from the command line.
+pub(crate) fn address(text: &str) -> Result<SocketAddr, AddressError> {
+    text.parse().map_err(|_| AddressError)
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("it is IP:PORT, as in 0.0.0.0:8080")]
+pub(crate) struct AddressError;
 
 /// The listener, and the address that it got.
 pub(crate) async fn listen(

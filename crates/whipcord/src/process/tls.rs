@@ -1,6 +1,7 @@
 //! TLS for encoders; and certificates and keys in PEM files, for it and for the internal one.
 
 use std::{
+    fmt::Display,
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -75,12 +76,13 @@ impl Config {
 }
 
 /// Loads now, and again whenever what is read changes.
-pub(super) fn follow<C, T>(
+pub(super) fn follow<C, T, E>(
     what: &'static str,
     shutdown: CancellationToken,
-    load: impl Fn() -> Result<(C, T), Error> + Send + 'static,
-) -> Result<watch::Receiver<T>, Error>
+    load: impl Fn() -> Result<(C, T), E> + Send + 'static,
+) -> Result<watch::Receiver<T>, E>
 where
+    E: Display + Send + 'static,
     C: PartialEq + Send + 'static,
     T: Send + Sync + 'static,
 {
@@ -89,7 +91,7 @@ where
     reload::follow(what, shutdown, move || {
         let (contents, made) = load()?;
         if contents == current {
-            return Ok::<_, Error>(Reread::Same);
+            return Ok::<_, E>(Reread::Same);
         }
         sender.send_replace(made);
         current = contents;

@@ -113,8 +113,8 @@ async fn report(second_answers: bool, time: Duration) -> Vec<(Duration, usize, S
     let reporter = Reporter::new(
         Arc::new(control(handle, 1)),
         gateways,
-        "test".to_owned(),
-        "pipe".parse().unwrap(),
+        "test".parse().unwrap(),
+        "pipe:0".parse().unwrap(),
         1,
         watch::Sender::new(false),
     );

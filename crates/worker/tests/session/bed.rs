@@ -161,10 +161,10 @@ pub(crate) async fn start(
     };
     configure(&mut config);
     let identity = Identity {
-        cluster_id: "test".into(),
+        cluster_id: "test".parse().unwrap(),
         worker: "worker-0".parse().unwrap(),
         ice_keys: whipcord_identity::IceKeys::generate([7; 32]),
-        address: "pipe".parse().unwrap(),
+        address: "pipe:0".parse().unwrap(),
     };
     let gateways = Gateways::new(move || to_directory.clone());
     let worker = Worker::start(config, identity, gateways, shutdown).await.unwrap();

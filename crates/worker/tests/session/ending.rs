@@ -121,10 +121,10 @@ async fn a_worker_that_cannot_start_says_why() {
     ];
     for (expected, config) in table {
         let identity = Identity {
-            cluster_id: "test".into(),
+            cluster_id: "test".parse().unwrap(),
             worker: "worker-0".parse().unwrap(),
             ice_keys: whipcord_identity::IceKeys::generate([7; 32]),
-            address: "pipe".parse().unwrap(),
+            address: "pipe:0".parse().unwrap(),
         };
         let nowhere = Channel::from_static("http://127.0.0.1:1").connect_lazy();
         let error = Worker::start(

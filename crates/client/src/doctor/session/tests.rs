@@ -9,6 +9,7 @@ fn refused(status: u16, detail: Option<&str>) -> HttpError {
         host: "ingest.example".to_owned(),
         status: StatusCode::from_u16(status).unwrap(),
         detail: detail.map(str::to_owned),
+        reason: None,
         retry_after: None,
     })
 }

@@ -3,6 +3,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
 
+fn name(role: Role) -> ServerName<'static> {
+    tls::name(role, &"whipcord".parse().unwrap())
+}
+
 /// Certificates of both roles under one authority.
 fn files(folder: &std::path::Path) -> Files {
     let mut authority = rcgen::CertificateParams::default();
@@ -23,6 +27,7 @@ fn files(folder: &std::path::Path) -> Files {
         certificate: write("both.pem", leaf.pem()),
         key: write("both.key", key.serialize_pem()),
         authority: write("ca.pem", authority_certificate.pem()),
+        name: name(Role::Gateway),
     }
 }
 
@@ -36,8 +41,10 @@ async fn connect(server: Arc<rustls::ServerConfig>, client: Arc<rustls::ClientCo
         stream.get_ref().1.handshake_kind()
     };
     let ask = async {
-        let name = tls::name(Role::Gateway, "whipcord").unwrap();
-        let mut stream = TlsConnector::from(client).connect(name, near).await.unwrap();
+        let mut stream = TlsConnector::from(client)
+            .connect(name(Role::Gateway), near)
+            .await
+            .unwrap();
         // After what the server had to say of resumption.
         stream.read_exact(&mut [0]).await.unwrap();
         stream.get_ref().1.handshake_kind()
@@ -84,7 +91,6 @@ async fn silent_connections_from_one_address_do_not_hold_up_those_from_another()
     let folder = tempfile::tempdir().unwrap();
     let (_, tls) = files(folder.path()).load().unwrap();
     let (_sender, receiver) = watch::channel(tls.clone());
-    let name = |role| tls::name(role, "whipcord").unwrap();
     let security = Security::Tls {
         gateway: name(Role::Gateway),
         worker: name(Role::Worker),

@@ -1,16 +1,21 @@
 //! The certificates of gateways and workers for each other, and TLS 1.3 with them in both directions.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
     client::Resumption,
-    pki_types::ServerName,
+    pki_types::{CertificateDer, ServerName, UnixTime},
     server::{NoServerSessionStorage, WebPkiClientVerifier},
 };
+use webpki::{EndEntityCert, KeyUsage};
+use whipcord_identity::ClusterId;
 
 use super::Role;
-use crate::process::tls::{Error, certificates, private_key, provider, read, unfit};
+use crate::process::{
+    clock::{self, day},
+    tls::{self, certificates, private_key, provider, read, unfit},
+};
 
 /// Where they are.
 #[derive(Clone, Debug)]
@@ -18,6 +23,8 @@ pub(super) struct Files {
     pub(super) certificate: PathBuf,
     pub(super) key: PathBuf,
     pub(super) authority: PathBuf,
+    /// Whom the certificate must name.
+    pub(super) name: ServerName<'static>,
 }
 
 /// TLS in both directions under one certificate.
@@ -25,15 +32,37 @@ pub(super) struct Files {
 pub(super) struct Tls {
     pub(super) server: Arc<ServerConfig>,
     pub(super) client: Arc<ClientConfig>,
+    /// When the certificate ends.
+    pub(super) until: UnixTime,
 }
 
-/// The name in a role's certificate. `None` if the cluster's id cannot be part of one.
-pub(super) fn name(role: Role, cluster: &str) -> Option<ServerName<'static>> {
+/// Why there is none.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Files(#[from] tls::Error),
+    #[error(
+        "{} is the certificate of {found}, and this is {expected}: check --internal-cert and --cluster-id",
+        file.display()
+    )]
+    Name {
+        file: PathBuf,
+        found: String,
+        expected: String,
+    },
+    #[error("{} ended on {}: whipcord keygen --renew makes another", file.display(), day(*until))]
+    Ended { file: PathBuf, until: u64 },
+    #[error("{} is no certificate that others here would take: {error}; check --internal-ca", file.display())]
+    Foreign { file: PathBuf, error: webpki::Error },
+}
+
+/// The name in a role's certificate.
+pub(super) fn name(role: Role, cluster: &ClusterId) -> ServerName<'static> {
     let role = match role {
         Role::Gateway => "gateway",
         Role::Worker => "worker",
     };
-    ServerName::try_from(format!("{role}.{cluster}.whipcord.internal")).ok()
+    ServerName::try_from(format!("{role}.{cluster}.whipcord.internal")).expect("a cluster's name is a DNS label")
 }
 
 impl Files {
@@ -51,6 +80,7 @@ impl Files {
         for root in certificates(&self.authority, authority)? {
             roots.add(root).map_err(unfit(&self.authority))?;
         }
+        let until = self.check(&chain, &roots, UnixTime::now())?;
         let roots = Arc::new(roots);
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), provider())
             .build()
@@ -77,6 +107,48 @@ impl Files {
         Ok(Tls {
             server: Arc::new(server),
             client: Arc::new(client),
+            until,
+        })
+    }
+
+    /// Whether others will take the certificate for this role's, as far as can be told here; and until when.
+    fn check(&self, chain: &[CertificateDer<'_>], roots: &RootCertStore, now: UnixTime) -> Result<UnixTime, Error> {
+        let file = || self.certificate.clone();
+        let foreign = |error| Error::Foreign { file: file(), error };
+        let (first, others) = chain.split_first().ok_or_else(|| tls::Error::Empty(file()))?;
+        let certificate = EndEntityCert::try_from(first).map_err(foreign)?;
+        if certificate.verify_is_valid_for_subject_name(&self.name).is_err() {
+            let names: Vec<&str> = certificate.valid_dns_names().collect();
+            return Err(Error::Name {
+                file: file(),
+                found: if names.is_empty() {
+                    "nobody".to_owned()
+                } else {
+                    names.join(", ")
+                },
+                expected: self.name.to_str().into_owned(),
+            });
+        }
+        let verify = |usage, time| {
+            let algorithms = webpki::ALL_VERIFICATION_ALGS;
+            let path = certificate.verify_for_usage(algorithms, &roots.roots, others, time, usage, None, None);
+            path.map(drop)
+        };
+        // Each is a client of the other's.
+        for usage in [KeyUsage::client_auth(), KeyUsage::server_auth()] {
+            verify(usage, now).map_err(|error| match error {
+                webpki::Error::CertExpired { not_after, .. } => Error::Ended {
+                    file: file(),
+                    until: not_after.as_secs(),
+                },
+                error => foreign(error),
+            })?;
+        }
+        let end_of_time = UnixTime::since_unix_epoch(Duration::from_secs(clock::END));
+        // webpki tells the end of a certificate to those alone who ask after it.
+        Ok(match verify(KeyUsage::client_auth(), end_of_time) {
+            Err(webpki::Error::CertExpired { not_after, .. }) => not_after,
+            _ => end_of_time,
         })
     }
 }

@@ -55,10 +55,9 @@ enum Shape {
 pub(crate) struct FilterError(#[from] ParseError);
 
 /// Protocol crates that report each stray packet and each candidate pair that does not work as an error, and each step of
-/// the in-process gRPC. What matters of it our own crates say.
+/// the in-process gRPC, and of setting up telemetry. What matters of it our own crates say.
 const QUIET: &str = "rtc=off,rtc_dtls=off,rtc_sctp=off,rtc_ice=off,rtc_stun=off,rtc_interceptor=off,rtc_mdns=off,webrtc=off,\
-                     rustls_platform_verifier=off,h2=warn,hyper=warn,hyper_util=warn,tonic=warn,tower=warn,rustls=warn,mio=warn,\
-                     opentelemetry=warn";
+                     rustls_platform_verifier=off,opentelemetry=warn,h2=warn,hyper=warn,hyper_util=warn,tonic=warn,tower=warn,rustls=warn,mio=warn";
 
 /// Installs the subscriber of this process. What the user names comes last, and wins over [`QUIET`].
 pub(crate) fn install(config: &Config, default_level: &str) -> Result<(), FilterError> {
