@@ -20,6 +20,7 @@ mod post;
 mod proxy;
 mod recordings;
 mod report;
+mod reporters;
 mod secrets;
 mod stats;
 mod takeover;
