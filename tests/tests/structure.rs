@@ -245,6 +245,33 @@ fn no_file_is_long_enough_for_two_ideas() {
     assert!(long.is_empty(), "more than {LINES_MAX} lines: {long:#?}");
 }
 
+/// Only whoever runs `make chaos-without` would learn that one has not kept up with the code.
+#[test]
+fn every_patch_that_takes_a_mechanism_out_applies_and_names_its_row() {
+    let rows = cargo(&["test", "--package", "whipcord-tests", "--test", "end_to_end", "--", "--list"]);
+    let patches = fs::read_dir(root().join("tests/without")).unwrap();
+    let patches: Vec<_> = patches.map(|file| file.unwrap().path()).collect();
+    assert!(!patches.is_empty());
+    for patch in patches {
+        let text = fs::read_to_string(&patch).unwrap();
+        let row = text.lines().next().and_then(|line| line.strip_prefix("Row: "));
+        let row = row.and_then(|row| row.split(' ').next()).unwrap_or_default();
+        assert!(rows.contains(&format!("{row}: test")), "{}: {row:?}", patch.display());
+        let check = Command::new("git")
+            .current_dir(root())
+            .args(["apply", "--check"])
+            .arg(&patch)
+            .output()
+            .unwrap();
+        assert!(
+            check.status.success(),
+            "{}: {}",
+            patch.display(),
+            String::from_utf8_lossy(&check.stderr)
+        );
+    }
+}
+
 /// The packages of the workspace as cargo describes them.
 fn packages() -> Vec<Value> {
     let mut metadata: Value =
