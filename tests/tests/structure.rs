@@ -248,7 +248,15 @@ fn no_file_is_long_enough_for_two_ideas() {
 /// Only whoever runs `make chaos-without` would learn that one has not kept up with the code.
 #[test]
 fn every_patch_that_takes_a_mechanism_out_applies_and_names_its_row() {
-    let rows = cargo(&["test", "--package", "whipcord-tests", "--test", "end_to_end", "--", "--list"]);
+    let rows = cargo(&[
+        "test",
+        "--package",
+        "whipcord-tests",
+        "--test",
+        "end_to_end",
+        "--",
+        "--list",
+    ]);
     let patches = fs::read_dir(root().join("tests/without")).unwrap();
     let patches: Vec<_> = patches.map(|file| file.unwrap().path()).collect();
     assert!(!patches.is_empty());

@@ -22,8 +22,9 @@
 //! | `states` | hash | incarnation → lease serial, changes counted, health, sessions known and told, packets/s, CPU |
 //! | `sessions:INCARNATION` | hash | sid → serial of the lease that last confirmed it, stream |
 //! | `stream:STREAM` | hash | sid → incarnation, epoch, live or reserved since, mode, client, worker |
+//! | `reserved` | sorted set | incarnation, sid and stream of a reservation → when it is over; any gateway's next look takes it out |
 //! | `past:STREAM` | text, 60 s | the last epoch, and who lost the stream when |
-//! | `number:NUMBER` | text, 25 h | the incarnation that claimed this worker number |
+//! | `number:NUMBER` | text, 25 h after a beat | the incarnation that claimed this worker number |
 //!
 //! - **Rebuilding.** Data that began less than [`REBUILD`] ago are incomplete: absence means nothing then, [`Lookup::Unknown`] is said
 //!   instead of `Absent`, and nothing is placed that must be the only one. They begin when `boot` is missing (a server came back
@@ -31,11 +32,15 @@
 //! - **Lost writes.** A replica may be promoted that lacks acknowledged writes. Each change a worker reports is counted in its state,
 //!   and in the gateway it reports to; a beat whose count differs is refused, so that the worker says hello and tells all again. A
 //!   commit is not counted: it is made good by the report that its session's encoder was heard of, which comes after it.
+//! - **Sessions that lost their stream unheard.** A commit takes the former session out of the index; that its worker ends it is one call
+//!   of a gateway, which may die. A worker whose beats tell another number of sessions than the index has, for longer than a
+//!   reservation and a lease, is refused: it tells all again, and is told what it lost.
 //! - **Redis away.** Every call ends within [`CALL_MAX`]. A gateway goes on acknowledging the workers that report to it, and knows
 //!   them; their next beat after it is back is refused, and so they tell all again. [`Directory::workers`] never asks Redis.
 //! - **Cost.** Beats of all workers of a gateway are renewed by one script each 200 ms, the view of all workers is one script each
 //!   500 ms; both run a constant number of commands, and so do `place` and `commit`.
 
+mod agreement;
 mod config;
 mod memory;
 mod redis;
@@ -45,7 +50,7 @@ mod values;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
-use whipcord_identity::{ClusterId, Epoch, Incarnation, SessionId, StreamName};
+use whipcord_identity::{ClusterId, Incarnation, SessionId, StreamName};
 
 use memory::Memory;
 
@@ -167,8 +172,8 @@ impl Directory {
         }
     }
 
-    /// Reserves the stream for a session about to be created, and names the epoch of its ownership.
-    pub async fn place(&self, placement: &Placement) -> Result<Epoch, PlaceError> {
+    /// Reserves the stream for a session about to be created.
+    pub async fn place(&self, placement: &Placement) -> Result<Session, PlaceError> {
         match &self.0 {
             Store::Memory(memory) => lock(memory).place(placement, now()),
             Store::Redis(redis) => redis.place(placement).await,
@@ -199,19 +204,20 @@ impl Directory {
         }
     }
 
-    /// The sessions that hold a stream, in no order.
-    pub async fn holders(&self, stream: &StreamName) -> Result<Vec<Session>, Unavailable> {
-        match &self.0 {
-            Store::Memory(memory) => Ok(lock(memory).holders(stream, now())),
-            Store::Redis(redis) => redis.holders(stream).await,
-        }
-    }
-
     /// A worker by incarnation, while its lease lives.
     pub async fn worker(&self, incarnation: Incarnation) -> Option<Worker> {
         match &self.0 {
             Store::Memory(memory) => lock(memory).worker(incarnation, now()),
             Store::Redis(redis) => redis.worker(incarnation).await,
+        }
+    }
+
+    /// The format of the directory's data where a later version wrote them: they are refused, not guessed, so that this gateway can
+    /// serve nobody, and is not ready.
+    pub fn newer(&self) -> Option<u64> {
+        match &self.0 {
+            Store::Memory(_) => None,
+            Store::Redis(redis) => redis.newer(),
         }
     }
 

@@ -8,12 +8,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use whipcord_identity::{Epoch, Incarnation, SessionId, StreamName, WorkerNumber};
+use whipcord_identity::{Incarnation, SessionId, StreamName, WorkerNumber};
 
 use self::streams::{Entry, State, Streams};
 use crate::{
     CommitError, Freshness, Health, Hello, HelloError, Lease, Load, Lookup, PlaceError, Placement, ReportError,
     Reported, SESSIONS_PER_STREAM_MAX, SESSIONS_PER_WORKER_MAX, Session, Takeover, Timing, View, WORKERS_MAX, Worker,
+    agreement::Agreement,
 };
 
 #[derive(Debug)]
@@ -34,13 +35,14 @@ struct Record {
     health: Health,
     renewed: Instant,
     load: Load,
+    agreement: Agreement,
     sessions: HashMap<SessionId, StreamName>,
 }
 
 #[derive(Debug)]
 struct Claim {
     incarnation: Incarnation,
-    renewed: Instant,
+    until: Instant,
 }
 
 impl Memory {
@@ -57,9 +59,7 @@ impl Memory {
 
     pub(crate) fn hello(&mut self, hello: Hello, now: Instant) -> Result<Lease, HelloError> {
         self.expire(now);
-        let rest = self.timing.number_rest;
-        self.numbers
-            .retain(|_, claim| now.saturating_duration_since(claim.renewed) < rest);
+        self.numbers.retain(|_, claim| now < claim.until);
         let incarnation = hello.incarnation;
         let claim = self.numbers.get(&hello.number);
         if claim.is_some_and(|claim| claim.incarnation != incarnation) {
@@ -68,11 +68,12 @@ impl Memory {
         if self.workers.len() >= WORKERS_MAX && !self.workers.contains_key(&incarnation) {
             return Err(HelloError::Full);
         }
-        let claim = Claim {
-            incarnation,
-            renewed: now,
-        };
-        self.numbers.insert(hello.number, claim);
+        // Until a beat counts, which makes it a claim for long: numbers that are only asked for would be used up.
+        let until = claim.map_or(now, |claim| claim.until).max(now + self.timing.lease);
+        self.numbers.insert(hello.number, Claim { incarnation, until });
+        // One that drew another number gives the former back.
+        self.numbers
+            .retain(|number, claim| claim.incarnation != incarnation || *number == hello.number);
         self.serial += 1;
         let serial = self.serial;
         let (load, sessions) = self
@@ -86,6 +87,7 @@ impl Memory {
             health: Health::Alive,
             renewed: now,
             load,
+            agreement: Agreement::default(),
             sessions,
         };
         self.workers.insert(incarnation, record);
@@ -93,13 +95,20 @@ impl Memory {
     }
 
     pub(crate) fn beat(&mut self, lease: &Lease, load: Load, now: Instant) -> Result<(), ReportError> {
+        let timing = self.timing;
         let record = self.leased(lease, now)?;
+        let known = record.sessions.len();
+        if record.agreement.is_lost(load.sessions as usize, known, timing, now) {
+            // Void: serials begin at 1.
+            record.serial = 0;
+            return Err(ReportError::Expired);
+        }
         record.renewed = now;
         record.load = load;
         record.health = Health::of(load);
         let number = record.hello.number;
         if let Some(claim) = self.numbers.get_mut(&number) {
-            claim.renewed = now;
+            claim.until = now + timing.number_rest;
         }
         Ok(())
     }
@@ -163,7 +172,7 @@ impl Memory {
         }
     }
 
-    pub(crate) fn place(&mut self, placement: &Placement, now: Instant) -> Result<Epoch, PlaceError> {
+    pub(crate) fn place(&mut self, placement: &Placement, now: Instant) -> Result<Session, PlaceError> {
         self.expire(now);
         let worker = self.workers.get(&placement.incarnation);
         if worker.is_none_or(|record| record.health != Health::Alive) {
@@ -195,22 +204,31 @@ impl Memory {
                 }
             }
         }
-        let epoch = self.streams.next_epoch(stream, latest, now);
+        let session = placement.session(self.streams.next_epoch(stream, latest, now));
         let entry = Entry {
-            owner: placement.session(epoch).owner,
+            owner: session.owner.clone(),
             state: State::Reserved { since: now },
             takeover: placement.takeover,
             client: placement.client,
         };
         self.insert(stream, placement.sid, entry);
-        Ok(epoch)
+        Ok(session)
     }
 
     pub(crate) fn commit(&mut self, session: &Session, now: Instant) -> Result<Vec<Session>, CommitError> {
         self.expire(now);
         let (sid, stream) = (session.sid, &session.stream);
-        let entry = self.streams.get(stream, sid).filter(|entry| !entry.is_live()).cloned();
-        let mine = entry.ok_or(CommitError::Lost)?;
+        let entry = self.streams.get(stream, sid).cloned();
+        let told = entry.as_ref().is_some_and(|entry| entry.owner == session.owner);
+        let Some(mine) = entry.filter(|entry| !entry.is_live()) else {
+            let mut others = self.streams.of(stream);
+            let later = others.any(|(other, entry)| other != sid && entry.owner.epoch > session.owner.epoch);
+            return match self.rebuilding(now) {
+                Some(_) if !later && told => Ok(Vec::new()),
+                Some(_) if !later => Err(CommitError::Rebuilding),
+                _ => Err(CommitError::Lost),
+            };
+        };
         let worker = self.workers.get(&mine.owner.incarnation).ok_or(CommitError::Lost)?;
         let confirmed = worker.serial;
         let mut replaced = Vec::new();
@@ -250,12 +268,6 @@ impl Memory {
         }
     }
 
-    pub(crate) fn holders(&mut self, stream: &StreamName, now: Instant) -> Vec<Session> {
-        self.expire(now);
-        let live = self.streams.of(stream).filter(|(_, entry)| entry.is_live());
-        live.map(|(sid, entry)| entry.session(stream, sid)).collect()
-    }
-
     pub(crate) fn worker(&mut self, incarnation: Incarnation, now: Instant) -> Option<Worker> {
         self.expire(now);
         self.workers.get(&incarnation).map(Worker::from)
@@ -278,6 +290,13 @@ impl Memory {
         } = reported;
         let Session { sid, stream, owner } = session.clone();
         let mut client = None;
+        if self.streams.refuses(&session, takeover) {
+            let mine = self.streams.get(&stream, sid);
+            if mine.is_some_and(|mine| mine.owner.incarnation == owner.incarnation) {
+                self.forget(&stream, sid);
+            }
+            return vec![session];
+        }
         if let Some(known) = self.streams.get(&stream, sid) {
             if !known.is_live() && known.owner == owner && !heard {
                 // Its gateway's commit is on the way, and decides about the stream.

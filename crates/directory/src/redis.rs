@@ -10,17 +10,14 @@ mod turns;
 mod view;
 mod wire;
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex};
 
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tracing::debug;
-use whipcord_identity::{ClusterId, Epoch, Incarnation, SessionId, StreamName};
+use tracing::{debug, info};
+use whipcord_identity::{ClusterId, Incarnation, SessionId, StreamName};
 
 use self::{
-    beats::Beats,
+    beats::{Beats, Renewal},
     connection::Connection,
     listing::Known,
     reporters::{Reporters, Standing},
@@ -126,8 +123,12 @@ impl Redis {
             Standing::Adrift { since } if seen.is_some_and(|seen| seen > since) => Err(self.expired(lease)),
             Standing::Adrift { .. } => Ok(()),
             Standing::Leased { .. } => match self.beats.renew(lease.clone()).await {
-                Ok(true) | Err(Unavailable::Away) => Ok(()),
-                Ok(false) | Err(Unavailable::Newer(_)) => Err(self.expired(lease)),
+                Ok(Renewal::Renewed { known }) if lock(&self.reporters).is_lost(lease, known, self.timing) => {
+                    info!(incarnation = %lease.incarnation, known, told = load.sessions, "a worker has other sessions than the directory knows: it tells all again");
+                    Err(self.expired(lease))
+                }
+                Ok(Renewal::Renewed { .. }) | Err(Unavailable::Away) => Ok(()),
+                Ok(Renewal::Over) | Err(Unavailable::Newer(_)) => Err(self.expired(lease)),
             },
         }
     }
@@ -139,7 +140,11 @@ impl Redis {
                 break;
             };
             let _turn = self.turn(lease).await?;
-            let mut arguments = vec![SESSIONS_PER_WORKER_MAX.to_string(), worker.to_string()];
+            let mut arguments = vec![
+                SESSIONS_PER_WORKER_MAX.to_string(),
+                SESSIONS_PER_STREAM_MAX.to_string(),
+                worker.to_string(),
+            ];
             let mut keys = vec![self.link.space.sessions(lease.incarnation)];
             for Reported {
                 session,
@@ -209,7 +214,7 @@ impl Redis {
         }
     }
 
-    pub(crate) async fn place(&self, placement: &Placement) -> Result<Epoch, PlaceError> {
+    pub(crate) async fn place(&self, placement: &Placement) -> Result<Session, PlaceError> {
         let Placement {
             sid,
             stream,
@@ -231,28 +236,16 @@ impl Redis {
             former.map_or(0, |epoch| epoch.0).to_string(),
             SESSIONS_PER_STREAM_MAX.to_string(),
         ];
-        let keys = [self.link.space.sessions(incarnation), self.link.space.stream(stream)];
+        let keys = [
+            self.link.space.sessions(incarnation),
+            self.link.space.stream(stream),
+            self.link.space.reserved(),
+        ];
         let reply = self.link.run(&self.link.scripts.place, &keys, &arguments).await?;
         let words: Vec<String> = reply.texts().collect();
-        match (reply.word.as_str(), words.as_slice()) {
-            ("ok", [epoch, known, ..]) => {
-                let known = known.parse().map_err(|_| Unavailable::Away)?;
-                lock(&self.cache).count(*incarnation, known);
-                Ok(Epoch(epoch.parse().map_err(|_| Unavailable::Away)?))
-            }
-            ("dead", _) => Err(PlaceError::NotAlive),
-            ("held", _) => Err(PlaceError::Held),
-            ("full", _) => Err(PlaceError::Full),
-            ("superseded", _) => Err(PlaceError::Superseded),
-            ("rebuilding", [left, ..]) => Err(PlaceError::Rebuilding {
-                left: Duration::from_millis(left.parse().map_err(|_| Unavailable::Away)?),
-            }),
-            ("lost", words) => {
-                let holder = wire::session(words, stream).ok_or(Unavailable::Away)?;
-                Err(PlaceError::Lost { holder })
-            }
-            _ => Err(Unavailable::Away.into()),
-        }
+        let (session, known) = wire::placed(&reply.word, &words, placement)?;
+        lock(&self.cache).count(*incarnation, known);
+        Ok(session)
     }
 
     pub(crate) async fn commit(&self, session: &Session) -> Result<Vec<Session>, CommitError> {
@@ -260,13 +253,19 @@ impl Redis {
         let keys = [
             self.link.space.sessions(owner.incarnation),
             self.link.space.stream(stream),
+            self.link.space.reserved(),
         ];
-        let arguments = [sid.to_string(), stream.to_string()];
+        let arguments = [
+            sid.to_string(),
+            stream.to_string(),
+            owner.incarnation.to_string(),
+            owner.epoch.0.to_string(),
+        ];
         let reply = self.link.run(&self.link.scripts.commit, &keys, &arguments).await?;
-        if reply.word == "ok" {
-            Ok(sessions(&reply, stream))
-        } else {
-            Err(CommitError::Lost)
+        match reply.word.as_str() {
+            "ok" => Ok(sessions(&reply, stream)),
+            "rebuilding" => Err(CommitError::Rebuilding),
+            _ => Err(CommitError::Lost),
         }
     }
 
@@ -288,7 +287,9 @@ impl Redis {
     }
 
     pub(crate) async fn lookup(&self, stream: &StreamName, sid: SessionId) -> Lookup {
-        match self.find(stream, &sid.to_string()).await {
+        let keys = [self.link.space.stream(stream)];
+        let arguments = [stream.to_string(), sid.to_string()];
+        match self.link.run(&self.link.scripts.lookup, &keys, &arguments).await {
             Ok(reply) => match sessions(&reply, stream).pop() {
                 Some(session) => Lookup::Live(session),
                 None if reply.word == "ok" => Lookup::Absent,
@@ -296,11 +297,6 @@ impl Redis {
             },
             Err(_) => Lookup::Unknown,
         }
-    }
-
-    pub(crate) async fn holders(&self, stream: &StreamName) -> Result<Vec<Session>, Unavailable> {
-        let reply = self.find(stream, "").await?;
-        Ok(sessions(&reply, stream))
     }
 
     /// One that said hello elsewhere a moment ago is asked for: what lives there is routed to it at once.
@@ -319,15 +315,13 @@ impl Redis {
         })
     }
 
+    pub(crate) fn newer(&self) -> Option<u64> {
+        lock(&self.cache).newer
+    }
+
     pub(crate) fn view(&self) -> View {
         let reporters = lock(&self.reporters);
         lock(&self.cache).view(&reporters, self.timing.lease)
-    }
-
-    async fn find(&self, stream: &StreamName, sid: &str) -> Result<Reply, Unavailable> {
-        let keys = [self.link.space.stream(stream)];
-        let arguments = [stream.to_string(), sid.to_owned()];
-        self.link.run(&self.link.scripts.lookup, &keys, &arguments).await
     }
 
     fn expired(&self, lease: &Lease) -> ReportError {

@@ -37,6 +37,12 @@ impl Timing {
         loser_wait: LOSER_WAIT,
     };
 
+    /// What a worker tells and what the directory holds of it differ for no longer, but where something was lost: a reservation whose
+    /// gateway died is counted until it is over, and found by the next look.
+    pub(crate) fn disagreement(self) -> Duration {
+        self.reservation + self.lease
+    }
+
     /// Beats are gathered for this long and renewed together: 200 ms. A worker's acknowledgement waits no longer.
     pub(crate) fn batch(self) -> Duration {
         self.lease / 15

@@ -1,6 +1,9 @@
 //! What is said to the directory, and what it answers.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use whipcord_identity::{Epoch, Incarnation, Owner, SessionId, StreamName, WorkerAddress, WorkerId, WorkerNumber};
 
@@ -15,8 +18,6 @@ pub struct Hello {
     pub address: WorkerAddress,
     /// Sessions it accepts at once.
     pub sessions_max: u32,
-    /// Behaviour beyond the first version that it knows.
-    pub features: Vec<String>,
 }
 
 /// The right to report for one incarnation; each hello gives a new one, and the former is void.
@@ -169,6 +170,9 @@ pub enum PlaceError {
     Superseded,
     #[error("the directory is being rebuilt: who holds the stream is not known yet")]
     Rebuilding { left: Duration },
+    /// It may be reserved. That is a defect, and no outage: nothing is placed as if the directory were away.
+    #[error("an answer of the directory is not understood")]
+    Unreadable,
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
@@ -178,6 +182,9 @@ pub enum PlaceError {
 pub enum CommitError {
     #[error("the reservation was replaced, ended or expired")]
     Lost,
+    /// The data were lost since it was placed. Its worker's report makes it known, if nobody else has the stream.
+    #[error("the directory is being rebuilt, and knows the reservation no more")]
+    Rebuilding,
     /// It may have been committed all the same.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
@@ -193,6 +200,12 @@ pub enum Unavailable {
 }
 
 impl Placement {
+    /// Of which the directory knows nothing yet, because it does not answer. Its worker's report makes it known, and of two that live the
+    /// later epoch keeps the stream.
+    pub fn without_directory(&self) -> Session {
+        self.session(epoch_by_clock())
+    }
+
     pub(crate) fn session(&self, epoch: Epoch) -> Session {
         Session {
             sid: self.sid,
@@ -206,8 +219,17 @@ impl Placement {
     }
 }
 
-/// Seconds since the Unix epoch, as an epoch: what a directory that has lost its data is sure to exceed what it gave before with.
-pub(crate) fn epoch_of(since_1970: Duration) -> u32 {
+/// The clock's seconds since 1970, as an epoch: what a directory that has lost its data is sure to exceed what it gave before with.
+pub(crate) fn epoch_by_clock() -> Epoch {
+    let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     // Until 2106.
-    u32::try_from(since_1970.as_secs()).unwrap_or(u32::MAX)
+    Epoch(clock.map_or(0, |clock| u32::try_from(clock.as_secs()).unwrap_or(u32::MAX)))
 }
+
+/// No epoch is later: one is a second, or one more than the last where two are given in the same second.
+pub(crate) fn latest_epoch() -> Epoch {
+    Epoch(epoch_by_clock().0.saturating_add(EPOCH_AHEAD))
+}
+
+/// How far epochs may run ahead of the clock, in seconds: a stream placed twice a second for a minute.
+const EPOCH_AHEAD: u32 = 60;

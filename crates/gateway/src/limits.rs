@@ -71,6 +71,3 @@ pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(2);
 pub(crate) const REPORT_SILENCE: Duration = Duration::from_secs(2);
 /// An unread answer blocks a worker's report stream, not this gateway's memory.
 pub(crate) const REPORT_RESPONSES_MAX: usize = 16;
-/// What a worker says it knows is kept in the directory: room for years of it.
-pub(crate) const FEATURES_MAX: usize = 64;
-pub(crate) const FEATURE_BYTES_MAX: usize = 64;

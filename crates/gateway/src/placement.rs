@@ -101,7 +101,6 @@ mod tests {
             number: WorkerNumber::new(n),
             address: "pipe:0".parse().unwrap(),
             sessions_max,
-            features: Vec::new(),
         };
         Worker {
             hello,

@@ -95,6 +95,8 @@ pub(crate) enum Defect {
     Worker(CallError),
     #[error("the worker named an ICE session that is no entity-tag")]
     EntityTag,
+    #[error("the directory's answer is not understood")]
+    Directory,
     #[error("the task of a request ended early")]
     Task,
 }

@@ -18,7 +18,7 @@ use whipcord_proto::{
 
 use crate::{
     Shared,
-    limits::{FEATURE_BYTES_MAX, FEATURES_MAX, REPORT_RESPONSES_MAX, REPORT_SILENCE},
+    limits::{REPORT_RESPONSES_MAX, REPORT_SILENCE},
     workers::CallError,
 };
 
@@ -313,16 +313,7 @@ fn hello(message: proto::Hello) -> Result<Hello, convert::Error> {
         number: WorkerNumber::try_from(message.worker_number)?,
         address: message.address.parse()?,
         sessions_max: message.capacity.map_or(0, |capacity| capacity.sessions_max),
-        features: known(message.features),
     })
-}
-
-/// What is longer or more is of no version there will be, and not kept.
-fn known(features: Vec<String>) -> Vec<String> {
-    let named = features
-        .into_iter()
-        .filter(|feature| feature.len() <= FEATURE_BYTES_MAX);
-    named.take(FEATURES_MAX).collect()
 }
 
 fn status(error: ReportError) -> Status {

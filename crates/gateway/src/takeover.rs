@@ -3,8 +3,8 @@
 use std::{net::IpAddr, str::FromStr, time::Duration};
 
 use aws_lc_rs::digest::{SHA256, digest};
-use whipcord_directory::{PlaceError, Placement, Session, Takeover};
-use whipcord_identity::{Epoch, StreamName};
+use whipcord_directory::{PlaceError, Placement, Session, Takeover, Unavailable};
+use whipcord_identity::StreamName;
 
 use crate::{Config, Shared, auth::Pattern, rates::network, workers::CallError};
 
@@ -58,9 +58,10 @@ impl Config {
         rule.map_or_else(Takeover::default, |rule| rule.takeover)
     }
 
-    /// Whether a session may be made without the directory. Of a stream that must have one publisher it may not.
-    pub(crate) fn places_without_directory(&self, takeover: Takeover) -> bool {
-        self.without_directory == WithoutDirectory::Place && takeover != Takeover::Reject
+    /// Whether a session may be made without the directory. Of a stream that must have one publisher it may not; and data of a later
+    /// version are no outage, which others have, too, but a gateway to be updated.
+    pub(crate) fn places_without_directory(&self, takeover: Takeover, why: Unavailable) -> bool {
+        why == Unavailable::Away && self.without_directory == WithoutDirectory::Place && takeover != Takeover::Reject
     }
 }
 
@@ -73,7 +74,7 @@ pub(crate) fn client(address: IpAddr) -> u64 {
 
 impl Shared {
     /// Reserves the stream; for who lost it a moment ago only when its holder is silent.
-    pub(crate) async fn place(&self, placement: Placement) -> Result<Epoch, PlaceError> {
+    pub(crate) async fn place(&self, placement: Placement) -> Result<Session, PlaceError> {
         match self.directory.place(&placement).await {
             Err(PlaceError::Lost { holder }) if self.is_silent(&holder).await => {
                 let forced = Placement {
@@ -134,10 +135,11 @@ mod tests {
     #[test]
     fn a_stream_that_must_have_one_publisher_waits_for_the_directory() {
         let config = Flags::parse_from(["gateway"]).config;
-        assert!(config.places_without_directory(Takeover::Replace));
-        assert!(!config.places_without_directory(Takeover::Reject));
+        assert!(config.places_without_directory(Takeover::Replace, Unavailable::Away));
+        assert!(!config.places_without_directory(Takeover::Reject, Unavailable::Away));
+        assert!(!config.places_without_directory(Takeover::Replace, Unavailable::Newer(2)));
         let config = Flags::parse_from(["gateway", "--without-directory", "refuse"]).config;
-        assert!(!config.places_without_directory(Takeover::Replace));
+        assert!(!config.places_without_directory(Takeover::Replace, Unavailable::Away));
     }
 
     #[test]

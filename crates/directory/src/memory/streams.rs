@@ -2,12 +2,15 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use whipcord_identity::{Epoch, Owner, SessionId, StreamName};
 
-use crate::{PlaceError, Placement, Session, Takeover, values::epoch_of};
+use crate::{
+    PlaceError, Placement, SESSIONS_PER_STREAM_MAX, Session, Takeover,
+    values::{epoch_by_clock, latest_epoch},
+};
 
 #[derive(Debug, Default)]
 pub(super) struct Streams {
@@ -107,6 +110,15 @@ impl Streams {
         over
     }
 
+    /// Whether a session that is reported has no right to its stream, whoever holds it: nobody gave it that epoch, with which it would
+    /// keep the stream for ever, or the stream has as many as it may.
+    pub(super) fn refuses(&self, session: &Session, takeover: Takeover) -> bool {
+        let mine = self.get(&session.stream, session.sid);
+        let given = session.owner.epoch <= latest_epoch() || mine.is_some_and(|mine| mine.owner == session.owner);
+        let several = takeover == Takeover::Several && mine.is_none();
+        !given || (several && self.of(&session.stream).count() >= SESSIONS_PER_STREAM_MAX)
+    }
+
     /// Whether a placement may replace the holder of its stream.
     pub(super) fn may_replace(
         &self,
@@ -131,14 +143,13 @@ impl Streams {
     pub(super) fn next_epoch(&mut self, stream: &StreamName, holder: Option<Epoch>, now: Instant) -> Epoch {
         self.past
             .retain(|_, past| now.saturating_duration_since(past.noted) < PAST);
-        let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let past = self.past.entry(stream.clone()).or_insert(Past {
             epoch: 0,
             loser: None,
             noted: now,
         });
         let before = past.epoch.max(holder.map_or(0, |epoch| epoch.0));
-        past.epoch = epoch_of(clock.unwrap_or_default()).max(before.saturating_add(1));
+        past.epoch = epoch_by_clock().0.max(before.saturating_add(1)).min(latest_epoch().0);
         past.noted = now;
         Epoch(past.epoch)
     }

@@ -21,15 +21,25 @@ pub(super) struct Beats {
     waiting: Mutex<Vec<Waiting>>,
 }
 
+/// What became of a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Renewal {
+    /// It goes on. The directory knows so many sessions of its worker, reservations among them.
+    Renewed {
+        known: usize,
+    },
+    Over,
+}
+
 #[derive(Debug)]
 struct Waiting {
     lease: Lease,
-    answer: oneshot::Sender<Result<bool, Unavailable>>,
+    answer: oneshot::Sender<Result<Renewal, Unavailable>>,
 }
 
 impl Beats {
-    /// Whether the lease goes on, by the next renewal.
-    pub(super) async fn renew(&self, lease: Lease) -> Result<bool, Unavailable> {
+    /// By the next renewal of all.
+    pub(super) async fn renew(&self, lease: Lease) -> Result<Renewal, Unavailable> {
         let (answer, answered) = oneshot::channel();
         lock(&self.waiting).push(Waiting { lease, answer });
         answered.await.unwrap_or(Err(Unavailable::Away))
@@ -82,9 +92,13 @@ impl Redis {
             return;
         }
         let reply = self.link.run(&self.link.scripts.beats, &[], &arguments).await;
-        let goes_on: Result<Vec<bool>, Unavailable> = reply.map(|reply| reply.texts().map(|one| one == "1").collect());
+        let read = |known: String| match known.parse() {
+            Ok(known) => Renewal::Renewed { known },
+            Err(_) => Renewal::Over,
+        };
+        let renewals: Result<Vec<Renewal>, Unavailable> = reply.map(|reply| reply.texts().map(read).collect());
         for (n, answer) in told.into_iter().enumerate() {
-            let one = match &goes_on {
+            let one = match &renewals {
                 Ok(all) => all.get(n).copied().ok_or(Unavailable::Away),
                 Err(error) => Err(*error),
             };

@@ -1,12 +1,19 @@
--- A reserved session lives and takes its stream. Takes: sid, stream. Gives {'lost'}, or 'ok' and of each session replaced: sid,
--- incarnation, epoch, worker.
-local sid, stream = ARGV[A], ARGV[A + 1]
-local mine
+-- A reserved session lives and takes its stream. Takes: sid, stream, incarnation, epoch. Gives {'lost'}, {'rebuilding'}, or 'ok' and
+-- of each session replaced: sid, incarnation, epoch, worker.
+local sid, stream, owner, epoch = ARGV[A], ARGV[A + 1], ARGV[A + 2], tonumber(ARGV[A + 3])
+local mine, later, told
 local all = entries(stream)
 for _, e in ipairs(all) do
-    if e.sid == sid and is_reserved(e) then
-        mine = e
+    if e.sid == sid then
+        mine = is_reserved(e) and e
+        told = e.live and e.incarnation == owner and e.epoch == epoch
+    elseif (e.live or is_reserved(e)) and e.epoch > epoch then
+        later = true
     end
+end
+if not mine and rebuilding and not later then
+    -- The data were lost since it was placed: its worker tells of it, or has done so already.
+    return { told and 'ok' or 'rebuilding' }
 end
 if not mine or not lives(redis.call('ZSCORE', LEASES, mine.incarnation)) then
     return { 'lost' }
@@ -27,6 +34,7 @@ for _, e in ipairs(all) do
     end
 end
 drop(stream, gone)
+redis.call('ZREM', PREFIX .. 'reserved', mine.incarnation .. ' ' .. sid .. ' ' .. stream)
 mine.state = 'L'
 local s = state_of(redis.call('HGET', STATES, mine.incarnation))
 put(stream, mine, s and s.serial or 0)

@@ -10,7 +10,15 @@ local former = state_of(redis.call('HGET', STATES, incarnation))
 if not former and redis.call('HLEN', STATES) >= most then
     return { 'full' }
 end
-redis.call('SET', claim, incarnation, 'PX', ARGV[4])
+-- Until a beat counts, which makes it a claim for long: numbers that are only asked for would be used up.
+if redis.call('PTTL', claim) < LEASE then
+    redis.call('SET', claim, incarnation, 'PX', ARGV[1])
+end
+-- One that drew another number gives the former back.
+local told = string.match(redis.call('HGET', WORKERS, incarnation) or '', '"number":(%d+)')
+if told and told ~= number and redis.call('GET', PREFIX .. 'number:' .. told) == incarnation then
+    redis.call('DEL', PREFIX .. 'number:' .. told)
+end
 -- Greater than any before, also when the data were lost, or when the clock of a promoted replica is behind.
 local serial = math.max(micros, former and former.serial + 1 or 0)
 local known = redis.call('HLEN', sessions_key(incarnation))

@@ -136,6 +136,32 @@ impl Redis {
         Ok(())
     }
 
+    /// Takes out the reservations that were over then, by the server's clock: about [`CHUNK`] of them, and the rest by the next look.
+    /// Any gateway may, and twice does no harm.
+    pub(super) async fn lapse(&self, now: f64) -> Result<(), Unavailable> {
+        let mut command = redis::cmd("ZRANGEBYSCORE");
+        command
+            .arg(self.link.space.reserved())
+            .arg("-inf")
+            .arg(format!("{now:.0}"));
+        command.arg("LIMIT").arg(0).arg(CHUNK);
+        let over = texts(&self.ask(&command).await?).ok_or(Unavailable::Away)?;
+        if over.is_empty() {
+            return Ok(());
+        }
+        let (mut keys, mut arguments) = (vec![self.link.space.reserved()], Vec::new());
+        for member in &over {
+            // `INCARNATION SID STREAM`, none of which has a space.
+            let words: Vec<&str> = member.split(' ').collect();
+            if let [incarnation, _, stream] = words[..] {
+                keys.extend([self.link.space.sessions(incarnation), self.link.space.stream(stream)]);
+                arguments.extend(words.into_iter().map(str::to_owned));
+            }
+        }
+        self.link.run(&self.link.scripts.lapse, &keys, &arguments).await?;
+        Ok(())
+    }
+
     /// A change a worker reports: counted here and there. None while it can be told to nobody.
     pub(super) async fn change(
         &self,

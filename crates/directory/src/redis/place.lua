@@ -55,12 +55,13 @@ elseif mode == 'r' and holder then
 end
 drop(stream, gone)
 -- Grows over all that this stream ever had, also when the data were lost.
-local new = math.max(tonumber(time[1]), (tonumber(epoch) or 0) + 1, holder and holder.epoch + 1 or 0)
+local new = math.min(LATEST, math.max(tonumber(time[1]), (tonumber(epoch) or 0) + 1, holder and holder.epoch + 1 or 0))
 redis.call('SET', past_key, string.format('%d %s %s', new, loser or '-', since or '0'), 'PX', 60000)
 if not score then
     -- Whatever has sessions has a lease, so that it is buried one day.
     redis.call('ZADD', LEASES, now + LEASE, incarnation)
 end
+redis.call('ZADD', PREFIX .. 'reserved', now + RESERVATION, incarnation .. ' ' .. sid .. ' ' .. stream)
 put(stream, {
     sid = sid, incarnation = incarnation, epoch = new, state = 'R', since = now, mode = mode, client = client, worker = worker,
 }, s and s.serial or 0)

@@ -29,6 +29,8 @@ if not record or now - seen > LEASE / 2 then
     began = now
     look()
 end
+-- No epoch is later: one is a second, or one more than the last where two are given in the same second.
+local LATEST = tonumber(time[1]) + 60
 -- Absence means nothing now.
 local rebuilding = now - began < REBUILD
 

@@ -9,7 +9,11 @@ use tokio::time::Instant;
 use whipcord_identity::{Incarnation, WorkerId};
 
 use super::script::NUMBER_RENEWAL;
-use crate::values::{Health, Hello, Lease, Load};
+use crate::{
+    Timing,
+    agreement::Agreement,
+    values::{Health, Hello, Lease, Load},
+};
 
 #[derive(Debug, Default)]
 pub(super) struct Reporters {
@@ -29,7 +33,9 @@ pub(super) struct Reporter {
     pub(super) load: Load,
     /// When it last said something.
     pub(super) heard: Instant,
-    number_renewed: Instant,
+    agreement: Agreement,
+    /// None until its first beat.
+    number_renewed: Option<Instant>,
 }
 
 /// What a reporter's lease is worth.
@@ -69,7 +75,8 @@ impl Reporters {
             health: Health::Alive,
             load: former.map(|former| former.load).unwrap_or_default(),
             heard: now,
-            number_renewed: now,
+            agreement: Agreement::default(),
+            number_renewed: None,
             hello,
         };
         self.table.insert(reporter.hello.incarnation, reporter);
@@ -110,15 +117,27 @@ impl Reporters {
         self.standing(lease)
     }
 
+    /// Whether what the last beat told and what Redis knew of it then have been apart for too long.
+    pub(super) fn is_lost(&mut self, lease: &Lease, known: usize, timing: Timing) -> bool {
+        self.of(lease).is_some_and(|reporter| {
+            let told = reporter.load.sessions as usize;
+            reporter
+                .agreement
+                .is_lost(told, known, timing, Instant::now().into_std())
+        })
+    }
+
     /// What to tell Redis; None when there is nothing to renew any more.
     pub(super) fn renewal(&mut self, lease: &Lease) -> Option<Beat> {
         let reporter = self.of(lease)?;
         let Standing::Leased { changes } = reporter.standing else {
             return None;
         };
-        let due = reporter.number_renewed.elapsed() >= NUMBER_RENEWAL;
+        let due = reporter
+            .number_renewed
+            .is_none_or(|renewed| renewed.elapsed() >= NUMBER_RENEWAL);
         if due {
-            reporter.number_renewed = Instant::now();
+            reporter.number_renewed = Some(Instant::now());
         }
         Some(Beat {
             changes,

@@ -41,6 +41,7 @@ scripts![
     end_snapshot,
     held,
     hello,
+    lapse,
     lookup,
     place,
     release,
@@ -161,6 +162,10 @@ impl Space {
 
     pub(super) fn sessions(&self, incarnation: impl std::fmt::Display) -> String {
         format!("{}sessions:{incarnation}", self.prefix)
+    }
+
+    pub(super) fn reserved(&self) -> String {
+        format!("{}reserved", self.prefix)
     }
 
     pub(super) fn stream(&self, stream: impl std::fmt::Display) -> String {

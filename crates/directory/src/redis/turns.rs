@@ -8,7 +8,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval_at},
 };
 
-use super::Redis;
+use super::{Redis, beats::Renewal};
 use crate::{
     lock,
     values::{Lease, ReportError, Unavailable},
@@ -46,8 +46,8 @@ impl Redis {
             }
             lock(&self.reporters).standing(lease).ok_or(ReportError::Expired)?;
             match self.beats.renew(lease.clone()).await {
-                Ok(true) | Err(Unavailable::Away) => {}
-                Ok(false) | Err(Unavailable::Newer(_)) => return Err(self.expired(lease)),
+                Ok(Renewal::Renewed { .. }) | Err(Unavailable::Away) => {}
+                Ok(Renewal::Over) | Err(Unavailable::Newer(_)) => return Err(self.expired(lease)),
             }
         }
     }

@@ -27,6 +27,8 @@ pub(super) struct Cache {
     /// When Redis last told.
     seen: Option<Instant>,
     workers: HashMap<Incarnation, Known>,
+    /// The format of the data, if the last look that was answered found a later version's.
+    pub(super) newer: Option<u64>,
     /// Buried since the look that is under way began.
     buried: HashSet<Incarnation>,
     merged: Option<Merged>,
@@ -55,6 +57,8 @@ struct Look {
     /// Those whose lease lives.
     living: HashMap<Incarnation, State>,
     dead: Vec<Incarnation>,
+    /// By the server's clock, in milliseconds.
+    at: f64,
 }
 
 impl Cache {
@@ -165,15 +169,16 @@ pub(super) async fn run(redis: Weak<Redis>, stop: CancellationToken) {
     };
     let mut ticks = interval(timing.refresh());
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut refused = None;
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         let Some(redis) = redis.upgrade() else { return };
-        let result = redis.refresh().await;
-        if let Err(error @ Unavailable::Newer(_)) = result
-            && refused != Some(error)
-        {
-            warn!(%error, "the directory cannot be used");
-            refused = Some(error);
+        let newer = match redis.refresh().await {
+            Ok(()) => None,
+            Err(Unavailable::Newer(format)) => Some(format),
+            Err(Unavailable::Away) => lock(&redis.cache).newer,
+        };
+        let known = std::mem::replace(&mut lock(&redis.cache).newer, newer);
+        if let Some(format) = newer.filter(|_| known != newer) {
+            warn!(error = %Unavailable::Newer(format), "the directory cannot be used");
         }
         lock(&redis.reporters).expire(timing.lease);
     }
@@ -184,13 +189,14 @@ impl Redis {
     async fn refresh(&self) -> Result<(), Unavailable> {
         lock(&self.cache).buried.clear();
         let reply = self.link.run(&self.link.scripts.view, &[], &[]).await?;
-        let Look { living, dead } = read(&reply).ok_or(Unavailable::Away)?;
+        let Look { living, dead, at } = read(&reply).ok_or(Unavailable::Away)?;
         let unknown = lock(&self.cache).unknown(&living);
         let mut hellos = Vec::new();
         if !unknown.is_empty() {
             hellos = self.hellos(&unknown).await?.into_iter().flatten().collect();
         }
         lock(&self.cache).update(living, hellos);
+        self.lapse(at).await?;
         let begun = Instant::now();
         for incarnation in dead {
             // The rest by the next look, or by another gateway.
@@ -236,6 +242,7 @@ fn read(reply: &super::Reply) -> Option<Look> {
     let mut look = Look {
         living: HashMap::new(),
         dead: Vec::new(),
+        at: now,
     };
     for pair in texts(leases)?.chunks_exact(2) {
         let (Some(incarnation), Ok(end)) = (wire::incarnation(&pair[0]), pair[1].parse::<f64>()) else {

@@ -1,9 +1,11 @@
 //! How values are written in Redis. What cannot be read is as if it were not there: a worker tells it again.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use whipcord_identity::{Epoch, Incarnation, Owner, SessionId, StreamName, WorkerNumber};
 
-use crate::values::{Health, Hello, Load, Session, Takeover};
+use crate::values::{Health, Hello, Load, PlaceError, Placement, Session, Takeover};
 
 /// A hello, as JSON: fields of a later version are ignored.
 #[derive(Serialize, Deserialize)]
@@ -12,8 +14,6 @@ struct Packed {
     number: u32,
     address: String,
     sessions_max: u32,
-    #[serde(default)]
-    features: Vec<String>,
 }
 
 /// What the view says of one worker: `SERIAL CHANGES HEALTH KNOWN TOLD PPS CPU`.
@@ -31,7 +31,6 @@ pub(super) fn pack(hello: &Hello) -> String {
         number: hello.number.get(),
         address: hello.address.to_string(),
         sessions_max: hello.sessions_max,
-        features: hello.features.clone(),
     };
     serde_json::to_string(&packed).expect("texts and numbers are JSON")
 }
@@ -44,7 +43,6 @@ pub(super) fn unpack(incarnation: Incarnation, text: &str) -> Option<Hello> {
         number: WorkerNumber::try_from(packed.number).ok()?,
         address: packed.address.parse().ok()?,
         sessions_max: packed.sessions_max,
-        features: packed.features,
     })
 }
 
@@ -104,6 +102,29 @@ pub(super) fn session(words: &[String], stream: &StreamName) -> Option<Session> 
     })
 }
 
+/// What `place` answers: the session as it is reserved, and how many are known of its worker then.
+pub(super) fn placed(word: &str, words: &[String], placement: &Placement) -> Result<(Session, usize), PlaceError> {
+    let unreadable = |_| PlaceError::Unreadable;
+    match (word, words) {
+        ("ok", [epoch, known]) => {
+            let epoch = Epoch(epoch.parse().map_err(unreadable)?);
+            Ok((placement.session(epoch), known.parse().map_err(unreadable)?))
+        }
+        ("dead", _) => Err(PlaceError::NotAlive),
+        ("held", _) => Err(PlaceError::Held),
+        ("full", _) => Err(PlaceError::Full),
+        ("superseded", _) => Err(PlaceError::Superseded),
+        ("rebuilding", [left]) => Err(PlaceError::Rebuilding {
+            left: Duration::from_millis(left.parse().map_err(unreadable)?),
+        }),
+        ("lost", words) => {
+            let holder = session(words, &placement.stream).ok_or(PlaceError::Unreadable)?;
+            Err(PlaceError::Lost { holder })
+        }
+        _ => Err(PlaceError::Unreadable),
+    }
+}
+
 pub(super) fn mode(takeover: Takeover) -> &'static str {
     match takeover {
         Takeover::Replace => "r",
@@ -128,23 +149,50 @@ mod tests {
         }
 
         #[test]
-        fn a_hello_survives(number in any::<u32>(), sessions_max in any::<u32>(), features in proptest::collection::vec(".{0,20}", 0..4)) {
+        fn a_hello_survives(number in any::<u32>(), sessions_max in any::<u32>()) {
             let hello = Hello {
                 worker: "worker-0".parse().unwrap(),
                 incarnation: Incarnation(7),
                 number: WorkerNumber::new(number),
                 address: "[::1]:7000".parse().unwrap(),
                 sessions_max,
-                features,
             };
             prop_assert_eq!(unpack(Incarnation(7), &pack(&hello)), Some(hello));
         }
     }
 
     #[test]
+    fn an_answer_that_is_not_understood_is_no_outage() {
+        let placement = Placement {
+            sid: SessionId::new([7; 16]),
+            stream: "cam".parse().unwrap(),
+            worker: "worker-0".parse().unwrap(),
+            incarnation: Incarnation(7),
+            takeover: Takeover::Replace,
+            client: None,
+            force: false,
+            former: None,
+        };
+        let read = |word: &str, words: &[&str]| {
+            let words: Vec<String> = words.iter().map(ToString::to_string).collect();
+            placed(word, &words, &placement)
+        };
+        assert_eq!(read("ok", &["5", "3"]), Ok((placement.session(Epoch(5)), 3)));
+        for (word, words) in [
+            ("ok", ["4294967296", "3"].as_slice()),
+            ("ok", &["5"]),
+            ("rebuilding", &["soon"]),
+            ("lost", &["sid"]),
+            ("later", &[]),
+        ] {
+            assert_eq!(read(word, words), Err(PlaceError::Unreadable), "{word} {words:?}");
+        }
+    }
+
+    #[test]
     fn a_later_versions_hello_is_read_and_a_broken_one_is_not() {
         let text = r#"{"worker":"w","number":1,"address":"a:1","sessions_max":2,"zone":"b"}"#;
-        assert!(unpack(Incarnation(1), text).is_some_and(|hello| hello.features.is_empty()));
+        assert!(unpack(Incarnation(1), text).is_some());
         for broken in [
             "",
             "{}",

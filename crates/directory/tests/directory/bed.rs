@@ -16,6 +16,12 @@ pub(crate) const REBUILT: Timing = Timing {
     ..LONG
 };
 
+/// As [`REBUILT`], for longer than it takes to look at several things.
+pub(crate) const REBUILDING: Timing = Timing {
+    rebuild: Duration::from_secs(4),
+    ..LONG
+};
+
 /// Nothing ends while a test looks, and absence means something at once.
 pub(crate) const LONG: Timing = Timing {
     lease: Duration::from_secs(15),
@@ -73,7 +79,6 @@ pub(crate) fn introduction(n: u8) -> Hello {
         number: WorkerNumber::new(n.into()),
         address: format!("10.0.0.{n}:7000").parse().unwrap(),
         sessions_max: 100,
-        features: vec!["later".to_owned()],
     }
 }
 
@@ -128,8 +133,7 @@ pub(crate) fn placement(worker: u8, n: u8, stream: &str) -> Placement {
 }
 
 pub(crate) async fn place(d: &Directory, worker: u8, n: u8, stream: &str) -> Session {
-    let epoch = d.place(&placement(worker, n, stream)).await.unwrap();
-    session(worker, n, stream, epoch.0)
+    d.place(&placement(worker, n, stream)).await.unwrap()
 }
 
 pub(crate) async fn live(d: &Directory, worker: u8, n: u8, stream: &str) -> Session {
@@ -142,8 +146,19 @@ pub(crate) async fn is_live(d: &Directory, session: &Session) -> bool {
     d.lookup(&session.stream, session.sid).await == Lookup::Live(session.clone())
 }
 
+/// Of sessions that a test names by a number.
+const SIDS: u8 = 32;
+
+/// Who lives in a stream, by number.
 pub(crate) async fn holders(d: &Directory, stream: &str) -> Vec<Session> {
-    d.holders(&stream.parse().unwrap()).await.unwrap()
+    let stream = stream.parse().unwrap();
+    let mut found = Vec::new();
+    for n in 0..SIDS {
+        if let Lookup::Live(session) = d.lookup(&stream, sid(n)).await {
+            found.push(session);
+        }
+    }
+    found
 }
 
 pub(crate) fn worker(d: &Directory, n: u8) -> Option<Worker> {

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use redis::FromRedisValue;
-use whipcord_directory::{Config, Directory, Load, Timing};
+use whipcord_directory::{Config, Directory, Load, Lookup, Timing};
 
 use crate::{
-    bed::{eventually, hello, is_live, live, report},
+    bed::{eventually, hello, is_live, live, report, sid},
     server::{Server, free_port},
 };
 
@@ -71,7 +71,7 @@ async fn three() -> [Node; 3] {
 async fn directory(nodes: &[Node; 3], timing: Timing) -> Directory {
     let url = format!("redis+cluster://127.0.0.1:{},127.0.0.1:{}", nodes[0].1, nodes[1].1);
     let d = Directory::redis_with(&Config::new(url.parse().unwrap()), &"test".parse().unwrap(), timing).unwrap();
-    eventually(async || d.holders(&"cam".parse().unwrap()).await.is_ok()).await;
+    eventually(async || d.lookup(&"cam".parse().unwrap(), sid(1)).await != Lookup::Unknown).await;
     d
 }
 
@@ -169,12 +169,7 @@ async fn a_session_that_ends_while_its_slot_moves_leaves_no_ghost() {
             lease = hello(&d, 1).await;
             d.end_snapshot(&lease).await.unwrap();
         }
-        holders_if_known(&d).await == Some(0)
+        d.lookup(&cam.stream, cam.sid).await == Lookup::Absent
     })
     .await;
-}
-
-async fn holders_if_known(d: &Directory) -> Option<usize> {
-    let holders = d.holders(&"cam".parse().unwrap()).await;
-    holders.ok().map(|holders| holders.len())
 }

@@ -34,7 +34,6 @@ fn number(n: u32) -> Hello {
         number: WorkerNumber::new(n),
         address: format!("10.0.0.1:{}", 1000 + n).parse().unwrap(),
         sessions_max: 1000,
-        features: Vec::new(),
     }
 }
 
@@ -81,16 +80,7 @@ async fn post(d: &Directory, leases: &[Lease], n: u64) {
         force: false,
         former: None,
     };
-    let epoch = d.place(&placement).await.unwrap();
-    let session = Session {
-        sid: placement.sid,
-        stream: placement.stream,
-        owner: Owner {
-            worker: placement.worker,
-            incarnation: placement.incarnation,
-            epoch,
-        },
-    };
+    let session = d.place(&placement).await.unwrap();
     assert_eq!(d.commit(&session).await, Ok(vec![]));
     let reported = Reported {
         takeover: Takeover::Replace,
@@ -163,10 +153,31 @@ async fn to_look_whether_a_snapshot_is_needed_costs_a_part_of_it() {
     assert!(costs[1].0 * 3 < costs[0].0, "{costs:?}");
 }
 
+/// Each would be read once for each of its sessions, and each time as long as it has become.
+#[tokio::test]
+async fn to_tell_many_sessions_of_one_stream_is_to_read_it_once() {
+    const SESSIONS: u64 = 200;
+    let server = Server::start().await;
+    let d = server.directory(QUIET);
+    let lease = d.hello(number(1)).await.unwrap();
+    let one = |k| {
+        let mut one = one_of(&number(1), k);
+        one.session.stream = "shared".parse().unwrap();
+        one.takeover = Takeover::Several;
+        one
+    };
+    let before = spent(&server).await;
+    assert_eq!(d.add(&lease, (0..SESSIONS).map(one).collect()).await, Ok(vec![]));
+    let after = spent(&server).await;
+    let (commands, micros) = (after.0 - before.0, after.1 - before.1);
+    println!("{SESSIONS} sessions of one stream: {commands} commands, {micros} us");
+    // Two writes of each.
+    assert!((SESSIONS * 2..SESSIONS * 2 + 50).contains(&commands), "{commands}");
+}
+
 #[tokio::test]
 async fn a_thousand_idle_workers_cost_less_than_500_commands_a_second() {
     const WORKERS: u32 = 1000;
-    const SESSIONS: u64 = 20;
     let server = Server::start().await;
     let gateways = [(); 3].map(|()| server.directory(Timing::STANDARD));
     let mut leases = Vec::new();
@@ -204,12 +215,19 @@ async fn a_thousand_idle_workers_cost_less_than_500_commands_a_second() {
     assert_eq!(alive, WORKERS as usize, "all of them were renewed");
 }
 
+/// Of each idle worker.
+const SESSIONS: u64 = 20;
+
 /// At once, as each second.
 async fn beat_all(gateways: &[Directory; 3], leases: &[Lease]) {
     let mut beats = tokio::task::JoinSet::new();
     for (n, lease) in leases.iter().enumerate() {
         let (gateway, lease) = (gateways[n % 3].clone(), lease.clone());
-        beats.spawn(async move { gateway.beat(&lease, Load::default()).await });
+        let told = Load {
+            sessions: SESSIONS as u32,
+            ..Load::default()
+        };
+        beats.spawn(async move { gateway.beat(&lease, told).await });
     }
     while let Some(beaten) = beats.join_next().await {
         assert_eq!(beaten.unwrap(), Ok(()));

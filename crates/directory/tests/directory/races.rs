@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use tokio::sync::Barrier;
-use whipcord_directory::{CommitError, Directory, PlaceError, Takeover};
+use whipcord_directory::{CommitError, Directory, Lookup, PlaceError, Takeover};
 
 use crate::{
-    bed::{LONG, hello, holders, placement, session},
+    bed::{LONG, hello, placement, sid},
     server::Server,
 };
 
@@ -32,12 +32,11 @@ async fn publish(
     };
     barrier.wait().await;
     tokio::time::sleep(delay(round, who.into(), 0)).await;
-    let epoch = match d.place(&placement).await {
-        Ok(epoch) => epoch,
+    let session = match d.place(&placement).await {
+        Ok(session) => session,
         Err(PlaceError::Held) if takeover == Takeover::Reject => return None,
         Err(error) => panic!("{error}"),
     };
-    let session = session(who, who, &stream, epoch.0);
     tokio::time::sleep(delay(round, who.into(), 1)).await;
     match d.commit(&session).await {
         Ok(replaced) => {
@@ -67,7 +66,13 @@ async fn of_two_posts_at_one_barrier_one_session_lives() {
             publish(&gateways[0], 1, round, takeover, &barrier),
             publish(&gateways[1], 2, round, takeover, &barrier)
         );
-        let held = holders(&gateways[0], &format!("cam/{round}")).await;
+        let stream = format!("cam/{round}").parse().unwrap();
+        let mut held = Vec::new();
+        for who in [1, 2] {
+            if let Lookup::Live(session) = gateways[0].lookup(&stream, sid(who)).await {
+                held.push(session);
+            }
+        }
         assert_eq!(held.len(), 1, "round {round}");
         match (one, two) {
             (Some(one), Some(two)) => {

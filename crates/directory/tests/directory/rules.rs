@@ -1,5 +1,6 @@
 //! Leases, sessions and reports: rules as functions over any directory.
 
+use tokio::time::Instant;
 use whipcord_directory::{
     CommitError, Directory, Health, Hello, HelloError, Load, Lookup, PlaceError, ReportError, Reported,
 };
@@ -16,6 +17,8 @@ use crate::{
 rules![
     a_lease_lives_while_it_is_beaten: SHORT,
     a_number_rests_after_its_last_beat: SHORT,
+    a_number_only_asked_for_is_free_again_soon: SHORT,
+    who_draws_another_number_gives_the_former_back: LONG,
     a_second_hello_voids_the_first_lease: LONG,
     nothing_is_placed_on_a_suspect_or_a_stranger: LONG,
     a_reserved_session_shows_only_after_its_commit: LONG,
@@ -50,8 +53,10 @@ async fn a_number_rests_after_its_last_beat(d: &Directory) {
         number: introduction(1).number,
         ..introduction(2)
     };
-    hello(d, 1).await;
+    let lease = hello(d, 1).await;
     assert_eq!(d.hello(second.clone()).await, Err(HelloError::NumberTaken));
+    assert_eq!(d.beat(&lease, Load::default()).await, Ok(()));
+    let beaten = Instant::now();
     eventually(async || d.workers().workers.is_empty()).await;
     assert_eq!(
         d.hello(second.clone()).await,
@@ -59,6 +64,36 @@ async fn a_number_rests_after_its_last_beat(d: &Directory) {
         "longer than its lease"
     );
     eventually(async || d.hello(second.clone()).await.is_ok()).await;
+    assert!(beaten.elapsed() >= SHORT.number_rest);
+}
+
+/// Or else a worker that says hello again and again, each time as another, would use them up.
+async fn a_number_only_asked_for_is_free_again_soon(d: &Directory) {
+    let second = Hello {
+        number: introduction(1).number,
+        ..introduction(2)
+    };
+    hello(d, 1).await;
+    assert_eq!(d.hello(second.clone()).await, Err(HelloError::NumberTaken));
+    let begun = Instant::now();
+    eventually(async || d.hello(second.clone()).await.is_ok()).await;
+    assert!(begun.elapsed() < SHORT.number_rest, "{:?}", begun.elapsed());
+}
+
+async fn who_draws_another_number_gives_the_former_back(d: &Directory) {
+    let lease = hello(d, 1).await;
+    assert_eq!(d.beat(&lease, Load::default()).await, Ok(()));
+    let redrawn = Hello {
+        number: introduction(9).number,
+        ..introduction(1)
+    };
+    d.hello(redrawn).await.unwrap();
+    let second = Hello {
+        number: introduction(1).number,
+        ..introduction(2)
+    };
+    assert!(d.hello(second).await.is_ok());
+    assert_eq!(d.hello(introduction(9)).await, Err(HelloError::NumberTaken));
 }
 
 async fn a_second_hello_voids_the_first_lease(d: &Directory) {
@@ -141,6 +176,12 @@ async fn an_old_reservation_is_over(d: &Directory) {
     let cam = place(d, 1, 1, "cam").await;
     keep(d, &lease, SHORT.reservation * 2).await;
     assert_eq!(d.commit(&cam).await, Err(CommitError::Lost));
+    // Its gateway may have died: nobody releases it, and nobody asks for its stream again.
+    eventually(async || {
+        assert_eq!(d.beat(&lease, Load::default()).await, Ok(()));
+        worker(d, 1).is_some_and(|worker| worker.sessions == 0)
+    })
+    .await;
     place(d, 1, 2, "cam").await;
     knows(d, 1, 1).await;
 }

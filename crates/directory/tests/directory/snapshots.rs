@@ -64,7 +64,6 @@ async fn report(d: &Directory, n: u32, progress: &Progress, told: &mut bool) -> 
         number: WorkerNumber::new(n),
         address: "10.0.0.1:7000".parse().unwrap(),
         sessions_max: SESSIONS,
-        features: Vec::new(),
     };
     let sessions = (0..SESSIONS).map(|k| Reported {
         session: Session {
@@ -78,11 +77,15 @@ async fn report(d: &Directory, n: u32, progress: &Progress, told: &mut bool) -> 
     let lease = d.hello(hello).await.unwrap();
     assert_eq!(d.add(&lease, sessions.collect()).await?, vec![], "worker {n}");
     d.end_snapshot(&lease).await?;
+    let load = Load {
+        sessions: SESSIONS,
+        ..Load::default()
+    };
     let mut beats = interval(SHORT.lease / 3);
     loop {
         beats.tick().await;
         // Refused where a change may not have reached Redis.
-        d.beat(&lease, Load::default()).await?;
+        d.beat(&lease, load).await?;
         if !std::mem::replace(told, true) {
             progress.told.fetch_add(1, Ordering::Relaxed);
         }

@@ -4,10 +4,10 @@ use std::{fs, path::Path};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tempfile::TempDir;
-use whipcord_directory::{Config, ConfigError, Directory};
+use whipcord_directory::{Config, ConfigError, Directory, Lookup};
 
 use crate::{
-    bed::{LONG, eventually, hello, introduction, is_live, live},
+    bed::{LONG, eventually, hello, introduction, is_live, live, sid},
     server::{Server, free_port},
 };
 
@@ -36,7 +36,7 @@ fn certificate(folder: &Path, name: &str, host: &str, authority: &Authority) {
 async fn works(config: &Config) -> bool {
     let d = Directory::redis_with(config, &"test".parse().unwrap(), LONG).unwrap();
     // It waits for the first connection, or learns that there is none.
-    d.holders(&"cam".parse().unwrap()).await.is_ok()
+    d.lookup(&"cam".parse().unwrap(), sid(1)).await != Lookup::Unknown
 }
 
 #[tokio::test]
@@ -161,7 +161,7 @@ async fn a_user_with_a_password_enters_and_a_changed_one_is_read_again() {
         .arg("+@connection")
         .arg("+time");
     let () = user.query_async(&mut connection).await.unwrap();
-    eventually(async || d.holders(&"cam".parse().unwrap()).await.is_ok()).await;
+    eventually(async || d.lookup(&"cam".parse().unwrap(), sid(1)).await != Lookup::Unknown).await;
     hello(&d, 1).await;
     let cam = live(&d, 1, 1, "cam").await;
     assert!(is_live(&d, &cam).await);

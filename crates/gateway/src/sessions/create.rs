@@ -2,11 +2,14 @@
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use opentelemetry::trace::FutureExt as _;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::{
+    sync::SemaphorePermit,
+    time::{Instant, sleep, sleep_until},
+};
 use tracing::{info, warn};
 use whipcord_directory::{CommitError, Health, PlaceError, Placement, Session, Takeover, Worker};
 use whipcord_identity::{Epoch, Hint, Incarnation, Owner, Power, SessionId, WorkerAddress};
@@ -21,6 +24,7 @@ use crate::{
     placement,
     problem::{Defect, Error},
     random,
+    shares::Share,
     workers::CallError,
 };
 
@@ -30,20 +34,32 @@ enum Failure {
     Final(Error),
     /// Another worker may do.
     Elsewhere(Error),
+    /// As many sessions live there as may: another worker may do, or this one in a moment.
+    Full,
+}
+
+/// What is looked for a worker by.
+struct Search<'s> {
+    bearer: Bearer,
+    /// Asked, in vain: not again.
+    tried: Vec<Incarnation>,
+    /// Said that they are full since the last look: not before the next.
+    full: Vec<Incarnation>,
+    /// Among those that wait, once it had to.
+    place: Option<(Share<Bearer>, SemaphorePermit<'s>)>,
 }
 
 /// What a session is made by.
-#[derive(Clone, Copy)]
 enum Place {
-    Reserved(Epoch),
+    Reserved(Session),
     /// The directory does not answer: whoever else has the stream, the later epoch keeps it.
-    Unknown(Epoch),
+    Unknown(Session),
 }
 
 impl Place {
-    fn epoch(self) -> Epoch {
+    fn session(&self) -> &Session {
         match self {
-            Self::Reserved(epoch) | Self::Unknown(epoch) => epoch,
+            Self::Reserved(session) | Self::Unknown(session) => session,
         }
     }
 }
@@ -60,52 +76,70 @@ impl Shared {
     }
 
     async fn create_measured(self: &Arc<Self>, new: &NewSession) -> Result<Created, Error> {
-        let (begun, mut tried) = (Instant::now(), Vec::new());
-        let outcome = self.create_somewhere(new, begun, &mut tried).await;
+        let begun = Instant::now();
+        let mut search = Search {
+            bearer: new.bearer,
+            tried: Vec::new(),
+            full: Vec::new(),
+            place: None,
+        };
+        let outcome = self.create_somewhere(new, begun, &mut search).await;
         self.metrics
-            .placed(tried.len(), outcome.as_ref().err(), begun.elapsed());
+            .placed(search.tried.len(), outcome.as_ref().err(), begun.elapsed());
         outcome
     }
 
-    async fn create_somewhere(
-        self: &Arc<Self>,
+    async fn create_somewhere<'s>(
+        self: &'s Arc<Self>,
         new: &NewSession,
         begun: Instant,
-        tried: &mut Vec<Incarnation>,
+        search: &mut Search<'s>,
     ) -> Result<Created, Error> {
         let deadline = begun + CREATE_TIMEOUT;
         let mut former = None;
         let mut last = Error::NoWorker;
-        while tried.len() < CREATE_ATTEMPTS_MAX && Instant::now() < deadline {
-            let Some(worker) = self.worker_with_room(new.bearer, tried, begun + ROOM_WAIT).await else {
+        while search.tried.len() < CREATE_ATTEMPTS_MAX && Instant::now() < deadline {
+            let Some(worker) = self.worker_with_room(search, begun + ROOM_WAIT).await else {
                 break;
             };
-            tried.push(worker.hello.incarnation);
+            let asked = worker.hello.incarnation;
+            search.tried.push(asked);
             match self.create_on(worker, new, &mut former, deadline).await {
                 Ok(created) => return Ok(created),
                 Err(Failure::Final(error)) => return Err(error),
                 Err(Failure::Elsewhere(error)) => last = error,
+                Err(Failure::Full) => {
+                    search.tried.pop();
+                    search.full.push(asked);
+                }
             }
         }
         Err(last)
     }
 
-    /// Waits for one until then. `None` at once where as many POSTs wait as may, or of this bearer.
-    async fn worker_with_room(&self, bearer: Bearer, tried: &[Incarnation], until: Instant) -> Option<Worker> {
-        let choose = || {
+    /// Waits for one until then. `None` at once where as many POSTs wait as may, or of this bearer. Between two looks no more say that
+    /// they are full than are asked for one POST: the view is behind them all, and asking a thousand brings no room.
+    async fn worker_with_room<'s>(&'s self, search: &mut Search<'s>, until: Instant) -> Option<Worker> {
+        let choose = |search: &Search<'_>| {
             let draw = u64::from_ne_bytes(random::bytes());
             let workers = self.directory.workers().workers;
             let random = [draw as u32, (draw >> 32) as u32];
-            placement::choose(&workers, tried, self.config.placement, random).cloned()
+            let passed = [search.tried.as_slice(), &search.full].concat();
+            placement::choose(&workers, &passed, self.config.placement, random).cloned()
         };
-        if let Some(worker) = choose() {
+        if search.full.len() < CREATE_ATTEMPTS_MAX
+            && let Some(worker) = choose(search)
+        {
             return Some(worker);
         }
-        let _share = self.waiting_by_bearer.take(bearer)?;
-        let _permit = self.waiting.try_acquire().ok()?;
+        if search.place.is_none() {
+            let share = self.waiting_by_bearer.take(search.bearer)?;
+            search.place = Some((share, self.waiting.try_acquire().ok()?));
+        }
         while Instant::now() < until {
             sleep(ROOM_LOOK).await;
-            if let Some(worker) = choose() {
+            search.full.clear();
+            if let Some(worker) = choose(search) {
                 return Some(worker);
             }
         }
@@ -134,23 +168,13 @@ impl Shared {
             former: *former,
         };
         let place = self.reserve(&placement, deadline).await?;
-        *former = Some(place.epoch());
-        let owner = Owner {
-            worker: hello.worker,
-            incarnation: hello.incarnation,
-            epoch: place.epoch(),
-        };
-        let session = Session {
-            sid: placement.sid,
-            stream: placement.stream,
-            owner: owner.clone(),
-        };
-
+        let Session { sid, owner, .. } = place.session();
+        *former = Some(owner.epoch);
         let request = CreateSessionRequest {
-            session_id: session.sid.as_bytes().to_vec(),
+            session_id: sid.as_bytes().to_vec(),
             stream: new.stream.to_string(),
             offer: new.offer.clone(),
-            owner: Some((&owner).into()),
+            owner: Some(owner.into()),
             metadata: new.metadata.clone(),
         };
         let limit = CREATE_ATTEMPT_TIMEOUT.min(deadline.saturating_duration_since(Instant::now()));
@@ -158,43 +182,39 @@ impl Shared {
             Ok(response) => response,
             Err(error) => {
                 if is_reporting && matches!(error, CallError::Dead) {
-                    tell_unreachable(&session.owner, &hello.address);
+                    tell_unreachable(&place.session().owner, &hello.address);
                 }
-                return Err(self.create_failed(session, &hello.address, error).await);
+                return Err(self.create_failed(place.session().clone(), &hello.address, error).await);
             }
         };
-        let hint = Hint {
-            owner,
-            address: hello.address,
-        };
-        let taken = self.take_stream(session, placement.takeover, place, hint, response);
+        let taken = self.take_stream(place, placement.takeover, hello.address, response);
         taken.await.map_err(Failure::Final)
     }
 
     async fn reserve(&self, placement: &Placement, deadline: Instant) -> Result<Place, Failure> {
-        match self.place_when_rebuilt(placement, deadline - CREATE_REST).await {
-            Ok(epoch) => Ok(Place::Reserved(epoch)),
-            Err(PlaceError::NotAlive) => Err(Failure::Elsewhere(Error::NoWorker)),
-            Err(PlaceError::Unavailable(error)) => {
-                if !self.config.places_without_directory(placement.takeover) {
-                    return Err(Failure::Final(Error::DirectoryAway));
-                }
+        let refused = match self.place_when_rebuilt(placement, deadline - CREATE_REST).await {
+            Ok(session) => return Ok(Place::Reserved(session)),
+            Err(refused) => refused,
+        };
+        let error = match refused {
+            PlaceError::NotAlive => return Err(Failure::Elsewhere(Error::NoWorker)),
+            PlaceError::Unavailable(error) if self.config.places_without_directory(placement.takeover, error) => {
                 warn!(stream = %placement.stream, %error, "placing a session without the directory");
-                Ok(Place::Unknown(epoch_by_clock()))
+                return Ok(Place::Unknown(placement.without_directory()));
             }
-            Err(error) => Err(Failure::Final(match error {
-                PlaceError::Held => Error::Held,
-                PlaceError::Full => Error::StreamFull,
-                PlaceError::Lost { .. } => Error::LostStream,
-                PlaceError::Superseded => Error::Superseded,
-                PlaceError::Rebuilding { .. } => Error::Rebuilding,
-                PlaceError::NotAlive | PlaceError::Unavailable(_) => Error::NoWorker,
-            })),
-        }
+            PlaceError::Unavailable(_) => Error::DirectoryAway,
+            PlaceError::Held => Error::Held,
+            PlaceError::Full => Error::StreamFull,
+            PlaceError::Lost { .. } => Error::LostStream,
+            PlaceError::Superseded => Error::Superseded,
+            PlaceError::Rebuilding { .. } => Error::Rebuilding,
+            PlaceError::Unreadable => Defect::Directory.into(),
+        };
+        Err(Failure::Final(error))
     }
 
     /// Waits until the directory knows whether anybody has the stream, if that is soon. Answers at once where as many POSTs wait as may.
-    async fn place_when_rebuilt(&self, placement: &Placement, until: Instant) -> Result<Epoch, PlaceError> {
+    async fn place_when_rebuilt(&self, placement: &Placement, until: Instant) -> Result<Session, PlaceError> {
         let until = until.min(Instant::now() + ROOM_WAIT);
         let mut permit = None;
         loop {
@@ -216,14 +236,14 @@ impl Shared {
     /// The worker has the session; now the stream becomes its own.
     async fn take_stream(
         self: &Arc<Self>,
-        session: Session,
-        takeover: Takeover,
         place: Place,
-        hint: Hint,
+        takeover: Takeover,
+        address: WorkerAddress,
         response: CreateSessionResponse,
     ) -> Result<Created, Error> {
+        let session = place.session().clone();
         let Ok(etag) = EntityTag::new(&response.ice_session) else {
-            self.abandon(session, &hint.address).await;
+            self.abandon(session, &address).await;
             return Err(Defect::EntityTag.into());
         };
         if let Place::Reserved(_) = place {
@@ -234,20 +254,26 @@ impl Shared {
                     }
                 }
                 // The worker's report makes it known.
-                Err(CommitError::Unavailable(_)) if self.config.places_without_directory(takeover) => {}
+                Err(CommitError::Unavailable(error)) if self.config.places_without_directory(takeover, error) => {}
                 Err(CommitError::Unavailable(_)) => {
-                    self.abandon(session, &hint.address).await;
+                    self.abandon(session, &address).await;
                     return Err(Error::DirectoryAway);
                 }
+                // The data were lost meanwhile. Who may replace, and who stands beside others, need not know who else there is.
+                Err(CommitError::Rebuilding) if takeover != Takeover::Reject => {}
+                Err(CommitError::Rebuilding) => {
+                    self.abandon(session, &address).await;
+                    return Err(Error::Rebuilding);
+                }
                 Err(CommitError::Lost) => {
-                    self.abandon(session, &hint.address).await;
+                    self.abandon(session, &address).await;
                     return Err(Error::Superseded);
                 }
             }
         }
         let Session { sid, stream, owner } = session;
         info!(%sid, %stream, worker = %owner.worker, "session placed");
-        let hint = hint.seal(Power::Publish, &self.keys, &stream, sid, random::bytes());
+        let hint = Hint { owner, address }.seal(Power::Publish, &self.keys, &stream, sid, random::bytes());
         Ok(Created {
             sid,
             hint,
@@ -265,7 +291,7 @@ impl Shared {
             CallError::Full => {
                 warn!(worker = %session.owner.worker, stream = %session.stream, "a worker has as many sessions as it may (--sessions-max)");
                 self.directory.release(&session).await;
-                Failure::Elsewhere(Error::NoWorker)
+                Failure::Full
             }
             CallError::Dead => {
                 self.directory.bury(session.owner.incarnation).await;
@@ -310,10 +336,4 @@ fn new_sid() -> SessionId {
             return sid;
         }
     }
-}
-
-/// As the directory would give it.
-fn epoch_by_clock() -> Epoch {
-    let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    Epoch(clock.map_or(0, |clock| u32::try_from(clock.as_secs()).unwrap_or(u32::MAX)))
 }

@@ -22,12 +22,12 @@ use tonic::{
 };
 use tracing::Level;
 use tracing_subscriber::{Layer as _, filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
-use whipcord_directory::{Directory, Hello, Lease, Session, Timing};
+use whipcord_directory::{Directory, Hello, Lease, Lookup, Session, Timing};
 use whipcord_gateway::{
     Authority, Config, Gateway, Listener, Workers,
     auth::{Pattern, Scope},
 };
-use whipcord_identity::{Incarnation, SessionKeys, WorkerNumber};
+use whipcord_identity::{Incarnation, SessionId, SessionKeys, WorkerNumber};
 
 use crate::{
     answer::{Answer, read_answer, read_head},
@@ -188,14 +188,28 @@ impl Bed {
             number: WorkerNumber::new(incarnation.into()),
             address: "pipe:0".parse().unwrap(),
             sessions_max: 100,
-            features: Vec::new(),
         };
         self.directory.hello(hello).await.unwrap()
     }
 
+    /// Who lives in a stream: of the sessions that were made, and of those that tests call by a number.
+    pub(crate) async fn holders(&self, stream: &str) -> Vec<Session> {
+        let created = self.worker.state().created.clone();
+        let made = created
+            .iter()
+            .map(|request| request.session_id.as_slice().try_into().unwrap());
+        let (stream, mut found) = (stream.parse().unwrap(), Vec::new());
+        for sid in made.chain((0..32).map(|n| [n; 16])) {
+            if let Lookup::Live(session) = self.directory.lookup(&stream, SessionId::new(sid)).await {
+                found.push(session);
+            }
+        }
+        found
+    }
+
     /// Who has a stream.
     pub(crate) async fn holder(&self, stream: &str) -> Option<Session> {
-        self.directory.holders(&stream.parse().unwrap()).await.unwrap().pop()
+        self.holders(stream).await.pop()
     }
 
     pub(crate) fn mint(&self, patterns: &[&str]) -> String {

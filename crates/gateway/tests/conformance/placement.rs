@@ -49,7 +49,6 @@ async fn g6_without_a_worker_it_is_503_with_retry_after() {
 
     let bed = Bed::start().await;
     for (code, status, reason) in [
-        (Code::ResourceExhausted, 503, "no_worker"),
         (Code::Unavailable, 503, "worker_away"),
         (Code::Internal, 500, "internal"),
         (Code::FailedPrecondition, 503, "no_worker"),
@@ -169,6 +168,44 @@ async fn a_full_or_slow_worker_is_passed_over() {
     assert_eq!(created.len(), 2);
     assert_ne!(asked(0), asked(1));
     assert_ne!(created[0].session_id, created[1].session_id);
+}
+
+#[tokio::test]
+async fn a_post_gets_the_room_that_appears_where_every_worker_was_full() {
+    let bed = Bed::start().await;
+    bed.hello_of(1).await;
+    // More often than workers are asked that fail otherwise.
+    for _ in 0..10 {
+        bed.worker.fail(Code::ResourceExhausted);
+    }
+    assert_eq!(bed.post("/whip/cam").await.status, 201);
+    let created = bed.worker.state().created.len();
+    assert_eq!(created, 11);
+    let known = bed
+        .directory
+        .workers()
+        .workers
+        .iter()
+        .map(|worker| worker.sessions)
+        .sum::<usize>();
+    assert_eq!(known, 1, "what was reserved in vain was released");
+}
+
+#[tokio::test]
+async fn a_post_waits_for_room_for_so_long_and_asks_at_each_look() {
+    let bed = Bed::start().await;
+    for _ in 0..100 {
+        bed.worker.fail(Code::ResourceExhausted);
+    }
+    let start = Instant::now();
+    let answer = bed.post("/whip/cam").await;
+    answer.is_problem(503, "no_worker");
+    assert_eq!(answer.header("retry-after").as_deref(), Some("2"));
+    assert!(start.elapsed() >= Duration::from_secs(5), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
+    let asked = bed.worker.state().created.len();
+    // Every 250 ms of 5 s, and at once.
+    assert!((4..=21).contains(&asked), "{asked}");
 }
 
 #[tokio::test]

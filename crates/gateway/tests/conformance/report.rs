@@ -221,7 +221,7 @@ async fn a_session_that_another_workers_report_takes_over_is_ended_by_a_call() {
     let mut reporting = Reporting::start(&bed).await;
     reporting.say(Report::Hello(hello())).await.unwrap();
     let added = vec![SessionEntry {
-        epoch: u32::MAX,
+        epoch: holder.owner.epoch.0 + 1,
         heard: true,
         ..entry(1, "cam")
     }];

@@ -1,7 +1,7 @@
 //! Who gets a stream that is held, by the operator's rules.
 
 use whipcord_directory::{Placement, Session, Takeover};
-use whipcord_identity::{Incarnation, Owner, SessionId};
+use whipcord_identity::{Incarnation, SessionId};
 
 use crate::bed::{Bed, eventually};
 
@@ -17,16 +17,7 @@ async fn other_takes(bed: &Bed, stream: &str, n: u8) -> Session {
         force: false,
         former: None,
     };
-    let epoch = bed.directory.place(&placement).await.unwrap();
-    let session = Session {
-        sid: placement.sid,
-        stream: placement.stream,
-        owner: Owner {
-            worker: placement.worker,
-            incarnation: placement.incarnation,
-            epoch,
-        },
-    };
+    let session = bed.directory.place(&placement).await.unwrap();
     bed.directory.commit(&session).await.unwrap();
     session
 }
@@ -53,7 +44,7 @@ async fn a_stream_of_several_has_them_all() {
     for _ in 0..3 {
         bed.publish("cam").await;
     }
-    let all = bed.directory.holders(&"cam".parse().unwrap()).await.unwrap();
+    let all = bed.holders("cam").await;
     assert_eq!((all.len(), bed.worker.deleted().len()), (3, 0));
 }
 
