@@ -46,6 +46,9 @@ pub struct Span {
     /// Ids of the spans it is linked to.
     pub links: Vec<String>,
     pub is_error: bool,
+    /// Nanoseconds since the Unix epoch.
+    pub begin: u64,
+    pub end: u64,
 }
 
 #[derive(Debug, Default)]
@@ -53,6 +56,8 @@ struct Sent {
     spans: Vec<Span>,
     /// Names of metrics.
     metrics: Vec<String>,
+    /// All that came, as text.
+    text: String,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -97,6 +102,11 @@ impl Collector {
     pub fn metrics(&self) -> Vec<String> {
         self.kept.lock().metrics.clone()
     }
+
+    /// Every request so far with all that is in it, to be searched.
+    pub fn text(&self) -> String {
+        self.kept.lock().text.clone()
+    }
 }
 
 impl Kept {
@@ -111,7 +121,9 @@ impl TraceService for Kept {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        for resource in request.into_inner().resource_spans {
+        let request = request.into_inner();
+        self.lock().text.push_str(&format!("{request:?}\n"));
+        for resource in request.resource_spans {
             let attributes = attributes(&resource.resource.unwrap_or_default().attributes);
             let service = attributes.get("service.name").cloned().unwrap_or_default();
             let spans = resource.scope_spans.into_iter().flat_map(|scope| scope.spans);
@@ -127,7 +139,9 @@ impl MetricsService for Kept {
         &self,
         request: Request<ExportMetricsServiceRequest>,
     ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
-        let resources = request.into_inner().resource_metrics.into_iter();
+        let request = request.into_inner();
+        self.lock().text.push_str(&format!("{request:?}\n"));
+        let resources = request.resource_metrics.into_iter();
         let scopes = resources.flat_map(|resource| resource.scope_metrics);
         let metrics = scopes.flat_map(|scope| scope.metrics);
         self.lock().metrics.extend(metrics.map(|metric| metric.name));
@@ -149,6 +163,8 @@ fn read(service: &str, span: &otlp::Span) -> Span {
             .status
             .as_ref()
             .is_some_and(|status| status.code() == otlp::status::StatusCode::Error),
+        begin: span.start_time_unix_nano,
+        end: span.end_time_unix_nano,
     }
 }
 

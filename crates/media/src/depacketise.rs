@@ -70,6 +70,20 @@ pub fn picture_size(codec: Codec, payload: &[u8]) -> Option<PictureSize> {
     }
 }
 
+/// Whether this payload is of a picture at which a decoder can begin, by this packet alone. Where the format says so once per picture,
+/// only the packet that begins it tells; before it there may be packets of delimiters and parameter sets, which do not. It reads
+/// a few bytes.
+pub fn is_of_keyframe(codec: Codec, payload: &[u8]) -> bool {
+    match codec {
+        Codec::H264 => h264::is_of_keyframe(payload),
+        Codec::H265 => h265::is_of_keyframe(payload),
+        Codec::Vp8 => vp8::is_of_keyframe(payload),
+        Codec::Vp9 => vp9::is_of_keyframe(payload),
+        Codec::Av1 => av1::is_of_keyframe(payload),
+        Codec::Opus => false,
+    }
+}
+
 /// Turns the packets of one track into frames. Memory: one frame in the making, at most [`FRAME_MAX`] bytes.
 #[derive(Debug)]
 pub struct Depacketiser {

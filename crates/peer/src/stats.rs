@@ -16,6 +16,10 @@ pub struct Stats {
     /// checkpoint.
     pub data: Option<DataStats>,
     pub dropped: Dropped,
+    /// NACK messages sent, each for up to hundreds of packets, since media began.
+    pub nacks: u64,
+    /// PLI and FIR messages sent, likewise.
+    pub keyframe_requests: u64,
 }
 
 /// The data channels' totals.
@@ -118,6 +122,15 @@ impl Dropped {
 
     pub fn total(&self) -> u64 {
         self.counts.iter().sum()
+    }
+
+    /// By how much each grew since then.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        let grown = |reason: usize| self.counts[reason].saturating_sub(before.counts[reason]);
+        Self {
+            counts: std::array::from_fn(grown),
+        }
     }
 
     pub(crate) fn add(&mut self, reason: DropReason) {

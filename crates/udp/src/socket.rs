@@ -57,6 +57,18 @@ pub struct Counters {
     pub send_failed: u64,
 }
 
+impl Counters {
+    /// By how much each grew since then.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        Self {
+            unusable: self.unusable.saturating_sub(before.unusable),
+            backlog_dropped: self.backlog_dropped.saturating_sub(before.backlog_dropped),
+            send_failed: self.send_failed.saturating_sub(before.send_failed),
+        }
+    }
+}
+
 /// A socket with GRO, GSO and IP_PKTINFO where the kernel has them.
 #[derive(Debug)]
 pub struct Socket {

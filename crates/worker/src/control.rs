@@ -13,14 +13,11 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{Instant, SystemTime},
 };
 
 use aws_lc_rs::digest;
-use opentelemetry::{
-    Context,
-    trace::{FutureExt as _, TraceContextExt as _},
-};
+use opentelemetry::{metrics::Counter, trace::FutureExt as _};
 use tokio::sync::{oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
@@ -28,7 +25,7 @@ use whipcord_identity::{Epoch, Incarnation, SessionId, StreamName, Ufrag, Worker
 use whipcord_peer::{Certificate, EndReason};
 use whipcord_proto::worker::Session;
 use whipcord_whip::{
-    Credentials, Negotiated, Offer, Preferences, Refusal,
+    Answer, Credentials, Negotiated, Offer, Preferences, Refusal,
     answer::Local,
     etag::{EntityTag, IfMatch, Verdict},
     fragment::{self, Fragment},
@@ -41,6 +38,7 @@ use crate::{
     shard::{self, Busy, Command},
     sinks::record::Recorder,
     snapshot::Info,
+    trace::session as trace,
     voice::Voice,
 };
 
@@ -70,6 +68,7 @@ pub(crate) struct Control {
     pub(crate) grace: watch::Sender<Grace>,
     pub(crate) tasks: TaskTracker,
     pub(crate) shutdown: CancellationToken,
+    pub(crate) created: Counter<u64>,
 }
 
 /// A session to be made.
@@ -110,7 +109,7 @@ pub(crate) enum Error {
 impl Control {
     /// Makes a session, or repeats what was answered when this one was made.
     pub(crate) async fn create(self: &Arc<Self>, creation: Creation) -> Result<Created, Error> {
-        let offer = negotiate::negotiate(&Offer::parse(&creation.offer)?, &self.preferences)?;
+        let offer = trace::negotiate(|| negotiate::negotiate(&Offer::parse(&creation.offer)?, &self.preferences))?;
         let sid = creation.sid;
         match self.sessions.admit(sid, creation.epoch, creation.digest())? {
             Admitted::Done(created) => Ok(created),
@@ -146,9 +145,10 @@ impl Control {
             metadata,
             ..
         } = creation;
-        let started = Instant::now();
+        let (started, created_at) = (Instant::now(), SystemTime::now());
+        let trace = trace::establish(sid, &stream, created_at);
         let recording = self.recorder.as_ref().and_then(|recorder| {
-            let recording = recorder.record(&stream, sid, &offer.sections, started);
+            let recording = recorder.record(&stream, sid, &offer.sections, started, trace.clone());
             recording
                 .inspect_err(|error| warn!(%sid, %stream, %error, "the session is not recorded"))
                 .ok()
@@ -158,11 +158,11 @@ impl Control {
             sid,
             stream,
             epoch,
-            created_at_ms: unix_ms(),
+            created_at,
             metadata,
             mids: offer.sections.iter().map(|section| section.mid.clone()).collect(),
             recording: progress,
-            trace: Context::map_current(|current| current.span().span_context().clone()),
+            trace,
             heard: AtomicBool::new(false),
         });
         let origin = u64::from_be_bytes(random::bytes());
@@ -178,12 +178,10 @@ impl Control {
             started,
             reply,
         };
-        self.shard.send(Command::Create(Box::new(create)))?;
-        let answer = answer
-            .await
-            .map_err(|_| Busy)?
-            .map_err(|whipcord_peer::Full| AdmitError::Full)?;
+        let answer = self.create_on_shard(create, answer).await;
+        let answer = answer.inspect_err(|_| trace::not_made(&info.trace))?;
         info!(%sid, stream = %info.stream, "session created");
+        self.created.add(1, &[]);
         let ice_session = new_ice_session();
         let created = Created {
             answer: answer.as_str().to_owned(),
@@ -199,6 +197,16 @@ impl Control {
         });
         sender.send_replace(Some(created));
         Ok(())
+    }
+
+    async fn create_on_shard(
+        &self,
+        create: shard::Create,
+        answer: oneshot::Receiver<Result<Answer, whipcord_peer::Full>>,
+    ) -> Result<Answer, Error> {
+        self.shard.send(Command::Create(Box::new(create)))?;
+        let answer = answer.await.map_err(|_| Busy)?;
+        Ok(answer.map_err(|whipcord_peer::Full| AdmitError::Full)?)
     }
 
     /// Adds candidates or restarts ICE, as the fragment says.
@@ -329,12 +337,6 @@ async fn answered(mut created: watch::Receiver<Option<Created>>) -> Result<Creat
 fn new_ice_session() -> EntityTag {
     let name = format!("{:032x}", u128::from_be_bytes(random::bytes()));
     EntityTag::new(&name).expect("hexadecimal digits make an entity-tag")
-}
-
-fn unix_ms() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_millis() as u64)
 }
 
 #[cfg(test)]

@@ -7,18 +7,23 @@
 //! share are bounded queues.
 
 mod advertise;
+mod chronicle;
+mod codec;
 mod config;
 mod control;
 mod journal;
 mod load;
+mod metrics;
 mod notice;
 mod random;
 mod report;
 mod rpc;
 mod sessions;
+mod setup;
 mod shard;
 mod sinks;
 mod snapshot;
+mod tally;
 mod tap;
 mod trace;
 mod voice;

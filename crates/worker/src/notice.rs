@@ -2,7 +2,7 @@
 //!
 //! The one place where a session's life is logged; its [`Event`]s are the one source.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tracing::{debug, info, warn};
 use whipcord_peer::{EndReason, Event, stats};
@@ -19,6 +19,13 @@ pub(crate) enum Notice {
     Event {
         info: Arc<Info>,
         event: Event,
+        /// The session's, when it happened.
+        age: Duration,
+    },
+    /// The session's first keyframe began to come.
+    Keyframe {
+        info: Arc<Info>,
+        age: Duration,
     },
     Ended {
         info: Arc<Info>,
@@ -42,7 +49,11 @@ pub(crate) enum Notice {
 /// Writes the notice's log line.
 pub(crate) fn log(notice: &Notice) {
     match notice {
-        Notice::Event { info, event } => log_event(info, event),
+        Notice::Event { info, event, .. } => log_event(info, event),
+        Notice::Keyframe { info, .. } => {
+            let _trace = info.in_trace();
+            info!(sid = %info.sid, stream = %info.stream, "the first keyframe came");
+        }
         Notice::Ended { info, last } => log_end(info, last),
         Notice::Fault { message } => warn!(message, "a defect was caught on the shard; please report it"),
         Notice::Dropped { strays, socket } => {

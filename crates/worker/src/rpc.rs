@@ -26,6 +26,7 @@ use whipcord_whip::etag::IfMatch;
 use crate::{
     control::{self, Control, Creation, Download, Restarted},
     sessions::{Created, LookUpError},
+    snapshot::Info,
     trace,
 };
 use status::Error;
@@ -56,6 +57,11 @@ impl Service {
             Some(owner) => self.check_owner(Some(owner)),
             None => Ok(Epoch(0)),
         }
+    }
+
+    /// The live session that a request means, whether or not it may.
+    fn session(&self, id: &[u8]) -> Option<Arc<Info>> {
+        self.0.sessions.info(convert::session_id(id).ok()?)
     }
 
     fn creation(&self, request: CreateSessionRequest) -> Result<Creation, Error> {
@@ -161,6 +167,7 @@ impl WorkerService for Service {
     ) -> Result<Response<CreateSessionResponse>, Status> {
         trace::serve(
             "whipcord.worker.v1.WorkerService/CreateSession",
+            None,
             request,
             async |request| {
                 let creation = self.creation(request)?;
@@ -178,8 +185,10 @@ impl WorkerService for Service {
         &self,
         request: Request<PatchSessionRequest>,
     ) -> Result<Response<PatchSessionResponse>, Status> {
+        let session = self.session(&request.get_ref().session_id);
         trace::serve(
             "whipcord.worker.v1.WorkerService/PatchSession",
+            session.as_deref(),
             request,
             async |request| {
                 let restart = self
@@ -198,8 +207,10 @@ impl WorkerService for Service {
         &self,
         request: Request<DeleteSessionRequest>,
     ) -> Result<Response<DeleteSessionResponse>, Status> {
+        let session = self.session(&request.get_ref().session_id);
         trace::serve(
             "whipcord.worker.v1.WorkerService/DeleteSession",
+            session.as_deref(),
             request,
             async |request| {
                 self.delete(request).await?;
@@ -241,15 +252,23 @@ impl WorkerService for Service {
     }
 
     async fn drain(&self, request: Request<DrainRequest>) -> Result<Response<DrainResponse>, Status> {
-        let DrainRequest {
-            deadline_seconds,
-            owner,
-        } = request.into_inner();
-        self.check_if_named(owner)?;
-        let sessions = self.0.drain(Duration::from_secs(deadline_seconds.into()));
-        Ok(Response::new(DrainResponse {
-            sessions: u32::try_from(sessions).unwrap_or(u32::MAX),
-        }))
+        trace::serve(
+            "whipcord.worker.v1.WorkerService/Drain",
+            None,
+            request,
+            async |request| {
+                let DrainRequest {
+                    deadline_seconds,
+                    owner,
+                } = request;
+                self.check_if_named(owner)?;
+                let sessions = self.0.drain(Duration::from_secs(deadline_seconds.into()));
+                Ok(DrainResponse {
+                    sessions: u32::try_from(sessions).unwrap_or(u32::MAX),
+                })
+            },
+        )
+        .await
     }
 }
 

@@ -272,6 +272,11 @@ impl Sessions {
         sessions
     }
 
+    /// Of all that have a place.
+    pub(crate) fn count(&self) -> usize {
+        self.lock().entries.len()
+    }
+
     pub(crate) fn is_draining(&self) -> bool {
         self.lock().admission == Admission::Draining
     }

@@ -3,13 +3,10 @@
 use std::{
     collections::HashMap,
     sync::{Arc, atomic::AtomicBool},
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use opentelemetry::{
-    Context, ContextGuard,
-    trace::{SpanContext, TraceContextExt as _},
-};
+use opentelemetry::{Context, ContextGuard};
 use whipcord_identity::{Epoch, SessionId, StreamName};
 use whipcord_peer::Stats;
 use whipcord_proto::worker::{ConnectionState, DataChannels, Session, Track};
@@ -27,14 +24,14 @@ pub(crate) struct Info {
     pub(crate) sid: SessionId,
     pub(crate) stream: StreamName,
     pub(crate) epoch: Epoch,
-    /// Milliseconds since the Unix epoch.
-    pub(crate) created_at_ms: u64,
+    /// Where its ages begin.
+    pub(crate) created_at: SystemTime,
     pub(crate) metadata: HashMap<String, String>,
     /// Of the media sections, in the offer's order.
     pub(crate) mids: Vec<String>,
     pub(crate) recording: Option<Arc<Progress>>,
-    /// Of the call that made it: what follows is linked to it, and log lines name it.
-    pub(crate) trace: SpanContext,
+    /// With the span of its way to media, within the trace of the call that made it: what follows is linked to that, and log lines name it.
+    pub(crate) trace: Context,
     /// Set once: a check with our password came, so its encoder has its answer.
     pub(crate) heard: AtomicBool,
 }
@@ -55,7 +52,7 @@ pub(crate) struct Snapshot {
 impl Info {
     /// What is logged until the guard is dropped belongs to the session's trace.
     pub(crate) fn in_trace(&self) -> ContextGuard {
-        Context::new().with_remote_span_context(self.trace.clone()).attach()
+        self.trace.clone().attach()
     }
 
     /// The section of this mid, by its place in the offer.
@@ -83,7 +80,10 @@ impl Snapshot {
         Session {
             session_id: info.sid.as_bytes().to_vec(),
             stream: info.stream.to_string(),
-            created_at_ms: info.created_at_ms,
+            created_at_ms: info
+                .created_at
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |since| since.as_millis() as u64),
             state: connection_state(self.journal.state).into(),
             end_reason: self
                 .journal
@@ -135,7 +135,10 @@ impl Snapshot {
             packets_received: counted.map_or(0, |counted| counted.packets),
             packets_lost: counted.map_or(0, |counted| counted.lost),
             // Of several layers, the recorded one's.
-            keyframes: recorded.map_or(0, Progress::keyframes),
+            keyframes: match &info.recording {
+                Some(_) => recorded.map_or(0, Progress::keyframes),
+                None => flow.map_or(0, |flow| flow.keyframes),
+            },
             // 0 until a keyframe told.
             width: picture.map_or(0, |picture| picture.width),
             height: picture.map_or(0, |picture| picture.height),
@@ -144,9 +147,11 @@ impl Snapshot {
             jitter_ms: counted.map_or(0.0, |counted| {
                 f64::from(counted.jitter) * 1000.0 / f64::from(track.codec.clock_rate())
             }),
-            keyframe_age_ms: recorded
-                .and_then(Progress::keyframe_age)
-                .map(|age| age.as_millis() as u64),
+            keyframe_age_ms: match &info.recording {
+                Some(_) => recorded.and_then(Progress::keyframe_age),
+                None => flow.and_then(|flow| flow.keyframe_age),
+            }
+            .map(|age| age.as_millis() as u64),
             active: flow.is_some_and(|flow| flow.active),
         }
     }

@@ -1,17 +1,28 @@
 //! The spans of gateways' calls, after the semantic conventions of OpenTelemetry for gRPC servers.
 
+pub(crate) mod session;
+
+use std::sync::Arc;
+
 use opentelemetry::{
     Context, KeyValue, global,
-    trace::{FutureExt as _, SpanKind, Status as SpanStatus, TraceContextExt as _, Tracer as _},
+    trace::{FutureExt as _, Link, SpanKind, Status as SpanStatus, TraceContextExt as _, Tracer as _},
 };
 use tonic::{Request, Response, Status};
 use whipcord_proto::trace;
 
+use crate::snapshot::Info;
+
 const TRACER: &str = "whipcord.worker";
 
-/// Serves a call within a span of its own, which continues the caller's trace.
+/// A span keeps no more (OpenTelemetry's own default).
+pub(crate) const LINKS_MAX: usize = 128;
+
+/// Serves a call within a span of its own, which continues the caller's trace. Where it is about a session that lives, it is linked to
+/// that one's way to media.
 pub(crate) async fn serve<M, T>(
     method: &'static str,
+    session: Option<&Info>,
     request: Request<M>,
     serve: impl AsyncFnOnce(M) -> Result<T, Status>,
 ) -> Result<Response<T>, Status> {
@@ -23,11 +34,26 @@ pub(crate) async fn serve<M, T>(
         .with_attributes([
             KeyValue::new("rpc.system.name", "grpc"),
             KeyValue::new("rpc.method", method),
-        ]);
+        ])
+        .with_links(session.map(|info| link(&info.trace)).into_iter().collect());
     let context = parent.with_span(tracer.build_with_context(span, &parent));
     let outcome = serve(request.into_inner()).with_context(context.clone()).await;
     end(&context, outcome.as_ref().err());
     outcome.map(Response::new)
+}
+
+/// The span of a drain, linked to sessions that it finds.
+pub(crate) fn drain<'a>(linked: impl Iterator<Item = &'a Arc<Info>>, sessions: usize) -> Context {
+    let tracer = global::tracer(TRACER);
+    let span = tracer
+        .span_builder("whipcord.drain")
+        .with_attributes([KeyValue::new("whipcord.session.count", sessions as i64)])
+        .with_links(linked.map(|info| link(&info.trace)).collect());
+    Context::current_with_span(span.start(&tracer))
+}
+
+fn link(trace: &Context) -> Link {
+    Link::with_context(trace.span().span_context().clone())
 }
 
 fn end(context: &Context, error: Option<&Status>) {

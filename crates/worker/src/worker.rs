@@ -13,16 +13,16 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, warn};
 use whipcord_identity::{ClusterId, Incarnation, WorkerAddress, WorkerId, WorkerNumber, key::IceKeys};
-use whipcord_peer::{Certificate, Event, dtls};
+use whipcord_peer::{Certificate, dtls};
 use whipcord_proto::worker::worker_service_server::WorkerServiceServer;
 use whipcord_udp::{Options, Socket};
 use whipcord_whip::Preferences;
 
 use crate::{
     Config, Service, advertise,
+    chronicle::Chronicle,
     control::{Control, Downloads, Grace},
-    notice::{self, Notice},
-    random,
+    metrics, random,
     report::{Gateways, Reporter},
     sessions::Sessions,
     shard::{self, Command},
@@ -100,7 +100,7 @@ impl Worker {
         gateways: Gateways,
         shutdown: CancellationToken,
     ) -> Result<Self, StartError> {
-        let socket = bind(config.media)?;
+        let (socket, receive_buffer) = bind(config.media)?;
         let candidates = advertise::addresses(&config.advertise, socket.local_address())?;
         let certificate = Certificate::generate()?;
         let voice = Voice::new();
@@ -132,7 +132,9 @@ impl Worker {
             grace: watch::Sender::new(Grace::Endless),
             tasks: TaskTracker::new(),
             shutdown: shutdown.clone(),
+            created: metrics::created(),
         });
+        metrics::observe(&control, config.sessions_max, receive_buffer);
         let (registered_sender, registered) = watch::channel(false);
         let reporter = Reporter::new(
             Arc::clone(&control),
@@ -148,7 +150,7 @@ impl Worker {
             control: Arc::clone(&control),
             shutdown,
             shard: thread,
-            notices: tokio::spawn(read_notices(Arc::clone(&control), noticed)),
+            notices: tokio::spawn(Chronicle::new(Arc::clone(&control)).run(noticed)),
             writers,
             report: tokio::spawn(reporter.run(reported.clone())),
             reported,
@@ -255,7 +257,8 @@ async fn within<F: Future>(deadline: Instant, future: F) -> Option<F::Output> {
     tokio::time::timeout_at(deadline.into(), future).await.ok()
 }
 
-fn bind(address: SocketAddr) -> Result<Socket, StartError> {
+/// With the size of its receive buffer.
+fn bind(address: SocketAddr) -> Result<(Socket, usize), StartError> {
     let bind = || {
         let socket = Socket::bind(address, Options::default())?;
         let granted = socket.receive_buffer()?;
@@ -269,25 +272,9 @@ fn bind(address: SocketAddr) -> Result<Socket, StartError> {
             "the receive buffer is small; raise the sysctl net.core.rmem_max to 8388608"
         );
     }
-    Ok(socket)
+    Ok((socket, granted))
 }
 
 fn start_recorder(folder: PathBuf, voice: &Voice) -> Result<(Recorder, Writers), StartError> {
     Recorder::start(folder.clone(), voice).map_err(|error| StartError::Recordings { folder, error })
-}
-
-async fn read_notices(control: Arc<Control>, mut notices: mpsc::Receiver<Notice>) {
-    while let Some(notice) = notices.recv().await {
-        notice::log(&notice);
-        match notice {
-            Notice::Ended { info, last } => control.sessions.end(info.sid, last.to_message(&info)),
-            // The directory is told of it. Of those that were lost one may have been such.
-            Notice::Event {
-                event: Event::StunSeen { .. },
-                ..
-            }
-            | Notice::Lost { .. } => control.sessions.changed(),
-            Notice::Event { .. } | Notice::Fault { .. } | Notice::Dropped { .. } => {}
-        }
-    }
 }

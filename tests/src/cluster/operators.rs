@@ -14,6 +14,12 @@ impl Cluster {
         http::request("GET", &url, &[], "").body
     }
 
+    /// What Prometheus would be told by the nth worker.
+    pub fn worker_metrics(&self, n: usize) -> String {
+        let url = format!("http://{}:{ADMIN}/metrics", self.worker_address(n));
+        http::request("GET", &url, &[], "").body
+    }
+
     /// How the nth gateway sees the nth worker: `alive`, `suspect` or `draining`; `None` when it does not list it.
     pub fn health(&self, gateway: usize, worker: usize) -> Option<String> {
         #[derive(Deserialize)]

@@ -10,6 +10,7 @@ mod doctor;
 mod faults;
 
 mod metrics;
+mod no_collector;
 mod process;
 mod publish;
 mod readiness;

@@ -1,11 +1,15 @@
 //! What must stay secret, in the most talkative log there is.
 
-use std::process::Command;
+use std::{process::Command, time::Duration};
 
 use whipcord_tests::{
-    http,
+    cluster::Cluster,
+    collector::Collector,
+    eventually, http,
     whipcord::{Whipcord, binary},
 };
+
+use crate::faults::{OFFER as SMALL_OFFER, delete, headers};
 
 const OFFER: &str = include_str!("../../../crates/whip/tests/offers/chromium-156.offer.sdp");
 
@@ -41,7 +45,150 @@ fn no_token_password_or_url_hint_is_in_a_trace_log() {
     secrets.push(whipcord.token());
     let log = whipcord.log();
     assert!(log.contains("DEBUG"), "the log has only what it always has");
-    for secret in secrets {
-        assert!(!log.contains(secret), "{secret} is in the log");
+    assert_eq!(found(&secrets, &log), None, "in the log");
+}
+
+/// Spans are sent every second, metrics too.
+const SENT: Duration = Duration::from_secs(20);
+
+/// The first of these that is in the text.
+fn found<'a>(secrets: &[&'a str], text: &str) -> Option<&'a str> {
+    let is_in = |secret: &&str| forms(secret).iter().any(|form| text.contains(form));
+    secrets.iter().copied().find(is_in)
+}
+
+/// As it is, and as its bytes are written: by `Debug`, and by a log.
+fn forms(secret: &str) -> [String; 4] {
+    let bytes = |separator| {
+        let bytes: Vec<String> = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+        bytes.join(separator)
+    };
+    let listed = format!("{:?}", secret.as_bytes());
+    let listed = listed.trim_matches(['[', ']']).to_owned();
+    [secret.to_owned(), listed, bytes(" "), bytes("")]
+}
+
+/// What a stranger may write anywhere.
+const CANARIES: [&str; 7] = [
+    "canary-refused-token",
+    "canary-session-name",
+    "canary-attribute",
+    "canary-malformed",
+    "canary-fragment",
+    "canary-query",
+    "canaryhint",
+];
+
+/// An ICE restart's.
+const RESTART: &str = "a=ice-ufrag:another\r\na=ice-pwd:anotherpasswordanotherpassword\r\n";
+
+/// At the most talkative.
+fn start(collector: &Collector) -> Cluster {
+    let mut cluster = Cluster::new();
+    for (name, value) in [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint().as_str()),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "1000"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "1000"),
+        ("RUST_LOG", "trace"),
+    ] {
+        cluster.set_environment(name, value);
+    }
+    cluster.start_redis();
+    cluster.start_gateway(0, &[]);
+    cluster.start_worker(0, &[]);
+    cluster.wait_until_known(0);
+    cluster
+}
+
+/// A session from its POST to its DELETE, with a canary wherever one can be. Returns what nobody else may learn of it.
+fn confide(cluster: &Cluster) -> Vec<String> {
+    let authorization = format!("Bearer {}", cluster.token());
+    let offer = SMALL_OFFER
+        .replace("s=-", "s=canary-session-name")
+        .replace("a=mid:0", "a=canary-attribute:1\r\na=mid:0");
+    let url = cluster.whip_url(0, "planted-leak");
+    let created = http::request(
+        "POST",
+        &format!("{url}?canary-query=1"),
+        &headers(&authorization),
+        &offer,
+    );
+    assert_eq!(created.status, 201, "{created:?}");
+    let location = created.header("location").unwrap();
+    let path = &location[location.find("/whip/").unwrap()..];
+    be_refused(&url, &authorization, &offer);
+    let fragment = [
+        ("Content-Type", "application/trickle-ice-sdpfrag"),
+        ("If-Match", "\"*\""),
+    ];
+    let patch = |body: &str| http::request("PATCH", &format!("{}{path}", cluster.origin(0)), &fragment, body);
+    assert_eq!(patch("canary-fragment\r\n").status, 400);
+    let restarted = patch(RESTART);
+    assert_eq!(
+        (restarted.status, delete(cluster, 0, path)),
+        (200, 200),
+        "{restarted:?}"
+    );
+
+    let texts = [&offer, &created.body, &restarted.body, RESTART];
+    let lines = texts.iter().flat_map(|text| text.lines().map(str::trim));
+    let secrets = lines.filter_map(|line| {
+        let password = line.strip_prefix("a=ice-pwd:");
+        password.or_else(|| line.strip_prefix("a=fingerprint:sha-256 "))
+    });
+    let mut secrets: Vec<String> = secrets.map(str::to_owned).collect();
+    assert!(secrets.len() >= 6, "{secrets:?}");
+    secrets.extend(CANARIES.map(str::to_owned));
+    secrets.push(path.rsplit('.').next().unwrap().to_owned());
+    secrets.push(cluster.token().to_owned());
+    secrets
+}
+
+fn be_refused(url: &str, authorization: &str, offer: &str) {
+    let hint = format!("{url}/AAAAAAAAAAAAAAAAAAAAAA.canaryhint");
+    let malformed = format!("{offer}canary-malformed\r\n");
+    let refusals = [
+        ("POST", url, "Bearer canary-refused-token", offer, 401),
+        ("POST", url, authorization, "canary-malformed", 400),
+        ("POST", url, authorization, &malformed, 400),
+        ("DELETE", &hint, "", "", 404),
+    ];
+    for (method, url, authorization, body, status) in refusals {
+        let refused = http::request(method, url, &headers(authorization), body);
+        assert_eq!(refused.status, status, "{refused:?}");
+    }
+}
+
+#[test]
+fn no_secret_of_a_request_is_in_what_a_cluster_tells_of_itself() {
+    let collector = Collector::start();
+    let mut cluster = start(&collector);
+    let secrets = confide(&cluster);
+    let secrets: Vec<&str> = secrets.iter().map(String::as_str).collect();
+    eventually("the session's end was told", SENT, || {
+        let told = collector.metrics().iter().any(|name| name == "whipcord.session.ended");
+        let written = collector.spans().iter().any(|span| span.name == "whipcord.session");
+        (told && written).then_some(())
+    });
+    let said = [
+        ("the gateway's log", cluster.gateway_log(0), "planted-leak"),
+        ("the worker's log", cluster.worker_log(0), "planted-leak"),
+        ("spans and metrics", collector.text(), "planted-leak"),
+        (
+            "series",
+            cluster.gateway_metrics(0) + &cluster.worker_metrics(0),
+            "whipcord_session_ended_total",
+        ),
+    ];
+    for (whose, text, public) in &said {
+        // What may be there the same search finds.
+        assert_eq!(found(&["nowhere", public], text), Some(*public), "{whose}");
+        assert_eq!(found(&secrets, text), None, "in {whose}");
+    }
+    for (secret, (_, text, _)) in secrets.iter().zip(said.iter().cycle()) {
+        for form in forms(secret) {
+            let leaked = format!("{text}\n{form}");
+            assert_eq!(found(&secrets, &leaked), Some(*secret), "a planted leak is found");
+        }
     }
 }

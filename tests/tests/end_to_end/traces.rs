@@ -1,14 +1,15 @@
 //! One trace through gateway and worker, at a collector.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, process::Command, time::Duration};
 
 use whipcord_tests::{
     cluster::Cluster,
     collector::{Collector, Span},
     eventually, http,
+    whipcord::binary,
 };
 
-use crate::faults::OFFER;
+use crate::faults::{OFFER, delete, post};
 
 /// Spans are sent every five seconds.
 const SENT: Duration = Duration::from_secs(20);
@@ -23,6 +24,104 @@ fn tree(spans: &[Span], trace: &str) -> BTreeSet<String> {
     of_trace()
         .map(|span| format!("{} > {} {}", name(&span.parent), span.service, span.name))
         .collect()
+}
+
+/// Spans of this name and of the worker, as soon as there is one.
+fn of_worker(collector: &Collector, name: &str) -> Span {
+    eventually(&format!("{name} is there"), SENT, || {
+        let mut spans = collector.spans().into_iter();
+        spans.find(|span| span.service == "whipcord-worker" && span.name == name)
+    })
+}
+
+#[test]
+fn a_session_is_followed_to_its_first_keyframe_and_its_end_is_linked_to_that() {
+    let collector = Collector::start();
+    let mut cluster = Cluster::new();
+    cluster.set_environment("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint());
+    cluster.start_redis();
+    cluster.start_gateway(0, &[]);
+    cluster.start_worker(0, &[]);
+    cluster.wait_until_known(0);
+    let published = Command::new(binary())
+        .args(["publish", &cluster.whip_url(0, "studio"), "--token", cluster.token()])
+        .args(["--duration", "3s", "test"])
+        .output()
+        .unwrap();
+    assert!(published.status.success(), "{published:?}");
+
+    // The last of them to be written.
+    let session = of_worker(&collector, "whipcord.session");
+    let recording = of_worker(&collector, "whipcord.recording");
+    let delete = of_worker(&collector, "whipcord.worker.v1.WorkerService/DeleteSession");
+    let establish = of_worker(&collector, "whipcord.session.establish");
+    let call = of_worker(&collector, "whipcord.worker.v1.WorkerService/CreateSession");
+    let steps = [
+        ("whipcord.sdp.negotiate", &call),
+        ("whipcord.session.establish", &call),
+        ("whipcord.ice.connect", &establish),
+        ("whipcord.dtls.handshake", &establish),
+        ("whipcord.media.first_rtp", &establish),
+        ("whipcord.media.first_keyframe", &establish),
+    ];
+    for (name, parent) in steps {
+        let step = of_worker(&collector, name);
+        assert_eq!((&step.parent, &step.trace), (&parent.id, &parent.trace), "{step:?}");
+        assert!(!step.is_error && step.begin <= step.end, "{step:?}");
+        assert!(step.begin >= call.begin, "{step:?} began before {call:?}");
+    }
+    let [ice, dtls, rtp, keyframe] = [
+        "whipcord.ice.connect",
+        "whipcord.dtls.handshake",
+        "whipcord.media.first_rtp",
+        "whipcord.media.first_keyframe",
+    ]
+    .map(|name| of_worker(&collector, name));
+    assert!(ice.end <= dtls.end && dtls.end == rtp.begin && rtp.end == keyframe.begin);
+    assert_eq!(rtp.end, establish.end, "what is established brings media");
+
+    for after in [&session, &recording, &delete] {
+        assert_eq!(after.links, [establish.id.as_str()], "{after:?}");
+        assert!(!after.is_error && after.trace != establish.trace, "{after:?}");
+    }
+    assert_eq!((session.parent.as_str(), recording.parent.as_str()), ("", ""));
+    assert_eq!(session.attributes["whipcord.session.end_reason"], "deleted");
+    assert_eq!(session.attributes["whipcord.stream.id"], "studio");
+    let number = |name: &str| session.attributes[name].parse::<f64>().unwrap();
+    assert!(number("whipcord.media.packets") > 100.0 && number("whipcord.media.bytes") > 10_000.0);
+    let took = Duration::from_nanos(session.end - session.begin).as_secs_f64();
+    assert!((took - number("whipcord.session.seconds")).abs() < 0.001 && took >= 3.0);
+}
+
+#[test]
+fn an_encoder_that_never_connects_leaves_a_way_that_failed() {
+    let collector = Collector::start();
+    let mut cluster = Cluster::new();
+    cluster.set_environment("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint());
+    cluster.start_redis();
+    cluster.start_gateway(0, &[]);
+    cluster.start_worker(0, &["--drain-deadline", "0"]);
+    cluster.wait_until_known(0);
+    let (status, path) = post(&cluster, 0, "studio");
+    assert_eq!((status, delete(&cluster, 0, &path)), (201, 200));
+    for name in ["whipcord.ice.connect", "whipcord.session.establish"] {
+        let span = of_worker(&collector, name);
+        assert!(span.is_error, "{span:?}");
+        assert_eq!(span.attributes["error.type"], "deleted");
+    }
+    let (status, _) = post(&cluster, 0, "studio");
+    assert_eq!(status, 201);
+    cluster.terminate_worker(0);
+    let drained = |name: &str| {
+        eventually(name, SENT, || {
+            let spans = collector.spans();
+            let found = spans.iter().find(|span| span.name == name && span.links.len() == 1)?;
+            let link = spans.iter().find(|span| span.id == found.links[0])?;
+            (link.name == "whipcord.session.establish").then(|| found.clone())
+        })
+    };
+    drained("whipcord.drain");
+    assert!(drained("whipcord.session").links.len() == 1);
 }
 
 #[test]
@@ -49,6 +148,7 @@ fn a_post_is_one_trace_from_the_clients_own_span_to_the_worker() {
         "whipcord-gateway POST /whip/{stream} > whipcord-gateway whipcord.auth",
         "whipcord-gateway POST /whip/{stream} > whipcord-gateway whipcord.worker.v1.WorkerService/CreateSession",
         "whipcord-gateway whipcord.worker.v1.WorkerService/CreateSession > whipcord-worker whipcord.worker.v1.WorkerService/CreateSession",
+        "whipcord-worker whipcord.worker.v1.WorkerService/CreateSession > whipcord-worker whipcord.sdp.negotiate",
     ]
     .map(str::to_owned)
     .into();

@@ -144,6 +144,13 @@ pub(super) fn picture_size(payload: &[u8]) -> Option<PictureSize> {
     Av1Parameters::of(&data).map(|parameters| parameters.size)
 }
 
+/// N: a coded video sequence begins with this packet (AV1 RTP §4.4).
+pub(super) fn is_of_keyframe(payload: &[u8]) -> bool {
+    payload
+        .first()
+        .is_some_and(|header| header & (NEW_SEQUENCE | CONTINUES) == NEW_SEQUENCE)
+}
+
 fn elements(header: u8) -> usize {
     usize::from(header >> 4 & 0x03)
 }

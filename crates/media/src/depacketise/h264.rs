@@ -131,6 +131,21 @@ fn size_in(sps: &[u8]) -> Option<PictureSize> {
     whole.then(|| Picture::of(sps))?.map(|picture| picture.size)
 }
 
+/// A slice of an IDR picture, whole, in an aggregate, or any fragment of one.
+pub(super) fn is_of_keyframe(payload: &[u8]) -> bool {
+    let is_idr = |nal: &[u8]| NalType::of(nal) == NalType::Idr;
+    let Some((header, body)) = payload.split_first() else {
+        return false;
+    };
+    match header & 0x9f {
+        STAP_A => nal::aggregated(body).map_while(Result::ok).any(is_idr),
+        // The fragment's header has the unit's type where the unit's own has it.
+        FU_A => is_idr(body),
+        1..=23 => is_idr(payload),
+        _ => false,
+    }
+}
+
 /// Whether this payload begins an access unit (ITU-T H.264 §7.4.1.2.3): a delimiter, SEI or parameter set, or a slice
 /// that begins with the first macroblock.
 pub(super) fn starts_frame(payload: &[u8]) -> bool {

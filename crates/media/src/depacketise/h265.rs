@@ -147,6 +147,20 @@ pub(super) fn picture_size(payload: &[u8]) -> Option<PictureSize> {
     H265Parameters::of(&data).map(|parameters| parameters.size)
 }
 
+/// A slice of a picture of random access, whole, in an aggregate, or any fragment of one.
+pub(super) fn is_of_keyframe(payload: &[u8]) -> bool {
+    let is_random_access = |nal: &[u8]| NalType::of(nal) == NalType::RandomAccess;
+    let Some((&header, body)) = payload.split_first_chunk::<2>() else {
+        return false;
+    };
+    match nal_type(header) {
+        AGGREGATION => nal::aggregated(body).map_while(Result::ok).any(is_random_access),
+        // The unit's type, at the lower end of the fragment's header.
+        FRAGMENTATION => body.first().is_some_and(|fu| is_random_access(&[(fu & 0x3f) << 1])),
+        _ => is_random_access(payload),
+    }
+}
+
 /// F, by which a network element says that the unit is broken, and TID, which is never 0 (RFC 7798 §1.1.4).
 fn check_header([high, low]: [u8; 2]) -> Result<(), Damage> {
     if high & 0x80 != 0 || low & 0x07 == 0 {

@@ -13,6 +13,11 @@ pub(super) fn picture_size(payload: &[u8]) -> Option<PictureSize> {
     params::vp8_picture_size(begins)
 }
 
+pub(super) fn is_of_keyframe(payload: &[u8]) -> bool {
+    // The inverse key frame flag (RFC 6386 §9.1).
+    Descriptor::parse(payload).is_ok_and(|descriptor| descriptor.starts_frame && payload[descriptor.size] & 1 == 0)
+}
+
 pub(super) fn append(payload: &[u8], data: &mut Vec<u8>) -> Result<(), Damage> {
     let descriptor = Descriptor::parse(payload)?;
     if descriptor.starts_frame != data.is_empty() {

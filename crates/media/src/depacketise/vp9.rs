@@ -16,6 +16,12 @@ pub(super) fn picture_size(payload: &[u8]) -> Option<PictureSize> {
     Vp9Parameters::of(frame).map(|parameters| parameters.size)
 }
 
+pub(super) fn is_of_keyframe(payload: &[u8]) -> bool {
+    let descriptor = Descriptor::parse(payload).ok();
+    let first = descriptor.filter(|descriptor| descriptor.starts_frame && descriptor.spatial_layer == 0);
+    first.is_some_and(|descriptor| vp9::is_keyframe(&payload[descriptor.size..]) == Some(true))
+}
+
 pub(super) fn append(payload: &[u8], data: &mut Vec<u8>) -> Result<(), Damage> {
     let descriptor = Descriptor::parse(payload)?;
     if descriptor.spatial_layer > 0 {

@@ -67,6 +67,9 @@ pub(crate) struct Feedback {
     congestion: Congestion,
     keyframes: Vec<Keyframe>,
     fir_sequence: u8,
+    /// Messages sent.
+    nacks: u64,
+    keyframe_requests: u64,
 }
 
 #[derive(Debug)]
@@ -137,7 +140,17 @@ impl Feedback {
             congestion,
             keyframes: tracks.ids().map(|_| Keyframe::default()).collect(),
             fir_sequence: 0,
+            nacks: 0,
+            keyframe_requests: 0,
         })
+    }
+
+    pub(super) fn nacks(&self) -> u64 {
+        self.nacks
+    }
+
+    pub(super) fn keyframe_requests(&self) -> u64 {
+        self.keyframe_requests
     }
 
     /// An authentic packet.
@@ -282,6 +295,7 @@ impl Feedback {
                 asked: Some(now),
             };
             let (ssrc, media) = (self.ssrc, streams.ssrc(position));
+            self.keyframe_requests += u64::from(feedback.pli || feedback.fir);
             if feedback.pli {
                 self.send(now, to, |datagram| rtcp::write::picture_loss(datagram, ssrc, media));
             } else if feedback.fir {
@@ -306,6 +320,7 @@ impl Feedback {
                 let due = missing.due(now);
                 if !due.is_empty() {
                     let ssrc = self.ssrc;
+                    self.nacks += 1;
                     // Alone in its packet: FFmpeg reads only that.
                     self.send(now, to, |datagram| {
                         rtcp::write::generic_nack(datagram, ssrc, media, &due)

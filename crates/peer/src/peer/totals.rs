@@ -32,6 +32,8 @@ impl Peer {
             tracks,
             data: self.data.as_ref().map(|data| data.stats()),
             dropped: self.dropped,
+            nacks: self.live().map_or(0, |live| live.feedback.nacks()),
+            keyframe_requests: self.live().map_or(0, |live| live.feedback.keyframe_requests()),
         }
     }
 }

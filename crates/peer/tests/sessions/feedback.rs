@@ -76,6 +76,8 @@ fn a_keyframe_is_asked_for_at_the_start_and_then_once_a_second_at_most() {
     bed.mux.request_keyframe(bed.key, TrackId(0));
     bed.run(Duration::from_secs(3));
     assert!(bed.publisher.heard.keyframe_requests <= 7, "audio has no keyframes");
+    let counted = bed.mux.stats(bed.key).unwrap().keyframe_requests;
+    assert_eq!(counted, bed.publisher.heard.keyframe_requests as u64);
 }
 
 #[test]
@@ -96,6 +98,9 @@ fn holes_are_asked_for_by_a_nack_that_is_alone_in_its_packet() {
     let nacks: Vec<_> = nacks.collect();
     assert!(nacks.len() > 10);
     assert!(nacks.iter().all(|types| types.len() == 1), "{nacks:?}");
+    // Some were lost on their way.
+    let sent = bed.mux.stats(bed.key).unwrap().nacks;
+    assert!((nacks.len() as u64..2 * nacks.len() as u64).contains(&sent), "{sent}");
 }
 
 #[test]

@@ -22,6 +22,7 @@ use crate::process;
 
 pub(crate) use log::{Config, FilterError, install};
 pub(crate) use metrics::Metrics;
+use told::Refused;
 
 /// Why telemetry cannot start as it was told: one sentence, which names the variable to change.
 #[derive(Debug, thiserror::Error)]
@@ -61,12 +62,13 @@ impl Telemetry {
         let mut traces = None;
         if export::is_on() {
             export::check_protocol()?;
-            meters = meters.with_periodic_exporter(export::metrics()?);
+            let refused = Refused::default();
+            meters = meters.with_periodic_exporter(export::metrics(refused.clone())?);
             let provider = SdkTracerProvider::builder()
                 .with_resource(resource)
                 .with_sampler(sampler::from_environment()?)
                 // It drops what its queue of 2,048 does not take: a collector that hangs costs no memory.
-                .with_batch_exporter(export::spans()?)
+                .with_batch_exporter(export::spans(refused)?)
                 .build();
             traces = Some(provider);
         }

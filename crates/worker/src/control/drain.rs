@@ -2,11 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
+use opentelemetry::trace::TraceContextExt as _;
 use tokio::time::{Instant, timeout_at};
 use tracing::info;
 use whipcord_peer::EndReason;
 
 use super::Control;
+use crate::trace;
 
 /// From one session's end to the next. Encoders connect again at once, and each handshake costs whoever takes it 0.6 ms: 100 a second
 /// are 6 % of a core.
@@ -55,10 +57,12 @@ impl Control {
             is_shorter
         });
         if is_first {
+            let span = trace::drain(self.sessions.page(None, trace::LINKS_MAX).0.iter(), sessions);
             let control = Arc::clone(self);
             self.tasks.spawn(async move {
                 // At shutdown they are ended anyway.
                 control.shutdown.run_until_cancelled(control.end_all()).await;
+                span.span().end();
             });
         }
         sessions

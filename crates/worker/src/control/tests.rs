@@ -44,6 +44,7 @@ pub(crate) fn control(shard: shard::Handle, live_sessions: u8) -> Control {
         grace: watch::Sender::new(Grace::Endless),
         tasks: TaskTracker::new(),
         shutdown: CancellationToken::new(),
+        created: crate::metrics::created(),
     }
 }
 

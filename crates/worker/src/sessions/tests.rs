@@ -22,11 +22,11 @@ pub(crate) fn live(number: u8) -> Live {
         sid: sid(number),
         stream: "cam".parse().unwrap(),
         epoch: Epoch(1),
-        created_at_ms: 0,
+        created_at: std::time::UNIX_EPOCH,
         metadata: HashMap::new(),
         mids: Vec::new(),
         recording: None,
-        trace: opentelemetry::trace::SpanContext::empty_context(),
+        trace: Default::default(),
         heard: AtomicBool::new(false),
     };
     Live {

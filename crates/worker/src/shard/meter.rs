@@ -1,9 +1,11 @@
-//! What each track of a session carries: bits and pictures per second, and whether anything comes.
+//! What each track of a session carries: bits and pictures per second, keyframes, and whether anything comes.
 //!
-//! Per packet it is an addition and a comparison; rates are computed once a second.
+//! Per packet it is an addition and a comparison, for the first packets of a picture a look at a few bytes; rates are computed once a
+//! second.
 
 use std::time::{Duration, Instant};
 
+use whipcord_media::{Codec, depacketise::is_of_keyframe};
 use whipcord_peer::{Packet, event::TrackId};
 
 /// A track that brought nothing for so long is not active: twice the distance of pictures where a browser has nothing new to
@@ -12,6 +14,10 @@ const ACTIVE: Duration = Duration::from_secs(2);
 
 /// A timestamp so far back, 10 s of 90 kHz, is another clock's and not a late packet's.
 const OTHER_CLOCK: i32 = 900_000;
+
+/// Packets of a picture that are looked at for a keyframe. Before its first slice there may be a delimiter, three parameter sets and an
+/// SEI message, each in a packet of its own.
+const LOOKS: u8 = 6;
 
 /// One track's counts.
 #[derive(Debug)]
@@ -26,6 +32,12 @@ pub(super) struct Meter {
     since: Instant,
     bytes_then: u64,
     pictures_then: u64,
+    codec: Codec,
+    /// Packets of the newest picture that are looked at still.
+    looks: u8,
+    keyframes: u64,
+    /// When the last of them began to come.
+    keyframe: Option<Instant>,
     bitrate_bps: u64,
     frames_per_second: f64,
 }
@@ -39,10 +51,13 @@ pub(crate) struct Flow {
     /// Timestamps per second, which are pictures where it is video.
     pub(crate) frames_per_second: f64,
     pub(crate) active: bool,
+    pub(crate) keyframes: u64,
+    /// Since the last of them began to come.
+    pub(crate) keyframe_age: Option<Duration>,
 }
 
 impl Meter {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(super) fn new(codec: Codec, now: Instant) -> Self {
         Self {
             bytes: 0,
             pictures: 0,
@@ -51,6 +66,10 @@ impl Meter {
             since: now,
             bytes_then: 0,
             pictures_then: 0,
+            codec,
+            looks: 0,
+            keyframes: 0,
+            keyframe: None,
             bitrate_bps: 0,
             frames_per_second: 0.0,
         }
@@ -71,7 +90,25 @@ impl Meter {
         if !(-OTHER_CLOCK..=0).contains(&ahead) {
             self.pictures += 1;
             self.newest = Some(packet.timestamp);
+            self.looks = LOOKS;
         }
+        if self.looks > 0 && self.newest == Some(packet.timestamp) {
+            self.look(packet, now);
+        }
+    }
+
+    fn look(&mut self, packet: &Packet<'_>, now: Instant) {
+        self.looks -= 1;
+        if is_of_keyframe(self.codec, packet.payload) {
+            self.looks = 0;
+            self.keyframes += 1;
+            self.keyframe = Some(now);
+        }
+    }
+
+    /// When the last keyframe began to come.
+    pub(super) fn keyframe(&self) -> Option<Instant> {
+        self.keyframe
     }
 
     /// When it last carried something.
@@ -99,6 +136,8 @@ impl Meter {
             bitrate_bps: self.bitrate_bps,
             frames_per_second: self.frames_per_second,
             active: self.heard.is_some_and(heard),
+            keyframes: self.keyframes,
+            keyframe_age: self.keyframe.map(|came| now.saturating_duration_since(came)),
         }
     }
 }
@@ -138,7 +177,7 @@ mod tests {
     #[test]
     fn rates_are_of_the_last_second_and_a_picture_counts_once() {
         let begin = Instant::now();
-        let mut meter = Meter::new(begin);
+        let mut meter = Meter::new(Codec::Vp8, begin);
         assert!(!meter.flow(TRACK, begin).active);
         // Across the wrap, and then with another clock, as after a change of SSRC.
         for (n, first) in [u32::MAX - 40_000, 50_000, 3_000_000_000].into_iter().enumerate() {
@@ -148,6 +187,8 @@ mod tests {
                 bitrate_bps: 200_000,
                 frames_per_second: 25.0,
                 active: true,
+                keyframes: 0,
+                keyframe_age: None,
             };
             assert_eq!(flow, expected, "second {n}");
         }
@@ -157,7 +198,7 @@ mod tests {
     fn a_track_is_inactive_after_two_seconds_of_silence_or_padding() {
         let begin = Instant::now();
         let at = |ms| begin + Duration::from_millis(ms);
-        let mut meter = Meter::new(begin);
+        let mut meter = Meter::new(Codec::Vp8, begin);
         second(&mut meter, 1, begin);
         for ms in (40..3000).step_by(40) {
             count(&mut meter, 4_000_000, 0, at(ms));
@@ -169,5 +210,42 @@ mod tests {
         assert_eq!((flow.bitrate_bps, flow.frames_per_second), (0, 0.0));
         count(&mut meter, 4_000_000, 10, at(3000));
         assert!(meter.flow(TRACK, at(3000)).active);
+    }
+
+    #[test]
+    fn a_keyframe_is_seen_once_whatever_comes_before_its_first_slice() {
+        let begin = Instant::now();
+        let at = |ms| begin + Duration::from_millis(ms);
+        let mut meter = Meter::new(Codec::H264, begin);
+        let mut send = |timestamp, payload: &[u8], ms| {
+            let packet = Packet {
+                track: TRACK,
+                ssrc: 1,
+                sequence: 1,
+                timestamp,
+                marker: false,
+                payload,
+            };
+            meter.count(&packet, at(ms));
+            let flow = meter.flow(TRACK, at(1000));
+            (flow.keyframes, flow.keyframe_age)
+        };
+        // A slice that needs another picture.
+        assert_eq!(send(1, &[0x41, 0x9a], 0), (0, None));
+        // A delimiter, parameter sets, SEI, and the two fragments of an IDR slice.
+        let keyframe: [&[u8]; 6] = [
+            &[0x09, 0xf0],
+            &[0x67, 0x42],
+            &[0x68, 0xce],
+            &[0x06, 0x05],
+            &[0x7c, 0x85],
+            &[0x7c, 0x45],
+        ];
+        let seen = keyframe.map(|payload| send(3001, payload, 40));
+        let none = (0, None);
+        let one = (1, Some(Duration::from_millis(960)));
+        assert_eq!(seen, [none, none, none, none, one, one]);
+        assert_eq!(send(6001, &[0x41, 0x9a], 80), one);
+        assert_eq!(send(9001, &[0x65, 0x88], 120), (2, Some(Duration::from_millis(880))));
     }
 }

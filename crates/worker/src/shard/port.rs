@@ -90,12 +90,18 @@ impl Port {
             self.deliver(now, held.session, &held.packet, held.arrival);
         }
         self.buffer = buffer;
-        for session in self.touched.drain(..) {
+        for &session in &self.touched {
             for track in self.sessions.keyframe_requests(session) {
                 self.mux.request_keyframe(session, track);
             }
         }
+        // What was told of before it goes before it.
         self.take_events(now);
+        for session in self.touched.drain(..) {
+            if let Some((info, age)) = self.sessions.take_keyframe(session) {
+                self.outbox.event(Notice::Keyframe { info, age });
+            }
+        }
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {
@@ -241,6 +247,7 @@ impl Port {
             event => self.outbox.event(Notice::Event {
                 info: Arc::clone(session.info()),
                 event,
+                age: session.age(now),
             }),
         }
     }

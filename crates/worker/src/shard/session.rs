@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     hash::{BuildHasherDefault, Hasher},
     sync::{Arc, atomic::Ordering},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use whipcord_identity::SessionId;
@@ -12,6 +12,7 @@ use whipcord_peer::{Event, Mux, Packet, SessionKey, Stats, event::TrackId};
 
 use super::{meter::Meter, port::bit};
 use crate::{
+    codec,
     journal::Journal,
     snapshot::{Info, Snapshot},
     tap::{Pushed, Tap},
@@ -34,6 +35,8 @@ pub(super) struct Session {
     announced: u32,
     /// By track id; each is there from its track's announcement on.
     meters: Vec<Meter>,
+    /// Its first keyframe has been told of.
+    keyframe_told: bool,
 }
 
 impl Sessions {
@@ -93,6 +96,14 @@ impl Sessions {
         tap.map(Tap::take_keyframe_requests).into_iter().flatten()
     }
 
+    /// The session's first keyframe, once, when it has come.
+    pub(super) fn take_keyframe(&mut self, key: SessionKey) -> Option<(Arc<Info>, Duration)> {
+        let session = self.by_key.get_mut(&key).filter(|session| !session.keyframe_told)?;
+        let came = session.meters.iter().filter_map(Meter::keyframe).min()?;
+        session.keyframe_told = true;
+        Some((Arc::clone(&session.info), session.age(came)))
+    }
+
     /// The session's sinks write nothing more.
     pub(super) fn discard(&mut self, key: SessionKey) {
         if let Some(tap) = self.by_key.get_mut(&key).and_then(|session| session.tap.take()) {
@@ -123,6 +134,7 @@ impl Session {
             started,
             announced: 0,
             meters: Vec::new(),
+            keyframe_told: false,
         }
     }
 
@@ -130,20 +142,25 @@ impl Session {
         &self.info
     }
 
+    pub(super) fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.started)
+    }
+
     pub(super) fn apply(&mut self, event: &Event, now: Instant) {
         self.journal.apply(event);
         match event {
-            Event::Track { track, mid, .. } => {
+            Event::Track { track, codec, mid, .. } => {
                 self.announced |= bit(*track);
                 let meters = self.meters.len().max(usize::from(track.0) + 1);
-                self.meters.resize_with(meters, || Meter::new(now));
+                let codec = codec::in_media(*codec);
+                self.meters.resize_with(meters, || Meter::new(codec, now));
                 if let (Some(tap), Some(section)) = (&mut self.tap, self.info.section_of(mid)) {
                     tap.announce(*track, section);
                 }
             }
             Event::StunSeen { .. } => self.info.heard.store(true, Ordering::Relaxed),
             Event::SenderReport { track, ntp, timestamp } => {
-                let age = now.saturating_duration_since(self.started);
+                let age = self.age(now);
                 if let Some(tap) = &mut self.tap {
                     tap.sender_report(*track, *ntp, *timestamp, age);
                 }
@@ -168,7 +185,7 @@ impl Session {
             stats,
             flows,
             recording_packets_lost: self.tap.as_ref().map_or(0, Tap::packets_lost),
-            age: now.saturating_duration_since(self.started),
+            age: self.age(now),
             silent: now.saturating_duration_since(heard.unwrap_or(self.started)),
         }
     }
@@ -195,7 +212,7 @@ impl Hasher for KeyHasher {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::HashMap, time::Duration};
+    use std::collections::HashMap;
 
     use whipcord_peer::Packet;
 
@@ -209,11 +226,11 @@ mod tests {
             sid: SessionId::new([1; 16]),
             stream: "cam".parse().unwrap(),
             epoch: whipcord_identity::Epoch(1),
-            created_at_ms: 0,
+            created_at: std::time::UNIX_EPOCH,
             metadata: HashMap::new(),
             mids: Vec::new(),
             recording: None,
-            trace: opentelemetry::trace::SpanContext::empty_context(),
+            trace: Default::default(),
             heard: Default::default(),
         });
         let mut session = Session::new(Arc::clone(&info), None, begin);
@@ -225,11 +242,14 @@ mod tests {
                 tracks: Vec::new(),
                 data: None,
                 dropped: Default::default(),
+                nacks: 0,
+                keyframe_requests: 0,
             };
             session.snapshot(now, stats).to_message(&info).silent_ms
         };
         assert_eq!(silent(&session, at(1)), 1000);
-        session.meters = vec![Meter::new(begin), Meter::new(begin)];
+        let meter = || Meter::new(whipcord_media::Codec::Opus, begin);
+        session.meters = vec![meter(), meter()];
         let packet = Packet {
             track: TrackId(1),
             ssrc: 1,

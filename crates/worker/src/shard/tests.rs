@@ -56,11 +56,11 @@ impl Bench {
             sid: SessionId::new([number; 16]),
             stream: "cam".parse().unwrap(),
             epoch: Epoch(1),
-            created_at_ms: 0,
+            created_at: std::time::UNIX_EPOCH,
             metadata: HashMap::new(),
             mids: Vec::new(),
             recording: None,
-            trace: opentelemetry::trace::SpanContext::empty_context(),
+            trace: Default::default(),
             heard: Default::default(),
         };
         let offer = Offer::parse(OFFER.as_bytes()).unwrap();
@@ -116,7 +116,7 @@ impl Bench {
             match notice {
                 Notice::Ended { last, .. } => ends.extend(last.journal.state.end()),
                 Notice::Fault { .. } => faults += 1,
-                Notice::Event { .. } | Notice::Dropped { .. } | Notice::Lost { .. } => {}
+                Notice::Event { .. } | Notice::Keyframe { .. } | Notice::Dropped { .. } | Notice::Lost { .. } => {}
             }
         }
         (ends, faults)

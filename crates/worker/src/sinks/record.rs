@@ -19,19 +19,21 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
         mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
     thread::JoinHandle,
     time::{Duration, Instant},
 };
 
+use opentelemetry::Context;
 use tracing::{error, warn};
 use whipcord_identity::{SessionId, StreamName};
 use whipcord_media::{Container, Recording, TrackSpec, Unsupported};
-use whipcord_whip::{Codec, Section};
+use whipcord_whip::Section;
 
 use crate::{
+    codec,
     tap::{RING_BYTES, Tap, tap},
     voice::Voice,
 };
@@ -55,6 +57,16 @@ pub(crate) struct Recorder {
     folder: PathBuf,
     writers: Vec<SyncSender<Order>>,
     next: AtomicUsize,
+    totals: Arc<Totals>,
+}
+
+/// Of all recordings since the start.
+#[derive(Debug, Default)]
+pub(crate) struct Totals {
+    /// Written to files.
+    pub(crate) bytes: AtomicU64,
+    /// Times that a disk began to refuse a recording, and recordings that a defect ended.
+    pub(crate) errors: AtomicU64,
 }
 
 /// What a writer is told.
@@ -99,6 +111,7 @@ impl Recorder {
                 folder,
                 writers,
                 next: AtomicUsize::new(0),
+                totals: Arc::default(),
             },
             Writers(threads),
         ))
@@ -111,8 +124,9 @@ impl Recorder {
         sid: SessionId,
         sections: &[Section],
         started: Instant,
+        trace: Context,
     ) -> Result<Started, Error> {
-        let (job, started) = self.job(stream, sid, sections, started)?;
+        let (job, started) = self.job(stream, sid, sections, started, trace)?;
         let writer = &self.writers[self.next.fetch_add(1, Ordering::Relaxed) % self.writers.len()];
         writer.try_send(Order::Record(Box::new(job))).map_err(|_| Error::Busy)?;
         Ok(started)
@@ -124,6 +138,7 @@ impl Recorder {
         sid: SessionId,
         sections: &[Section],
         started: Instant,
+        trace: Context,
     ) -> Result<(Job, Started), Error> {
         let tracks = sections.iter().map(spec).collect::<Vec<_>>();
         let recording = Recording::new(&tracks)?;
@@ -136,8 +151,12 @@ impl Recorder {
             .collect();
         let (tap, feed) = tap(RING_BYTES);
         let sink = Sink::new(recording, sources, Arc::clone(&progress));
-        let job = Job::new(feed, sink, file, started);
+        let job = Job::new(feed, sink, file, started, trace, Arc::clone(&self.totals));
         Ok((job, Started { tap, progress }))
+    }
+
+    pub(crate) fn totals(&self) -> &Totals {
+        &self.totals
     }
 
     /// Takes no more recordings, and lets the writers end with those they have.
@@ -197,7 +216,7 @@ fn run(orders: &Receiver<Order>, voice: &Voice) {
         let now = Instant::now();
         if now >= next {
             if voice.may_speak() {
-                live.retain_mut(|job| step(job, now) == Going::On);
+                live.retain_mut(|job| step(job, now));
             }
             // From after the work: a slow disk does not make this loop spin.
             next = Instant::now() + TICK;
@@ -214,33 +233,31 @@ fn finish(mut live: Vec<Job>, voice: &Voice) {
             );
             return;
         }
-        live.retain_mut(|job| step(job, Instant::now()) == Going::On);
+        live.retain_mut(|job| step(job, Instant::now()));
         std::thread::sleep(TICK / 4);
     }
 }
 
-/// A defect in the making of a file ends that file, no other.
-fn step(job: &mut Job, now: Instant) -> Going {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job.step(now))).unwrap_or_else(|_| {
-        error!(
-            recording = job.path(),
-            "a recording ended by a defect; please report it"
-        );
-        Going::Done
-    })
+/// Whether it goes on. A defect in the making of a file ends that file, no other.
+fn step(job: &mut Job, now: Instant) -> bool {
+    let going = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job.step(now)));
+    match going {
+        Ok(Going::On) => return true,
+        Ok(Going::Done) => job.tell_end(false),
+        Err(_) => {
+            error!(
+                recording = job.path(),
+                "a recording ended by a defect; please report it"
+            );
+            job.tell_end(true);
+        }
+    }
+    false
 }
 
 fn spec(section: &Section) -> TrackSpec {
-    let codec = match section.codec {
-        Codec::H264 => whipcord_media::Codec::H264,
-        Codec::H265 => whipcord_media::Codec::H265,
-        Codec::Vp8 => whipcord_media::Codec::Vp8,
-        Codec::Vp9 => whipcord_media::Codec::Vp9,
-        Codec::Av1 => whipcord_media::Codec::Av1,
-        Codec::Opus => whipcord_media::Codec::Opus,
-    };
     TrackSpec {
-        codec,
+        codec: codec::in_media(section.codec),
         clock_rate: section.clock_rate,
         channels: section.channels,
     }

@@ -11,6 +11,22 @@ use crate::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
+async fn keyframes_are_seen_where_nothing_is_recorded() {
+    let bed = Bed::with(|config| config.recordings = None).await;
+    let mut encoder = bed.publish(1).await;
+    blocking(|| encoder.send(Duration::from_secs(4)));
+    eventually("media arrives", async || {
+        bed.get(1).await.unwrap().packets_received == 300
+    })
+    .await;
+    let session = bed.get(1).await.unwrap();
+    let video = session.tracks.iter().find(|track| track.kind == "video").unwrap();
+    assert_eq!((video.keyframes, video.keyframe_age_ms.is_some()), (1, true));
+    let audio = session.tracks.iter().find(|track| track.kind == "audio").unwrap();
+    assert_eq!((audio.keyframes, audio.keyframe_age_ms), (0, None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn media_is_decrypted_counted_and_recorded_until_the_client_deletes_it() {
     let bed = Bed::start().await;
     let mut encoder = bed.publish(1).await;

@@ -55,6 +55,50 @@ fn a_payload_that_begins_a_keyframe_tells_the_size() {
     }
 }
 
+#[test]
+fn a_packet_tells_that_it_is_of_a_keyframe() {
+    let delta = [&[0x10, 0x11][..], &KEYFRAME[2..]].concat();
+    let middle = [&[0x00][..], &KEYFRAME[1..]].concat();
+    let table: [(&str, Codec, &[u8], bool); 22] = [
+        ("a parameter set", Codec::H264, SPS, false),
+        ("an IDR slice", Codec::H264, IDR, true),
+        ("another slice", Codec::H264, &[0x41, 0x9a], false),
+        (
+            "behind a delimiter",
+            Codec::H264,
+            &[0x18, 0, 2, 9, 0xf0, 0, 2, 0x65, 0x88],
+            true,
+        ),
+        ("a fragment that begins it", Codec::H264, &[0x7c, 0x85, 0x88], true),
+        ("a fragment of its middle", Codec::H264, &[0x7c, 0x05, 0x12], true),
+        ("a fragment of another", Codec::H264, &[0x7c, 0x81, 0x9a], false),
+        ("with the forbidden bit", Codec::H264, &[0xe5, 0x88], false),
+        ("CRA", Codec::H265, &[0x2a, 0x01, 0x88], true),
+        ("TRAIL_R", Codec::H265, &[0x02, 0x01, 0x88], false),
+        ("a fragment of IDR_W_RADL", Codec::H265, &[0x62, 0x01, 0x93, 0x88], true),
+        ("a fragment of TRAIL_R", Codec::H265, &[0x62, 0x01, 0x81, 0x88], false),
+        (
+            "in an aggregate",
+            Codec::H265,
+            &[0x60, 0x01, 0, 3, 0x26, 0x01, 0x88],
+            true,
+        ),
+        ("VP8", Codec::Vp8, KEYFRAME, true),
+        ("VP8, no keyframe", Codec::Vp8, &delta, false),
+        ("VP8, not its first packet", Codec::Vp8, &middle, false),
+        // frame_marker 2, profile 0, show_existing_frame 0, frame_type.
+        ("VP9", Codec::Vp9, &[0x08, 0x82, 0x49, 0x83, 0x42, 0x00], true),
+        ("VP9, no keyframe", Codec::Vp9, &[0x48, 0x86, 0x00, 0x00, 0x00], false),
+        ("a new sequence of AV1", Codec::Av1, &[0x18, 0x0a, 0x00], true),
+        ("AV1, no new sequence", Codec::Av1, &[0x10, 0x32, 0x00], false),
+        ("sound", Codec::Opus, KEYFRAME, false),
+        ("nothing", Codec::H264, &[], false),
+    ];
+    for (what, codec, payload, expected) in table {
+        assert_eq!(is_of_keyframe(codec, payload), expected, "{what}");
+    }
+}
+
 proptest! {
     /// The same packet, put together, says the same.
     #[test]

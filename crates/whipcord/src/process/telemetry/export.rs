@@ -4,7 +4,10 @@ use std::env;
 
 use opentelemetry_otlp::{MetricExporter, SpanExporter};
 
-use super::{Error, told::Told};
+use super::{
+    Error,
+    told::{Refused, Told, What},
+};
 
 const ENDPOINTS: [&str; 3] = [
     "OTEL_EXPORTER_OTLP_ENDPOINT",
@@ -34,12 +37,14 @@ pub(super) fn check_protocol() -> Result<(), Error> {
     Ok(())
 }
 
-pub(super) fn spans() -> Result<Told<SpanExporter>, Error> {
-    Ok(Told::new("traces", SpanExporter::builder().with_tonic().build()?))
+pub(super) fn spans(refused: Refused) -> Result<Told<SpanExporter>, Error> {
+    let exporter = SpanExporter::builder().with_tonic().build()?;
+    Ok(Told::new(What::Traces, exporter, refused))
 }
 
-pub(super) fn metrics() -> Result<Told<MetricExporter>, Error> {
-    Ok(Told::new("metrics", MetricExporter::builder().with_tonic().build()?))
+pub(super) fn metrics(refused: Refused) -> Result<Told<MetricExporter>, Error> {
+    let exporter = MetricExporter::builder().with_tonic().build()?;
+    Ok(Told::new(What::Metrics, exporter, refused))
 }
 
 fn set(name: &str) -> Option<String> {

@@ -1,8 +1,11 @@
-//! An exporter that says once that its collector does not take what it is sent, and once that it does again.
+//! Exporters of one collector: it is said once that it does not take what it is sent, and once that it takes all of it again.
 
 use std::{
     fmt::Debug,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
     time::Duration,
 };
 
@@ -14,32 +17,63 @@ use opentelemetry_sdk::{
 };
 use tracing::{info, warn};
 
+/// What a collector is sent, as bits of [`Refused`].
+#[derive(Clone, Copy, Debug)]
+pub(super) enum What {
+    Traces = 1,
+    Metrics = 2,
+}
+
+/// What the collector last did not take. Shared by its exporters: one that is away is one fact, not one of each.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Refused(Arc<AtomicU8>);
+
 #[derive(Debug)]
 pub(super) struct Told<E> {
-    what: &'static str,
+    what: What,
     exporter: E,
-    is_refused: AtomicBool,
+    refused: Refused,
+}
+
+/// What is to be said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum News {
+    Refuses,
+    TakesAgain,
+}
+
+impl Refused {
+    fn note(&self, what: What, is_refused: bool) -> Option<News> {
+        let bit = what as u8;
+        if is_refused {
+            (self.0.fetch_or(bit, Ordering::Relaxed) == 0).then_some(News::Refuses)
+        } else {
+            (self.0.fetch_and(!bit, Ordering::Relaxed) == bit).then_some(News::TakesAgain)
+        }
+    }
 }
 
 impl<E> Told<E> {
-    pub(super) fn new(what: &'static str, exporter: E) -> Self {
+    pub(super) fn new(what: What, exporter: E, refused: Refused) -> Self {
         Self {
             what,
             exporter,
-            is_refused: AtomicBool::new(false),
+            refused,
         }
     }
 
     fn tell(&self, result: &OTelSdkResult) {
-        let what = self.what;
-        match result {
-            Ok(()) if self.is_refused.swap(false, Ordering::Relaxed) => info!(what, "the collector takes them again"),
-            // At the end of the process.
-            Ok(()) | Err(OTelSdkError::AlreadyShutdown) => {}
-            Err(error) if !self.is_refused.swap(true, Ordering::Relaxed) => {
-                warn!(what, %error, "the collector does not take them; some will be missing until it does")
+        // At the end of the process.
+        if let Err(OTelSdkError::AlreadyShutdown) = result {
+            return;
+        }
+        match (self.refused.note(self.what, result.is_err()), result) {
+            (Some(News::Refuses), Err(error)) => {
+                let what = self.what;
+                warn!(?what, %error, "the collector does not take what it is sent; traces and metrics will be missing until it does")
             }
-            Err(_) => {}
+            (Some(News::TakesAgain), _) => info!("the collector takes all that it is sent again"),
+            _ => {}
         }
     }
 }
@@ -81,5 +115,28 @@ impl<E: PushMetricExporter> PushMetricExporter for Told<E> {
 
     fn temporality(&self) -> Temporality {
         self.exporter.temporality()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_is_told_of_once_at_its_beginning_and_once_at_its_end() {
+        let refused = Refused::default();
+        let table = [
+            (What::Traces, false, None),
+            (What::Metrics, true, Some(News::Refuses)),
+            (What::Traces, true, None),
+            (What::Metrics, true, None),
+            (What::Metrics, false, None),
+            (What::Traces, false, Some(News::TakesAgain)),
+            (What::Metrics, false, None),
+            (What::Traces, true, Some(News::Refuses)),
+        ];
+        for (n, (what, is_refused, expected)) in table.into_iter().enumerate() {
+            assert_eq!(refused.note(what, is_refused), expected, "step {n}");
+        }
     }
 }

@@ -2,12 +2,19 @@
 //!
 //! It must not know layers: what of the feed is muxed, the sink decides.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::{Duration, Instant},
+};
 
+use opentelemetry::Context;
 use tracing::{info, warn};
 
-use super::{file::File, sink::Sink};
-use crate::tap::{Feed, Item};
+use super::{Totals, file::File, sink::Sink};
+use crate::{
+    tap::{Feed, Item},
+    trace::session as trace,
+};
 
 /// How long a disk that refused bytes is left alone.
 const RETRY: Duration = Duration::from_secs(1);
@@ -27,6 +34,9 @@ pub(super) struct Job {
     unwritten: Vec<u8>,
     /// When arrival times begin.
     started: Instant,
+    /// Of its session.
+    trace: Context,
+    totals: Arc<Totals>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +62,14 @@ pub(super) enum Going {
 }
 
 impl Job {
-    pub(super) fn new(feed: Feed, sink: Sink, file: File, started: Instant) -> Self {
+    pub(super) fn new(
+        feed: Feed,
+        sink: Sink,
+        file: File,
+        started: Instant,
+        trace: Context,
+        totals: Arc<Totals>,
+    ) -> Self {
         Self {
             feed,
             sink,
@@ -60,11 +77,24 @@ impl Job {
             disk: Disk::Good,
             unwritten: Vec::new(),
             started,
+            trace,
+            totals,
         }
     }
 
     pub(super) fn path(&self) -> &str {
         self.sink.path()
+    }
+
+    /// Writes its span, which is of the whole recording.
+    pub(super) fn tell_end(&self, is_defect: bool) {
+        let length = self.file.length();
+        self.totals.errors.fetch_add(is_defect.into(), Relaxed);
+        // Of media that never came nothing is recorded, and there is no file.
+        if length > 0 || is_defect {
+            let is_failed = is_defect || self.disk != Disk::Good;
+            trace::recorded(&self.trace, self.started.elapsed(), length, is_failed);
+        }
     }
 
     /// Takes what has arrived, writes what can be written.
@@ -129,6 +159,7 @@ impl Job {
         }
         match (self.file.append(&self.unwritten), self.disk) {
             (Ok(()), disk) => {
+                self.totals.bytes.fetch_add(self.unwritten.len() as u64, Relaxed);
                 self.unwritten.clear();
                 self.disk = Disk::Good;
                 if disk != Disk::Good {
@@ -138,6 +169,7 @@ impl Job {
             (Err(error), disk) => {
                 self.disk = Disk::Failing { retry: now + RETRY };
                 if disk == Disk::Good {
+                    self.totals.errors.fetch_add(1, Relaxed);
                     warn!(recording = self.path(), %error, "the recording cannot be written and loses media; it is tried again each second");
                 }
             }

@@ -1,5 +1,6 @@
 //! What becomes of media in a file: growing, sharing writers, failing disks, layers, and a process that stood still.
 
+mod refused;
 mod stopped;
 
 use std::{fs, path::Path};
@@ -7,7 +8,7 @@ use std::{fs, path::Path};
 use super::*;
 use whipcord_media::PictureSize;
 use whipcord_peer::{Packet, event::TrackId};
-use whipcord_whip::{Kind, negotiate::Extensions, offer::Feedback};
+use whipcord_whip::{Codec, Kind, negotiate::Extensions, offer::Feedback};
 
 const AUDIO: TrackId = TrackId(0);
 const VIDEO: TrackId = TrackId(1);
@@ -50,7 +51,13 @@ struct Feeder {
 impl Feeder {
     fn new(recorder: &Recorder, stream: &str, number: u8, rids: &[&str]) -> Self {
         let sid = SessionId::new([number; 16]);
-        let started = recorder.record(&stream.parse().unwrap(), sid, &sections(rids), Instant::now());
+        let started = recorder.record(
+            &stream.parse().unwrap(),
+            sid,
+            &sections(rids),
+            Instant::now(),
+            Default::default(),
+        );
         Self::of(started.unwrap())
     }
 
@@ -192,7 +199,13 @@ fn a_disk_that_refuses_costs_media_until_it_recovers_and_then_the_recording_goes
     let begun = Instant::now();
     let at = |ms| begun + Duration::from_millis(ms);
     let (mut job, started) = recorder
-        .job(&"cam".parse().unwrap(), SessionId::new([1; 16]), &sections(&[]), begun)
+        .job(
+            &"cam".parse().unwrap(),
+            SessionId::new([1; 16]),
+            &sections(&[]),
+            begun,
+            Default::default(),
+        )
         .unwrap();
     let mut feeder = Feeder::of(started);
     let path = folder.path().join(feeder.progress.path());
@@ -235,7 +248,13 @@ fn a_flood_of_packets_does_not_keep_a_writer_from_its_other_recordings() {
     let begun = Instant::now();
     let audio = &sections(&[])[..1];
     let (mut job, started) = recorder
-        .job(&"cam".parse().unwrap(), SessionId::new([1; 16]), audio, begun)
+        .job(
+            &"cam".parse().unwrap(),
+            SessionId::new([1; 16]),
+            audio,
+            begun,
+            Default::default(),
+        )
         .unwrap();
     let (mut tap, progress) = (started.tap, started.progress);
     tap.announce(AUDIO, 0);
@@ -290,7 +309,9 @@ fn what_was_repaired_before_the_choice_among_layers_is_recorded() {
     let begun = Instant::now();
     let stream = "cam".parse().unwrap();
     let sid = SessionId::new([1; 16]);
-    let (mut job, started) = recorder.job(&stream, sid, &sections(&["q", "f"]), begun).unwrap();
+    let (mut job, started) = recorder
+        .job(&stream, sid, &sections(&["q", "f"]), begun, Default::default())
+        .unwrap();
     let mut feeder = Feeder::of(started);
     // Of two seconds, the fourth picture comes by a retransmission, after the sixth.
     for n in 0..60 {
@@ -326,6 +347,7 @@ fn a_layer_that_stops_is_followed_by_the_next_one_at_the_keyframe_that_is_asked_
             SessionId::new([1; 16]),
             &sections(&["q", "f"]),
             begun,
+            Default::default(),
         )
         .unwrap();
     let mut feeder = Feeder::of(started);
@@ -357,36 +379,4 @@ fn a_layer_that_stops_is_followed_by_the_next_one_at_the_keyframe_that_is_asked_
         (picture(110, 80), picture(120, 80))
     );
     join(&recorder, writers);
-}
-
-#[test]
-fn what_cannot_be_recorded_is_refused_before_anything_is_made() {
-    let folder = tempfile::tempdir().unwrap();
-    let (recorder, writers) = Recorder::start(folder.path().to_owned(), &Voice::new()).unwrap();
-    let record = |sections: &[Section]| {
-        let refused = recorder.record(
-            &"cam".parse().unwrap(),
-            SessionId::new([1; 16]),
-            sections,
-            Instant::now(),
-        );
-        refused.map(|_| ()).unwrap_err().to_string()
-    };
-    let two_videos = [
-        section(Kind::Video, Codec::Av1, &[]),
-        section(Kind::Video, Codec::H264, &[]),
-    ];
-    assert!(record(&two_videos).contains("two Video tracks"));
-    assert!(record(&[]).contains("no track"));
-    join(&recorder, writers);
-    assert!(
-        recorder
-            .record(
-                &"cam".parse().unwrap(),
-                SessionId::new([1; 16]),
-                &sections(&[]),
-                Instant::now()
-            )
-            .is_err()
-    );
 }
