@@ -140,6 +140,13 @@ impl Gateway {
         }
     }
 
+    /// Waits until it can read the directory's data, or cannot, because a later version has written them.
+    pub async fn can_read_directory(&self, can: bool) {
+        while self.0.directory.newer().is_none() != can {
+            sleep(limits::ROOM_LOOK).await;
+        }
+    }
+
     /// Waits until all tasks have ended, after `shutdown` was cancelled.
     pub async fn join(self) {
         self.0.shutdown.cancelled().await;

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
-use tracing::info;
+use tracing::{error, info};
 use whipcord_directory::Directory;
 use whipcord_gateway::{Gateway, Listener, Workers, auth};
 
@@ -80,11 +80,7 @@ pub(crate) async fn run(config: Config, metrics: Metrics, stop: CancellationToke
     } = start(&config, metrics, stop.clone(), end.clone()).await?;
     ready.print(config.json).map_err(Failure::Stdout)?;
     // It may be asked to stop while it waits for Redis.
-    if stop.run_until_cancelled(gateway.informed()).await.is_some() {
-        admin.set(Readiness::Ready);
-        info!("ready");
-    }
-    stop.cancelled().await;
+    stop.run_until_cancelled(tell_readiness(&gateway, &admin)).await;
     admin.set(Readiness::Draining);
     gateway.join().await;
     // It ended with the same token.
@@ -93,6 +89,20 @@ pub(crate) async fn run(config: Config, metrics: Metrics, stop: CancellationToke
     admin.join().await;
     info!("ended");
     Ok(())
+}
+
+async fn tell_readiness(gateway: &Gateway, admin: &Admin) {
+    gateway.informed().await;
+    loop {
+        gateway.can_read_directory(true).await;
+        admin.set(Readiness::Ready);
+        info!("ready");
+        gateway.can_read_directory(false).await;
+        admin.set(Readiness::Outdated);
+        error!(
+            "the directory's data are of a later version: this gateway places nothing until it is brought up to date"
+        );
+    }
 }
 
 struct Started {

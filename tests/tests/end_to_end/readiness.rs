@@ -2,7 +2,9 @@
 
 use std::{process::Command, time::Duration};
 
-use whipcord_tests::{cluster::Cluster, eventually, http, whipcord::binary};
+use whipcord_tests::{cluster::Cluster, eventually, http, redis::Answer, whipcord::binary};
+
+use crate::faults::post;
 
 /// Redis is asked twice a second, and a new connection made within a few; a loaded machine gets this long.
 const SOON: Duration = Duration::from_secs(20);
@@ -25,6 +27,31 @@ fn a_gateway_is_not_ready_before_it_knows_where_sessions_could_go() {
     cluster.kill_redis();
     assert_eq!(ready(&admin).0, 200);
     assert_eq!(cluster.terminate_gateway(0).code(), Some(0));
+}
+
+/// A rollback, for instance: what it cannot read it must not guess, and a load balancer shall not send it encoders.
+#[test]
+fn a_gateway_that_finds_a_later_versions_data_is_not_ready() {
+    let cluster = Cluster::start(1, 1);
+    let admin = cluster.gateway_admin(0);
+    eventually("the gateway is ready", SOON, || (ready(&admin).0 == 200).then_some(()));
+    let boot = "whipcord:1:{whipcord}:boot";
+    let Answer::Text(former) = cluster.redis().ask(&format!("GET {boot}")) else {
+        panic!("{boot} is there");
+    };
+    let write = |data: &str| {
+        let script = format!("EVAL return(redis.call('SET',KEYS[1],(ARGV[1]:gsub('_','\\32')))) 1 {boot} {data}");
+        cluster.redis().ask(&script)
+    };
+    assert!(!matches!(write("2_1_1"), Answer::Error(_)));
+    eventually("the gateway is not ready", SOON, || {
+        (ready(&admin) == (503, "outdated\n".to_owned())).then_some(())
+    });
+    assert_eq!(post(&cluster, 0, "studio").0, 503);
+    write(&former.replace(' ', "_"));
+    eventually("the gateway is ready again", SOON, || {
+        (ready(&admin).0 == 200).then_some(())
+    });
 }
 
 #[test]

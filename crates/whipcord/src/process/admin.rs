@@ -36,6 +36,8 @@ use taken::Taken;
 pub(crate) enum Readiness {
     Starting,
     Ready,
+    /// What others have written is of a later version.
+    Outdated,
     Draining,
 }
 
@@ -145,6 +147,7 @@ async fn ready(State(readiness): State<watch::Receiver<Readiness>>) -> impl Into
     let (status, text) = match *readiness.borrow() {
         Readiness::Ready => (StatusCode::OK, "ready\n"),
         Readiness::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
+        Readiness::Outdated => (StatusCode::SERVICE_UNAVAILABLE, "outdated\n"),
         Readiness::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
     };
     (status, NOT_STORED, text)
@@ -169,6 +172,7 @@ mod tests {
             (Method::GET, "/readyz", Readiness::Ready, 200),
             (Method::HEAD, "/readyz", Readiness::Ready, 200),
             (Method::GET, "/readyz", Readiness::Draining, 503),
+            (Method::GET, "/readyz", Readiness::Outdated, 503),
             (Method::GET, "/", Readiness::Ready, 404),
             (Method::POST, "/readyz", Readiness::Ready, 405),
         ];
