@@ -198,7 +198,8 @@ impl WorkerService for Service {
             session_id: request.session_id,
             stream: request.stream,
             epoch: request.owner.map_or(0, |owner| owner.epoch),
-            heard: true,
+            // Its encoder has no answer yet.
+            heard: false,
         });
         Ok(Response::new(CreateSessionResponse {
             answer: ANSWER.to_owned(),
