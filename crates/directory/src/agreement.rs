@@ -3,7 +3,7 @@
 //! One that lost its stream, and whom nobody could tell so, sends on: its gateway died after the commit, or the one call that was to
 //! end it failed. Its worker says all it has only at a hello. But each beat says how many it has, and that is one too many.
 
-use std::{cmp::Ordering, time::Instant};
+use std::time::Instant;
 
 use crate::Timing;
 
@@ -12,25 +12,30 @@ use crate::Timing;
 pub(crate) enum Agreement {
     #[default]
     Even,
-    /// The worker's is less or greater.
-    Apart { how: Ordering, since: Instant },
+    /// The same two, at every beat since then.
+    Apart { told: usize, known: usize, since: Instant },
 }
 
 impl Agreement {
     /// After another beat. True where they have been apart for so long that no session on its way explains it: the worker must tell
-    /// all again. It begins anew with each hello, so that a worker tells all once in that time at most: one that was never heard of
-    /// and takes no stream counts there, and not here.
+    /// all again. Where sessions come and go each beat finds some that only one side knows yet, so the counts must stand still: of a
+    /// busy worker the next quiet moment tells, or its next hello. It begins anew with each hello, so that a worker tells all once in
+    /// that time at most: one that was never heard of and takes no stream counts there, and not here.
     pub(crate) fn is_lost(&mut self, told: usize, known: usize, timing: Timing, now: Instant) -> bool {
-        let how = told.cmp(&known);
-        *self = match *self {
-            _ if how.is_eq() => Self::Even,
-            Self::Apart { how: before, since } if before == how => Self::Apart { how, since },
-            _ => Self::Apart { how, since: now },
+        let since = match *self {
+            Self::Apart {
+                told: former_told,
+                known: former_known,
+                since,
+            } if (former_told, former_known) == (told, known) => since,
+            Self::Even | Self::Apart { .. } => now,
         };
-        match self {
-            Self::Even => false,
-            Self::Apart { since, .. } => now.saturating_duration_since(*since) > timing.disagreement(),
-        }
+        *self = if told == known {
+            Self::Even
+        } else {
+            Self::Apart { told, known, since }
+        };
+        told != known && now.saturating_duration_since(since) > timing.disagreement()
     }
 }
 
@@ -41,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_apart_in_one_way_for_long_is_lost() {
+    fn only_what_is_apart_in_the_same_way_for_long_is_lost() {
         let begun = Instant::now();
         let second = |n| begun + Duration::from_secs(n);
         let timing = Timing::STANDARD;
@@ -56,6 +61,20 @@ mod tests {
             assert_eq!(lost(3, 2, 15), at_10 == 3, "{at_10}");
             assert!(!lost(2, 2, 16));
             assert!(!lost(3, 2, 29));
+        }
+    }
+
+    #[test]
+    fn where_sessions_come_and_go_nothing_is_said_to_be_lost() {
+        let begun = Instant::now();
+        let mut agreement = Agreement::default();
+        for beat in 0..60 {
+            let known = 40 + beat % 7;
+            let at = begun + Duration::from_secs(beat as u64);
+            assert!(
+                !agreement.is_lost(known + 1 + beat % 3, known, Timing::STANDARD, at),
+                "{beat}"
+            );
         }
     }
 }
