@@ -213,7 +213,9 @@ impl Reporter {
                 ack = conversation.listen() => if let Some(ack) = ack? {
                     self.end_replaced(&ack.replaced, conversation).await;
                 },
-                changed = changes.changed() => {
+                // What changes while a report is on its way goes into the next one: where sessions come faster than the directory takes
+                // reports, no beat stands in line behind them all.
+                changed = changes.changed(), if conversation.is_acknowledged() => {
                     changed.map_err(|_| Status::cancelled("the worker is gone"))?;
                     conversation.delta(&self.control.sessions.reported()).await?;
                     if self.control.sessions.is_draining() != conversation.told_draining() {

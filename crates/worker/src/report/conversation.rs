@@ -90,6 +90,11 @@ impl Conversation {
         self.acknowledged.0 >= self.complete
     }
 
+    /// Whether nothing is on its way.
+    pub(super) fn is_acknowledged(&self) -> bool {
+        self.acknowledged.0 >= self.sequence
+    }
+
     /// Since the last acknowledgement.
     pub(super) fn silence(&self) -> Duration {
         self.acknowledged.1.elapsed()

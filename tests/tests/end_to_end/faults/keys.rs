@@ -168,7 +168,10 @@ fn keys_are_rotated_in_skewed_order() {
     let (seen, noticed) = replace(&mut cluster, extent, reading + REREAD + 2 * LATE);
     let recovered = begun.elapsed();
     // Old and new gateways made sessions on old and new workers.
-    assert_eq!(seen, BTreeSet::from([(0, 0), (0, 1), (1, 0), (1, 1)]));
+    let all = BTreeSet::from([(0, 0), (0, 1), (1, 0), (1, 1)]);
+    // In the short form the time between two readings is short, and on a loaded machine no session falls into it.
+    let seen_at_least = extent.choose(BTreeSet::from([(0, 0), (1, 1)]), all);
+    assert!(seen.is_superset(&seen_at_least), "{seen:?}");
 
     // Those from before the rotation are reached by both gateways, and lost no check.
     let origins = cluster.origins();
