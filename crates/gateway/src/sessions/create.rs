@@ -1,9 +1,6 @@
 //! A session is made: a worker chosen, its stream reserved, the worker asked, the stream taken.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use opentelemetry::trace::FutureExt as _;
 use tokio::{
@@ -12,7 +9,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 use whipcord_directory::{CommitError, Health, PlaceError, Placement, Session, Takeover, Worker};
-use whipcord_identity::{Epoch, Hint, Incarnation, Owner, Power, SessionId, WorkerAddress};
+use whipcord_identity::{Epoch, Hint, Incarnation, Power, SessionId, WorkerAddress};
 use whipcord_proto::worker::{CreateSessionRequest, CreateSessionResponse};
 use whipcord_whip::etag::EntityTag;
 
@@ -181,8 +178,13 @@ impl Shared {
         let response = match self.workers.create(&hello.address, request, limit).await {
             Ok(response) => response,
             Err(error) => {
-                if is_reporting && matches!(error, CallError::Dead) {
-                    tell_unreachable(&place.session().owner, &hello.address);
+                // One that was killed a moment ago is seen so, too; one that reports on has told a wrong address.
+                if is_reporting && matches!(error, CallError::Dead) && self.rates.may_log() {
+                    warn!(
+                        "worker {} reports, but nobody, or another process, answers at {}: check its --grpc-advertise and the firewall",
+                        place.session().owner.worker,
+                        hello.address
+                    );
                 }
                 return Err(self.create_failed(place.session().clone(), &hello.address, error).await);
             }
@@ -310,23 +312,6 @@ impl Shared {
         }
     }
 }
-
-/// A worker that was killed a moment ago is seen so, too; one that reports on has told a wrong address.
-fn tell_unreachable(owner: &Owner, address: &WorkerAddress) {
-    static TOLD: Mutex<Option<Instant>> = Mutex::new(None);
-    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
-    if told.is_some_and(|told| told.elapsed() < TELL_EVERY) {
-        return;
-    }
-    *told = Some(Instant::now());
-    warn!(
-        "worker {} reports, but nobody, or another process, answers at {address}: check its --grpc-advertise and the firewall",
-        owner.worker
-    );
-}
-
-/// Of a worker that nobody reaches, each POST would say so.
-const TELL_EVERY: Duration = Duration::from_secs(10);
 
 /// A recording is named by it, and a file whose name begins with `-` is taken for an option.
 fn new_sid() -> SessionId {
