@@ -184,6 +184,7 @@ impl Memory {
         let holder = live.max_by_key(|(_, entry)| entry.owner.epoch);
         let latest = holder.map(|(_, entry)| entry.owner.epoch);
         let newest = others().map(|(_, entry)| entry.owner.epoch).max();
+        let mut reserved = Vec::new();
         match placement.takeover {
             Takeover::Replace if placement.former.is_some() && newest > placement.former => {
                 return Err(PlaceError::Superseded);
@@ -197,14 +198,16 @@ impl Memory {
                     let wait = self.timing.loser_wait;
                     self.streams.may_replace(placement, (sid, entry), wait, now)?;
                 }
-                let reserved = others().filter(|(_, entry)| !entry.is_live());
                 // Of two that place at once the later wins.
-                for sid in reserved.map(|(sid, _)| sid).collect::<Vec<_>>() {
-                    self.forget(stream, sid);
-                }
+                let others = others().filter(|(_, entry)| !entry.is_live());
+                reserved.extend(others.map(|(sid, _)| sid));
             }
         }
-        let session = placement.session(self.streams.next_epoch(stream, latest, now));
+        let epoch = self.streams.next_epoch(stream, latest, now).ok_or(PlaceError::Hurry)?;
+        for sid in reserved {
+            self.forget(stream, sid);
+        }
+        let session = placement.session(epoch);
         let entry = Entry {
             owner: session.owner.clone(),
             state: State::Reserved { since: now },

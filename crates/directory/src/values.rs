@@ -164,6 +164,9 @@ pub enum PlaceError {
     Held,
     #[error("the stream has {SESSIONS_PER_STREAM_MAX} sessions, which is the limit")]
     Full,
+    /// Its epochs are as far ahead of the clock as they may be.
+    #[error("the stream has been placed more than once a second for long: it waits for a second")]
+    Hurry,
     #[error("another publisher took the stream from this one a moment ago")]
     Lost { holder: Session },
     #[error("a later request took the stream")]
@@ -231,5 +234,6 @@ pub(crate) fn latest_epoch() -> Epoch {
     Epoch(epoch_by_clock().0.saturating_add(EPOCH_AHEAD))
 }
 
-/// How far epochs may run ahead of the clock, in seconds: a stream placed twice a second for a minute.
-const EPOCH_AHEAD: u32 = 60;
+/// How far epochs may run ahead of the clock, in seconds: a stream placed twice a second for ten minutes. As long may a worker keep a
+/// stream that names an epoch nobody gave.
+const EPOCH_AHEAD: u32 = 600;

@@ -139,8 +139,9 @@ impl Streams {
         Ok(())
     }
 
-    /// Later than all before, and than the holder's.
-    pub(super) fn next_epoch(&mut self, stream: &StreamName, holder: Option<Epoch>, now: Instant) -> Epoch {
+    /// Later than all before, and than the holder's. None where that is too far ahead of the clock: two equal ones would each lose to
+    /// the other.
+    pub(super) fn next_epoch(&mut self, stream: &StreamName, holder: Option<Epoch>, now: Instant) -> Option<Epoch> {
         self.past
             .retain(|_, past| now.saturating_duration_since(past.noted) < PAST);
         let past = self.past.entry(stream.clone()).or_insert(Past {
@@ -149,9 +150,12 @@ impl Streams {
             noted: now,
         });
         let before = past.epoch.max(holder.map_or(0, |epoch| epoch.0));
-        past.epoch = epoch_by_clock().0.max(before.saturating_add(1)).min(latest_epoch().0);
-        past.noted = now;
-        Epoch(past.epoch)
+        let next = epoch_by_clock().max(Epoch(before.checked_add(1)?));
+        if next > latest_epoch() {
+            return None;
+        }
+        (past.epoch, past.noted) = (next.0, now);
+        Some(next)
     }
 
     pub(super) fn note_loser(&mut self, stream: &StreamName, client: u64, now: Instant) {

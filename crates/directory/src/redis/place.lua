@@ -1,6 +1,6 @@
 -- Reserves a stream. Takes: incarnation, worker, sid, stream, mode (r replace, x reject, s several), client or `-`, 1 to place
 -- whatever the loser's wait says, the epoch of this request's former attempt or 0, sessions of a stream at most.
--- Gives {'dead'}, {'rebuilding', ms to its end}, {'superseded'}, {'full'}, {'held'} or {'lost'} and the holder's sid, incarnation, epoch, worker,
+-- Gives {'dead'}, {'rebuilding', ms to its end}, {'superseded'}, {'full'}, {'hurry'}, {'held'} or {'lost'} and the holder's sid, incarnation, epoch, worker,
 -- or {'ok', epoch, sessions known of the worker}.
 local incarnation, worker, sid, stream, mode = ARGV[A], ARGV[A + 1], ARGV[A + 2], ARGV[A + 3], ARGV[A + 4]
 local client, force, former, most = ARGV[A + 5], ARGV[A + 6] == '1', tonumber(ARGV[A + 7]), tonumber(ARGV[A + 8])
@@ -53,9 +53,12 @@ elseif mode == 'r' and holder then
         return named('lost')
     end
 end
-drop(stream, gone)
 -- Grows over all that this stream ever had, also when the data were lost.
-local new = math.min(LATEST, math.max(tonumber(time[1]), (tonumber(epoch) or 0) + 1, holder and holder.epoch + 1 or 0))
+local new = math.max(tonumber(time[1]), (tonumber(epoch) or 0) + 1, holder and holder.epoch + 1 or 0)
+if new > LATEST then
+    return { 'hurry' }
+end
+drop(stream, gone)
 redis.call('SET', past_key, string.format('%d %s %s', new, loser or '-', since or '0'), 'PX', 60000)
 if not score then
     -- Whatever has sessions has a lease, so that it is buried one day.

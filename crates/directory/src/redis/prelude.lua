@@ -10,8 +10,9 @@ local LEASES, STATES, WORKERS = KEYS[2], KEYS[3], KEYS[4]
 local time = redis.call('TIME')
 local micros = time[1] * 1000000 + time[2]
 local now = math.floor(micros / 1000)
--- No epoch is later: one is a second, or one more than the last where two are given in the same second.
-local LATEST = tonumber(time[1]) + 60
+-- No epoch is later: one is a second, or one more than the last where two are given in the same second. A stream that is placed more
+-- often runs ahead of the clock, and waits where it is as far ahead as it may be: two equal epochs would each lose to the other.
+local LATEST = tonumber(time[1]) + 600
 
 -- `FORMAT BEGAN SEEN`. Without it the data are gone. When no gateway has looked for half a lease, leases ended unrenewed
 -- because nobody could reach this server, and not because their workers died: that is a new beginning, too.

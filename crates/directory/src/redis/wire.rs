@@ -113,6 +113,7 @@ pub(super) fn placed(word: &str, words: &[String], placement: &Placement) -> Res
         ("dead", _) => Err(PlaceError::NotAlive),
         ("held", _) => Err(PlaceError::Held),
         ("full", _) => Err(PlaceError::Full),
+        ("hurry", _) => Err(PlaceError::Hurry),
         ("superseded", _) => Err(PlaceError::Superseded),
         ("rebuilding", [left]) => Err(PlaceError::Rebuilding {
             left: Duration::from_millis(left.parse().map_err(unreadable)?),

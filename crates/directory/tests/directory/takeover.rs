@@ -23,6 +23,7 @@ rules![
     epochs_of_a_stream_only_grow: LONG,
     an_epoch_that_nobody_gave_is_lost: LONG,
     a_stream_placed_in_a_hurry_keeps_its_sessions: LONG,
+    a_stream_placed_in_too_much_of_a_hurry_waits: LONG,
     a_commit_whose_reservation_went_with_the_data_is_not_lost: REBUILDING,
     a_stream_has_so_many_sessions_and_no_more: LONG,
     a_retry_does_not_take_the_stream_back: LONG,
@@ -117,7 +118,7 @@ async fn epochs_of_a_stream_only_grow(d: &Directory) {
         last = cam.owner.epoch;
         d.release(&cam).await;
     }
-    // Some 20 s ahead of the clock by now, which may be 60.
+    // Some 20 s ahead of the clock by now, which may be 600.
     let far = last.0 + 20;
     d.add(&lease, vec![reported(1, 30, "cam", far)]).await.unwrap();
     assert_eq!(place(d, 1, 31, "cam").await.owner.epoch, Epoch(far + 1));
@@ -159,6 +160,33 @@ async fn a_stream_placed_in_a_hurry_keeps_its_sessions(d: &Directory) {
     let told = d.add(&lease, vec![reported(1, 2, "cam", last.owner.epoch.0)]).await;
     assert_eq!(told, Ok(vec![]));
     assert!(is_live(d, &last).await);
+}
+
+/// Two equal epochs would each lose to the other: both publishers would be refused, and whoever streams would stay for ever.
+async fn a_stream_placed_in_too_much_of_a_hurry_waits(d: &Directory) {
+    let lease = hello(d, 1).await;
+    let mut holder = live(d, 1, 1, "cam").await;
+    let mut refused = None;
+    for _ in 0..1000 {
+        match d.place(&placement(1, 2, "cam")).await {
+            Ok(next) => {
+                assert!(next.owner.epoch > holder.owner.epoch, "{next:?} after {holder:?}");
+                holder = next;
+            }
+            Err(error) => {
+                refused = Some(error);
+                break;
+            }
+        }
+    }
+    assert_eq!(refused, Some(PlaceError::Hurry));
+    assert!(
+        d.place(&placement(1, 4, "other")).await.is_ok(),
+        "of another stream nothing is known"
+    );
+    assert!(d.commit(&holder).await.is_ok(), "what was refused takes nothing out");
+    assert_eq!(d.add(&lease, report(&holder)).await, Ok(vec![]));
+    eventually(async || d.place(&placement(1, 3, "cam")).await.is_ok()).await;
 }
 
 async fn a_commit_whose_reservation_went_with_the_data_is_not_lost(d: &Directory) {

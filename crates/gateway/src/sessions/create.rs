@@ -17,7 +17,9 @@ use super::{Created, NewSession};
 use crate::{
     Shared,
     auth::Bearer,
-    limits::{CREATE_ATTEMPT_TIMEOUT, CREATE_ATTEMPTS_MAX, CREATE_REST, CREATE_TIMEOUT, ROOM_LOOK, ROOM_WAIT},
+    limits::{
+        CREATE_ATTEMPT_TIMEOUT, CREATE_ATTEMPTS_MAX, CREATE_REST, CREATE_TIMEOUT, RETRY_AFTER, ROOM_LOOK, ROOM_WAIT,
+    },
     placement,
     problem::{Defect, Error},
     random,
@@ -207,6 +209,10 @@ impl Shared {
             PlaceError::Unavailable(_) => Error::DirectoryAway,
             PlaceError::Held => Error::Held,
             PlaceError::Full => Error::StreamFull,
+            // An epoch is a second: the next one is free then.
+            PlaceError::Hurry => Error::TooManyRequests {
+                retry_after: RETRY_AFTER,
+            },
             PlaceError::Lost { .. } => Error::LostStream,
             PlaceError::Superseded => Error::Superseded,
             PlaceError::Rebuilding { .. } => Error::Rebuilding,
