@@ -229,10 +229,12 @@ impl Memory {
             return match self.rebuilding(now) {
                 Some(_) if !later && told => Ok(Vec::new()),
                 Some(_) if !later => Err(CommitError::Rebuilding),
+                // Its reservation went with its lease.
+                None if !later && !self.workers.contains_key(&session.owner.incarnation) => Err(CommitError::NotAlive),
                 _ => Err(CommitError::Lost),
             };
         };
-        let worker = self.workers.get(&mine.owner.incarnation).ok_or(CommitError::Lost)?;
+        let worker = self.workers.get(&mine.owner.incarnation).ok_or(CommitError::NotAlive)?;
         let confirmed = worker.serial;
         let mut replaced = Vec::new();
         if mine.takeover != Takeover::Several {

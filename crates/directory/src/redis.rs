@@ -265,6 +265,7 @@ impl Redis {
         match reply.word.as_str() {
             "ok" => Ok(sessions(&reply, stream)),
             "rebuilding" => Err(CommitError::Rebuilding),
+            "dead" => Err(CommitError::NotAlive),
             _ => Err(CommitError::Lost),
         }
     }

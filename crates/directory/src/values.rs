@@ -185,6 +185,9 @@ pub enum PlaceError {
 pub enum CommitError {
     #[error("the reservation was replaced, ended or expired")]
     Lost,
+    /// Nobody else took the stream.
+    #[error("the worker has no lease any more")]
+    NotAlive,
     /// The data were lost since it was placed. Its worker's report makes it known, if nobody else has the stream.
     #[error("the directory is being rebuilt, and knows the reservation no more")]
     Rebuilding,

@@ -1,5 +1,6 @@
--- A reserved session lives and takes its stream. Takes: sid, stream, incarnation, epoch. Gives {'lost'}, {'rebuilding'}, or 'ok' and
--- of each session replaced: sid, incarnation, epoch, worker.
+-- A reserved session lives and takes its stream. Takes: sid, stream, incarnation, epoch. Gives {'lost'}, {'rebuilding'}, {'dead'} when
+-- nobody else took the stream, but the worker has no lease any more, or 'ok' and of each session replaced: sid, incarnation, epoch,
+-- worker.
 local sid, stream, owner, epoch = ARGV[A], ARGV[A + 1], ARGV[A + 2], tonumber(ARGV[A + 3])
 local mine, later, told
 local all = entries(stream)
@@ -15,7 +16,14 @@ if not mine and rebuilding and not later then
     -- The data were lost since it was placed: its worker tells of it, or has done so already.
     return { told and 'ok' or 'rebuilding' }
 end
-if not mine or not lives(redis.call('ZSCORE', LEASES, mine.incarnation)) then
+if later and not mine then
+    return { 'lost' }
+end
+-- Without a lease the reservation may have been cleared up, too.
+if not lives(redis.call('ZSCORE', LEASES, owner)) then
+    return { 'dead' }
+end
+if not mine or mine.incarnation ~= owner then
     return { 'lost' }
 end
 local answer, gone = { 'ok' }, {}

@@ -26,6 +26,8 @@ rules![
     a_reservation_is_committed_once: LONG,
     of_two_reservations_the_later_wins: LONG,
     an_old_reservation_is_over: SHORT,
+    a_commit_on_a_worker_without_a_lease_says_so: SHORT,
+    a_commit_on_a_dead_worker_whose_stream_was_taken_is_lost: LONG,
     a_session_that_ended_before_its_commit_is_lost: LONG,
     a_report_before_the_commit_leaves_the_decision_to_it: LONG,
     a_snapshot_ends_what_it_does_not_name: LONG,
@@ -189,6 +191,33 @@ async fn an_old_reservation_is_over(d: &Directory) {
     .await;
     place(d, 1, 2, "cam").await;
     knows(d, 1, 1).await;
+}
+
+/// No other publisher has to do with it.
+async fn a_commit_on_a_worker_without_a_lease_says_so(d: &Directory) {
+    let lease = hello(d, 1).await;
+    let cam = place(d, 1, 1, "cam").await;
+    eventually(async || d.workers().workers.is_empty()).await;
+    assert_eq!(d.commit(&cam).await, Err(CommitError::NotAlive));
+    assert_eq!(d.beat(&lease, Load::default()).await, Err(ReportError::Expired));
+    hello(d, 2).await;
+    let buried = place(d, 2, 2, "cam").await;
+    d.bury(Incarnation(2)).await;
+    assert_eq!(
+        d.commit(&buried).await,
+        Err(CommitError::NotAlive),
+        "its reservation went, too"
+    );
+}
+
+async fn a_commit_on_a_dead_worker_whose_stream_was_taken_is_lost(d: &Directory) {
+    hello(d, 1).await;
+    hello(d, 2).await;
+    let cam = place(d, 1, 1, "cam").await;
+    let other = live(d, 2, 2, "cam").await;
+    d.bury(Incarnation(1)).await;
+    assert_eq!(d.commit(&cam).await, Err(CommitError::Lost));
+    assert!(is_live(d, &other).await);
 }
 
 async fn a_session_that_ended_before_its_commit_is_lost(d: &Directory) {

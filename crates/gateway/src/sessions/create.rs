@@ -191,8 +191,8 @@ impl Shared {
                 return Err(self.create_failed(place.session().clone(), &hello.address, error).await);
             }
         };
-        let taken = self.take_stream(place, placement.takeover, hello.address, response);
-        taken.await.map_err(Failure::Final)
+        self.take_stream(place, placement.takeover, hello.address, response)
+            .await
     }
 
     async fn reserve(&self, placement: &Placement, deadline: Instant) -> Result<Place, Failure> {
@@ -248,11 +248,11 @@ impl Shared {
         takeover: Takeover,
         address: WorkerAddress,
         response: CreateSessionResponse,
-    ) -> Result<Created, Error> {
+    ) -> Result<Created, Failure> {
         let session = place.session().clone();
         let Ok(etag) = EntityTag::new(&response.ice_session) else {
             self.abandon(session, &address).await;
-            return Err(Defect::EntityTag.into());
+            return Err(Failure::Final(Defect::EntityTag.into()));
         };
         if let Place::Reserved(_) = place {
             match self.directory.commit(&session).await {
@@ -265,17 +265,22 @@ impl Shared {
                 Err(CommitError::Unavailable(error)) if self.config.places_without_directory(takeover, error) => {}
                 Err(CommitError::Unavailable(_)) => {
                     self.abandon(session, &address).await;
-                    return Err(Error::DirectoryAway);
+                    return Err(Failure::Final(Error::DirectoryAway));
                 }
                 // The data were lost meanwhile. Who may replace, and who stands beside others, need not know who else there is.
                 Err(CommitError::Rebuilding) if takeover != Takeover::Reject => {}
                 Err(CommitError::Rebuilding) => {
                     self.abandon(session, &address).await;
-                    return Err(Error::Rebuilding);
+                    return Err(Failure::Final(Error::Rebuilding));
+                }
+                // It made the session, but the cluster does not hear it any more.
+                Err(CommitError::NotAlive) => {
+                    self.abandon(session, &address).await;
+                    return Err(Failure::Elsewhere(Error::NoWorker));
                 }
                 Err(CommitError::Lost) => {
                     self.abandon(session, &address).await;
-                    return Err(Error::Superseded);
+                    return Err(Failure::Final(Error::Superseded));
                 }
             }
         }

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use tokio::sync::oneshot;
 use tonic::Code;
-use whipcord_directory::{Load, Lookup};
+use whipcord_directory::{CommitError, Load, Lookup, Session};
 use whipcord_identity::SessionId;
 use whipcord_proto::{
     convert,
@@ -13,6 +14,7 @@ use whipcord_proto::{
 use whipcord_whip::Refusal;
 
 use crate::{
+    answer::Answer,
     bed::{Bed, OFFER, SDP, eventually, log},
     worker::Step,
 };
@@ -83,6 +85,64 @@ async fn a_post_does_not_wait_for_the_directory_for_ever() {
     bed.post("/whip/cam").await.is_problem(503, "rebuilding");
     assert!(start.elapsed() >= Duration::from_secs(4), "{:?}", start.elapsed());
     assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
+}
+
+/// A POST whose worker answers when `meanwhile` has been done to the session that is placed there.
+async fn post_while(bed: &Bed, path: &str, meanwhile: impl AsyncFnOnce(Session)) -> Answer {
+    let (answer, held) = oneshot::channel();
+    bed.worker.next(Step::Held(held));
+    let before = bed.worker.state().created.len();
+    let act = async {
+        eventually(|| bed.worker.state().created.len() > before).await;
+        let placed = bed.worker.state().created[before].clone();
+        let session = Session {
+            sid: convert::session_id(&placed.session_id).unwrap(),
+            stream: placed.stream.parse().unwrap(),
+            owner: convert::owner(placed.owner).unwrap(),
+        };
+        meanwhile(session).await;
+        answer.send(()).unwrap();
+    };
+    tokio::join!(bed.post(path), act).0
+}
+
+/// Nobody else took the stream, so that is not what its encoder is told.
+#[tokio::test]
+async fn a_post_whose_worker_lost_its_lease_goes_elsewhere() {
+    let bed = Bed::start().await;
+    bed.hello_of(1).await;
+    let bury = async |session: Session| bed.directory.bury(session.owner.incarnation).await;
+    let answer = post_while(&bed, "/whip/cam", bury).await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+    let created = bed.worker.state().created.clone();
+    let [first, second] = created.as_slice() else {
+        panic!("{created:?}");
+    };
+    assert_ne!(first.owner, second.owner);
+    eventually(|| bed.worker.deleted() == [DeleteReason::Abandoned]).await;
+    assert_eq!(bed.worker.state().deleted[0].session_id, first.session_id);
+    assert_eq!(
+        bed.holder("cam").await.unwrap().sid.as_bytes().as_slice(),
+        second.session_id
+    );
+    // Where there is no other.
+    let answer = post_while(&bed, "/whip/other", bury).await;
+    answer.is_problem(503, "no_worker");
+    assert_eq!(answer.header("retry-after").as_deref(), Some("2"));
+}
+
+/// The directory lost its data between the place and the commit, and whoever had the stream may tell of it later. Who may be replaced
+/// by it need not be known: the later epoch keeps the stream.
+#[tokio::test]
+async fn a_post_whose_reservation_went_with_the_data_is_made_known_by_its_worker() {
+    let bed = Bed::rebuilding(&[], Duration::from_secs(60)).await;
+    let answer = post_while(&bed, "/whip/cam", async |session| {
+        bed.directory.release(&session).await;
+        assert_eq!(bed.directory.commit(&session).await, Err(CommitError::Rebuilding));
+    });
+    assert_eq!(answer.await.status, 201);
+    assert_eq!(bed.worker.deleted(), []);
+    assert_eq!(bed.worker.sessions(), 1);
 }
 
 #[tokio::test]

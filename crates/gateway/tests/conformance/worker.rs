@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::oneshot;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Code, Request, Response, Status};
 use whipcord_proto::worker::{
@@ -95,6 +96,8 @@ pub(crate) enum Step {
     Fail(Status),
     /// Does what it should, and answers so much later.
     Late(Duration),
+    /// Does what it should, and answers when it is told to.
+    Held(oneshot::Receiver<()>),
 }
 
 impl Worker {
@@ -152,6 +155,7 @@ impl Worker {
                 tokio::time::sleep(delay).await;
                 Ok(())
             }
+            Some(Step::Held(told)) => told.await.map_err(|_| Status::aborted("the test has ended")),
             None => Ok(()),
         }
     }

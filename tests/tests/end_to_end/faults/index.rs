@@ -41,6 +41,14 @@ pub(super) fn of_redis(redis: &Redis) -> Option<Sessions> {
     (by_worker == by_stream).then_some(by_stream)
 }
 
+/// Whether a POST for this stream has reserved it, and not taken it yet.
+pub(super) fn is_reserved(redis: &Redis, stream: &str) -> bool {
+    let entries = redis.ask(&format!("HVALS {PREFIX}stream:{stream}")).texts();
+    // `R` and since when.
+    let mut states = entries.iter().filter_map(|text| text.split(' ').nth(2));
+    states.any(|state| state.starts_with('R'))
+}
+
 /// Whether Redis holds what the workers say, no more and no less.
 pub(super) fn is_whole(cluster: &Cluster, gateway: usize, redis: &Redis) -> bool {
     of_redis(redis).is_some_and(|index| index == of_workers(cluster, gateway))

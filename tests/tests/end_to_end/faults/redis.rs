@@ -1,7 +1,11 @@
 //! Redis: an index that is away, comes back empty or is lost.
 
-use std::time::{Duration, Instant};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
+use rustix::process::Signal;
 use whipcord_tests::{
     cluster::Cluster,
     eventually,
@@ -10,7 +14,7 @@ use whipcord_tests::{
     load::{Crowd, Session},
 };
 
-use super::{asking::Asking, delete, index, post, studio::Studio};
+use super::{OFFER, asking::Asking, delete, headers, index, post, studio::Studio, wait_until_sure};
 
 /// Requests of one address are a thousand encoders' here.
 pub(super) const UNLIMITED: [&str; 2] = ["--request-rate", "100000"];
@@ -188,4 +192,45 @@ fn rebuilt(cluster: &Cluster, former_age: Option<u64>) {
         index::is_whole(cluster, 0, cluster.redis()).then_some(age)
     });
     assert!(age <= REBUILD_MS, "whole only after {age} ms");
+}
+
+/// Between the place and the commit: nobody knows who else has the stream. That matters where there may be one publisher.
+#[test]
+fn posts_under_way_when_redis_loses_all() {
+    let mut cluster = Cluster::new();
+    cluster.start_redis();
+    cluster.start_gateway(0, &["--takeover", "only/*=reject"]);
+    cluster.start_worker(0, &[]);
+    cluster.wait_until_known(0);
+    wait_until_sure(&cluster);
+    // It answers neither before it goes on; its lease lasts for longer than the little that is done meanwhile.
+    cluster.stop_worker(0);
+    let (only, any) = thread::scope(|scope| {
+        let posts = ["only/cam", "any/cam"].map(|stream| {
+            let url = cluster.whip_url(0, stream);
+            let authorization = format!("Bearer {}", cluster.token());
+            scope.spawn(move || http::request("POST", &url, &headers(&authorization), OFFER))
+        });
+        eventually("both streams are reserved", KNOWN, || {
+            let reserved = ["only/cam", "any/cam"].map(|stream| index::is_reserved(cluster.redis(), stream));
+            (reserved == [true; 2]).then_some(())
+        });
+        cluster.tell_redis("FLUSHALL");
+        cluster.signal_worker(0, Signal::CONT);
+        let [only, any] = posts.map(|post| post.join().unwrap());
+        (only, any)
+    });
+    assert_eq!(only.status, 503, "{only:?}");
+    assert!(only.body.contains("\"reason\":\"rebuilding\""), "{only:?}");
+    assert!(only.header("retry-after").is_some(), "{only:?}");
+    assert_eq!(any.status, 201, "{any:?}");
+    eventually("the one is given up, the other is known again", KNOWN, || {
+        let whole = index::is_whole(&cluster, 0, cluster.redis());
+        let streams: Vec<_> = cluster
+            .sessions(0)
+            .into_values()
+            .map(|session| session.stream)
+            .collect();
+        (whole && streams == ["any/cam"]).then_some(())
+    });
 }
