@@ -3,7 +3,7 @@
 //! In memory for one process, in Redis or Valkey for a cluster, by the same rules. It must not choose a worker: that is the
 //! gateway's placement. It knows no session's media, and no live statistics.
 //!
-//! A worker says hello and gets a lease, which each beat renews. It reports all its sessions once (`add`, then `end_snapshot`), and
+//! A worker says hello and gets a lease, which each beat renews, and each change it tells. It reports all its sessions once (`add`, then `end_snapshot`), and
 //! then what changes. A gateway reserves a stream with `place` before it asks the worker, and takes it with `commit` afterwards:
 //! until then the former holder keeps it. Each ownership of a stream has a later epoch than all before: of two sessions that live
 //! through a partition, the later keeps the stream. One whose encoder was never heard of takes no stream from another: its gateway may

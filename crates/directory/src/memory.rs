@@ -119,7 +119,7 @@ impl Memory {
         sessions: Vec<Reported>,
         now: Instant,
     ) -> Result<Vec<Session>, ReportError> {
-        let record = self.leased(lease, now)?;
+        let record = self.speaking(lease, now)?;
         if record.sessions.len() + sessions.len() > SESSIONS_PER_WORKER_MAX {
             return Err(ReportError::TooManySessions);
         }
@@ -130,7 +130,7 @@ impl Memory {
     }
 
     pub(crate) fn remove(&mut self, lease: &Lease, sids: &[SessionId], now: Instant) -> Result<(), ReportError> {
-        let record = self.leased(lease, now)?;
+        let record = self.speaking(lease, now)?;
         let named = sids.iter().filter_map(|sid| record.sessions.remove_entry(sid));
         for (sid, stream) in named.collect::<Vec<_>>() {
             self.streams.remove(&stream, sid);
@@ -139,7 +139,7 @@ impl Memory {
     }
 
     pub(crate) fn end_snapshot(&mut self, lease: &Lease, now: Instant) -> Result<(), ReportError> {
-        let sessions = self.leased(lease, now)?.sessions.clone();
+        let sessions = self.speaking(lease, now)?.sessions.clone();
         for (sid, stream) in sessions {
             let state = self.streams.get(&stream, sid).map(|entry| entry.state);
             if matches!(state, Some(State::Live { confirmed }) if confirmed < lease.serial) {
@@ -351,6 +351,13 @@ impl Memory {
         if let Some(record) = worker {
             record.sessions.remove(&sid);
         }
+    }
+
+    /// As [`Memory::leased`], of a worker that spoke just now: renews the lease.
+    fn speaking(&mut self, lease: &Lease, now: Instant) -> Result<&mut Record, ReportError> {
+        let record = self.leased(lease, now)?;
+        record.renewed = now;
+        Ok(record)
     }
 
     fn leased(&mut self, lease: &Lease, now: Instant) -> Result<&mut Record, ReportError> {

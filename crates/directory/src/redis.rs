@@ -164,6 +164,7 @@ impl Redis {
             let Some(reply) = self.change(lease, &self.link.scripts.add, &keys, arguments).await? else {
                 continue;
             };
+            lock(&self.reporters).remember(lease, chunk.iter().map(|reported| &reported.session));
             let words: Vec<String> = reply.texts().collect();
             lost.extend(words.chunks_exact(5).filter_map(|words| {
                 let (stream, words) = words.split_last()?;
@@ -175,7 +176,7 @@ impl Redis {
 
     pub(crate) async fn remove(&self, lease: &Lease, sids: &[SessionId]) -> Result<(), ReportError> {
         for chunk in sids.chunks(CHUNK) {
-            let known = self.told(lease, self.known(lease.incarnation, chunk).await);
+            let known = self.told(lease, self.known(lease, chunk).await);
             self.forget(lease, &self.link.scripts.remove, &known.unwrap_or_default())
                 .await?;
         }

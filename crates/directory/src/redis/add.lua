@@ -9,7 +9,7 @@ if not s then
     return { 'expired' }
 end
 local first = A + 6
-if redis.call('HLEN', sessions_key(incarnation)) + (#ARGV - first + 1) / 5 > most then
+if s.known + (#ARGV - first + 1) / 5 > most then
     return { 'many' }
 end
 local answer = { 'ok' }

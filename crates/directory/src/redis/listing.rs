@@ -73,11 +73,24 @@ impl Redis {
         // A page may name again what an earlier one named.
         held.sort_unstable_by_key(|session| session.sid);
         held.dedup();
+        lock(&self.reporters).remember(lease, held.iter());
         Some(held)
     }
 
-    /// Those of `sids` that are listed.
-    pub(super) async fn known(&self, incarnation: Incarnation, sids: &[SessionId]) -> Result<Vec<Known>, Unavailable> {
+    /// Those of `sids` that are listed, as far as this gateway does not remember their streams: each question more would be a way to
+    /// Redis and back, for which the worker's next report waits.
+    pub(super) async fn known(&self, lease: &Lease, sids: &[SessionId]) -> Result<Vec<Known>, Unavailable> {
+        let (told, unknown) = lock(&self.reporters).recall(lease, sids);
+        let confirmed = lease.serial;
+        let told = told.into_iter().map(|(sid, stream)| Known { sid, stream, confirmed });
+        let mut known: Vec<Known> = told.collect();
+        if !unknown.is_empty() {
+            known.extend(self.listed(lease.incarnation, &unknown).await?);
+        }
+        Ok(known)
+    }
+
+    async fn listed(&self, incarnation: Incarnation, sids: &[SessionId]) -> Result<Vec<Known>, Unavailable> {
         let mut command = redis::cmd("HMGET");
         command.arg(self.link.space.sessions(incarnation));
         for sid in sids {
@@ -136,21 +149,13 @@ impl Redis {
         Ok(())
     }
 
-    /// Takes out the reservations that were over then, by the server's clock: about [`CHUNK`] of them, and the rest by the next look.
-    /// Any gateway may, and twice does no harm.
-    pub(super) async fn lapse(&self, now: f64) -> Result<(), Unavailable> {
-        let mut command = redis::cmd("ZRANGEBYSCORE");
-        command
-            .arg(self.link.space.reserved())
-            .arg("-inf")
-            .arg(format!("{now:.0}"));
-        command.arg("LIMIT").arg(0).arg(CHUNK);
-        let over = texts(&self.ask(&command).await?).ok_or(Unavailable::Away)?;
+    /// Takes out reservations that are over. Any gateway may, and twice does no harm.
+    pub(super) async fn lapse(&self, over: &[String]) -> Result<(), Unavailable> {
         if over.is_empty() {
             return Ok(());
         }
         let (mut keys, mut arguments) = (vec![self.link.space.reserved()], Vec::new());
-        for member in &over {
+        for member in over {
             // `INCARNATION SID STREAM`, none of which has a space.
             let words: Vec<&str> = member.split(' ').collect();
             if let [incarnation, _, stream] = words[..] {

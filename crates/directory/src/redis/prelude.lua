@@ -52,7 +52,7 @@ local function state_of(text)
     local serial, changes, health, known, told, pps, cpu = string.match(text or '',
         '^(%d+) (%d+) (%a) (%d+) (%d+) (%d+) (%d+)$')
     return serial and {
-        serial = tonumber(serial), changes = tonumber(changes), health = health, known = known, told = told, pps = pps,
+        serial = tonumber(serial), changes = tonumber(changes), health = health, known = tonumber(known), told = told, pps = pps,
         cpu = cpu,
     }
 end
@@ -149,8 +149,9 @@ local function leased(incarnation, serial, changes)
     return lives(redis.call('ZSCORE', LEASES, incarnation)) and s or nil
 end
 
--- A counted change ends with it.
+-- A counted change ends with it. It renews the lease: its worker spoke a moment ago, and its beat may stand behind many of these.
 local function changed(incarnation, s)
+    redis.call('ZADD', LEASES, now + LEASE, incarnation)
     s.changes = s.changes + 1
     s.known = redis.call('HLEN', sessions_key(incarnation))
     redis.call('HSET', STATES, incarnation, state_text(s))

@@ -6,13 +6,13 @@ use std::{
 };
 
 use tokio::time::Instant;
-use whipcord_identity::{Incarnation, WorkerId};
+use whipcord_identity::{Incarnation, SessionId, StreamName, WorkerId};
 
 use super::script::NUMBER_RENEWAL;
 use crate::{
-    Timing,
+    SESSIONS_PER_WORKER_MAX, Timing,
     agreement::Agreement,
-    values::{Health, Hello, Lease, Load},
+    values::{Health, Hello, Lease, Load, Session},
 };
 
 #[derive(Debug, Default)]
@@ -36,6 +36,8 @@ pub(super) struct Reporter {
     agreement: Agreement,
     /// None until its first beat.
     number_renewed: Option<Instant>,
+    /// Of the sessions it told, because it names ended ones without: some 100 bytes each, [`SESSIONS_PER_WORKER_MAX`] at most.
+    streams: HashMap<SessionId, StreamName>,
 }
 
 /// What a reporter's lease is worth.
@@ -77,6 +79,7 @@ impl Reporters {
             heard: now,
             agreement: Agreement::default(),
             number_renewed: None,
+            streams: HashMap::new(),
             hello,
         };
         self.table.insert(reporter.hello.incarnation, reporter);
@@ -144,6 +147,34 @@ impl Reporters {
             load: reporter.load,
             number: due.then(|| reporter.hello.number.get()),
         })
+    }
+
+    /// What a worker told.
+    pub(super) fn remember<'s>(&mut self, lease: &Lease, sessions: impl Iterator<Item = &'s Session>) {
+        let Some(reporter) = self.of(lease) else { return };
+        let room = SESSIONS_PER_WORKER_MAX.saturating_sub(reporter.streams.len());
+        let streams = sessions.map(|session| (session.sid, session.stream.clone()));
+        reporter.streams.extend(streams.take(room));
+    }
+
+    /// Forgets ended ones: those with their streams, and those that are not remembered.
+    pub(super) fn recall(
+        &mut self,
+        lease: &Lease,
+        sids: &[SessionId],
+    ) -> (Vec<(SessionId, StreamName)>, Vec<SessionId>) {
+        let mut reporter = self.of(lease);
+        let (mut known, mut unknown) = (Vec::new(), Vec::new());
+        for sid in sids {
+            let told = reporter
+                .as_mut()
+                .and_then(|reporter| reporter.streams.remove_entry(sid));
+            match told {
+                Some(told) => known.push(told),
+                None => unknown.push(*sid),
+            }
+        }
+        (known, unknown)
     }
 
     pub(super) fn suspect(&mut self, lease: &Lease) {

@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use whipcord_identity::Incarnation;
 
 use super::{
-    Redis,
+    CHUNK, Redis,
     reporters::{Reporters, Standing},
     texts,
     wire::{self, State},
@@ -57,8 +57,8 @@ struct Look {
     /// Those whose lease lives.
     living: HashMap<Incarnation, State>,
     dead: Vec<Incarnation>,
-    /// By the server's clock, in milliseconds.
-    at: f64,
+    /// Reservations that are over: [`CHUNK`] of them at most, and the rest by the next look.
+    over: Vec<String>,
 }
 
 impl Cache {
@@ -188,15 +188,19 @@ impl Redis {
     /// One look, and the clearing up of what it found dead.
     async fn refresh(&self) -> Result<(), Unavailable> {
         lock(&self.cache).buried.clear();
-        let reply = self.link.run(&self.link.scripts.view, &[], &[]).await?;
-        let Look { living, dead, at } = read(&reply).ok_or(Unavailable::Away)?;
+        let keys = [self.link.space.reserved()];
+        let reply = self
+            .link
+            .run(&self.link.scripts.view, &keys, &[CHUNK.to_string()])
+            .await?;
+        let Look { living, dead, over } = read(&reply).ok_or(Unavailable::Away)?;
         let unknown = lock(&self.cache).unknown(&living);
         let mut hellos = Vec::new();
         if !unknown.is_empty() {
             hellos = self.hellos(&unknown).await?.into_iter().flatten().collect();
         }
         lock(&self.cache).update(living, hellos);
-        self.lapse(at).await?;
+        self.lapse(&over).await?;
         let begun = Instant::now();
         for incarnation in dead {
             // The rest by the next look, or by another gateway.
@@ -227,9 +231,9 @@ impl Redis {
     }
 }
 
-/// `now, rebuilding, leases, states`.
+/// `now, rebuilding, leases, states, over`.
 fn read(reply: &super::Reply) -> Option<Look> {
-    let [now, rebuilding, leases, states] = reply.rest.as_slice() else {
+    let [now, rebuilding, leases, states, over] = reply.rest.as_slice() else {
         return None;
     };
     let now: f64 = super::script::text(now)?.parse().ok()?;
@@ -242,7 +246,7 @@ fn read(reply: &super::Reply) -> Option<Look> {
     let mut look = Look {
         living: HashMap::new(),
         dead: Vec::new(),
-        at: now,
+        over: texts(over)?,
     };
     for pair in texts(leases)?.chunks_exact(2) {
         let (Some(incarnation), Ok(end)) = (wire::incarnation(&pair[0]), pair[1].parse::<f64>()) else {

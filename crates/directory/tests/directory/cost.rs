@@ -153,6 +153,40 @@ async fn to_look_whether_a_snapshot_is_needed_costs_a_part_of_it() {
     assert!(costs[1].0 * 3 < costs[0].0, "{costs:?}");
 }
 
+/// A worker names ended sessions without their streams; its next report waits for each question more.
+#[tokio::test]
+async fn to_tell_that_a_session_ended_asks_redis_for_nothing() {
+    let server = Server::start().await;
+    let sids: Vec<SessionId> = (0..20).map(sid).collect();
+    let told = || (0..20).map(|k| one_of(&number(1), k)).collect();
+    let d = server.directory(QUIET);
+    let lease = d.hello(number(1)).await.unwrap();
+    assert_eq!(d.add(&lease, told()).await, Ok(vec![]));
+    assert_eq!(questions_to_remove(&server, &d, &lease, &sids[..10]).await, 0);
+    // It need not tell again what another gateway was told.
+    let other = server.directory(QUIET);
+    eventually(async || other.workers().workers.len() == 1).await;
+    let lease = other.hello(number(1)).await.unwrap();
+    assert_eq!(other.held(&lease).await.map(|held| held.len()), Some(10));
+    assert_eq!(questions_to_remove(&server, &other, &lease, &sids[10..15]).await, 0);
+    // Nobody has told of these since this hello.
+    let lease = other.hello(number(1)).await.unwrap();
+    assert_eq!(questions_to_remove(&server, &other, &lease, &sids[15..]).await, 1);
+    assert_eq!(other.held(&lease).await, Some(vec![]), "all were removed");
+}
+
+/// Lists that were asked for while these ended.
+async fn questions_to_remove(server: &Server, d: &Directory, lease: &Lease, sids: &[SessionId]) -> u64 {
+    let asked = async || {
+        let info: String = server.ask("INFO commandstats").await;
+        let calls = info.split("cmdstat_hmget:calls=").nth(1);
+        calls.map_or(0, |rest| rest.split(',').next().unwrap().parse::<u64>().unwrap())
+    };
+    let before = asked().await;
+    assert_eq!(d.remove(lease, sids).await, Ok(()));
+    asked().await - before
+}
+
 /// Each would be read once for each of its sessions, and each time as long as it has become.
 #[tokio::test]
 async fn to_tell_many_sessions_of_one_stream_is_to_read_it_once() {

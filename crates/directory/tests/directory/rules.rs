@@ -1,6 +1,6 @@
 //! Leases, sessions and reports: rules as functions over any directory.
 
-use tokio::time::Instant;
+use tokio::time::{Instant, interval};
 use whipcord_directory::{
     CommitError, Directory, Health, Hello, HelloError, Load, Lookup, PlaceError, ReportError, Reported,
 };
@@ -8,14 +8,15 @@ use whipcord_identity::{Incarnation, SessionId};
 
 use crate::{
     bed::{
-        SHORT, eventually, health, hello, holders, introduction, is_live, keep, knows, live, place, placement, report,
-        reported, session, worker,
+        BEAT, SHORT, eventually, health, hello, holders, introduction, is_live, keep, knows, live, place, placement,
+        report, reported, session, sid, worker,
     },
     server::{Server, is_installed},
 };
 
 rules![
     a_lease_lives_while_it_is_beaten: SHORT,
+    a_lease_lives_while_its_worker_tells_of_sessions: SHORT,
     a_number_rests_after_its_last_beat: SHORT,
     a_number_only_asked_for_is_free_again_soon: SHORT,
     who_draws_another_number_gives_the_former_back: LONG,
@@ -53,6 +54,23 @@ async fn a_lease_lives_while_it_is_beaten(d: &Directory) {
     eventually(async || d.workers().workers.is_empty()).await;
     assert_eq!(d.beat(&lease, Load::default()).await, Err(ReportError::Expired));
     assert_eq!(d.worker(Incarnation(1)).await, None);
+}
+
+/// Its beats may stand behind many reports, each of which takes a while.
+async fn a_lease_lives_while_its_worker_tells_of_sessions(d: &Directory) {
+    let lease = hello(d, 1).await;
+    let (start, mut ticks) = (Instant::now(), interval(BEAT));
+    while start.elapsed() < SHORT.lease * 2 {
+        ticks.tick().await;
+        assert_eq!(d.add(&lease, vec![reported(1, 1, "cam", 5)]).await, Ok(vec![]));
+        assert!(is_live(d, &session(1, 1, "cam", 5)).await);
+        ticks.tick().await;
+        assert_eq!(d.remove(&lease, &[sid(1)]).await, Ok(()));
+        assert_eq!(holders(d, "cam").await, []);
+    }
+    assert_eq!(d.beat(&lease, Load::default()).await, Ok(()));
+    // One that tells nothing is as silent as one that does not beat.
+    eventually(async || d.workers().workers.is_empty()).await;
 }
 
 async fn a_number_rests_after_its_last_beat(d: &Directory) {
