@@ -1,0 +1,228 @@
+#!/usr/bin/env python3
+"""The chart on a real cluster of two nodes, with encoders outside of it: tests/k8s/run cluster starts this. For some rows: cluster.py ROW..."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+
+import lab
+from encoders import Counted, Encoders, sessions
+from lab import Failure
+
+ENCODERS = 20
+# Of the rollouts: longer than they take, and than what is looked at afterwards.
+DEADLINE = 120
+# Of the drained node: passes while the encoders still send, so that the end by the deadline is seen.
+SHORT_DEADLINE = 20
+
+
+def publish(node="node1"):
+    """A real encoder, if one is there, and ours: outside, through a node's address."""
+    token = lab.token()
+    url = f"http://{lab.NODES[node]}:{lab.HTTP_PORT}/whip/one"
+    environment = f"WHIPCORD_TOKEN={token}"
+    lab.run(*lab.outside("env", environment, lab.BINARY, "doctor", url))
+    with Counted(token) as counted:
+        encoders = Encoders(1, 8, token, node, prefix="whipcord")
+        try:
+            counted.sending(encoders.streams, 100)
+            failed = encoders.end(60)
+        finally:
+            encoders.stop()
+        if failed:
+            raise Failure(f"whipcord publish: {failed}")
+        said = "whipcord publish"
+        if ffmpeg := real_encoder():
+            arguments = "-re -f lavfi -i testsrc=size=640x360:rate=30 -f lavfi -i sine -t 8 -c:v libx264 -preset ultrafast -tune zerolatency"
+            arguments += f" -pix_fmt yuv420p -bf 0 -g 30 -c:a libopus -ar 48000 -ac 2 -f whip -authorization {token} {url}"
+            process = subprocess.Popen(lab.outside(ffmpeg, "-loglevel", "error", *arguments.split()), stderr=subprocess.DEVNULL)
+            try:
+                counted.sending(["one"], 100)
+            finally:
+                process.terminate()
+                process.wait()
+            said += f" and FFmpeg ({counted.now['one']['packets_received']} packets)"
+    return said
+
+
+def real_encoder():
+    """An FFmpeg that can publish: the one named, the interoperability tests' own, or the machine's."""
+    unpacked = lab.ROOT / ".cache/interop/bin/ffmpeg"
+    for candidate in (os.environ.get("FFMPEG"), unpacked, shutil.which("ffmpeg")):
+        if candidate and pathlib.Path(candidate).exists():
+            if " whip " in lab.run(candidate, "-hide_banner", "-muxers").stdout:
+                return candidate
+    return None
+
+
+def mode(settings, level=None):
+    """Installs in a mode, publishes, tests, uninstalls: nothing is left."""
+    lab.namespace(level=level)
+    before = everything()
+    began = time.monotonic()
+    lab.helm("install", settings)
+    took = time.monotonic() - began
+    said = publish()
+    told = lab.run("helm", "test", lab.RELEASE, "--namespace", lab.NAMESPACE, "--logs", "--timeout", f"{lab.PATIENCE}s", timeout=2 * lab.PATIENCE).stdout
+    if "A worker counted" not in told or "whipcord doctor URL" not in told:
+        raise Failure(f"helm test says nothing of media: {told}")
+    lab.uninstall()
+    lab.until("nothing is left of the release", lambda: everything() == before)
+    return f"whole after {took:.0f} s; {said}; helm test; nothing left"
+
+
+def routed():
+    """Exposure `none`: encoders that have a route to pods."""
+    ways = [("10.244.1.0/24", lab.NODES["node1"]), ("10.244.2.0/24", lab.NODES["node2"])]
+    for network, node in ways:
+        lab.run(*lab.outside("ip", "route", "replace", network, "via", node))
+    try:
+        return mode(["worker.media.exposure=none", "worker.media.advertise.from=podIP"])
+    finally:
+        for network, _ in ways:
+            lab.run(*lab.outside("ip", "route", "del", network))
+
+
+def everything():
+    """All objects of the namespace, but for events and what others keep for themselves."""
+    kinds = lab.run("kubectl", "api-resources", "--verbs=list", "--namespaced", "-o", "name").stdout.split()
+    kinds = ",".join(kind for kind in kinds if not kind.startswith("events") and "metrics" not in kind)
+    listed = lab.kubectl("get", kinds, "-o", "name", "--ignore-not-found").stdout.split()
+    return sorted(listed)
+
+
+def rollout(settings=()):
+    """An upgrade of everything while encoders send: none notices, and new ones come to the new workers."""
+    lab.namespace()
+    lab.helm("install", [f"worker.drainDeadline={DEADLINE}"])
+    token = lab.token()
+    before = {pod["metadata"]["uid"]: pod["metadata"]["name"] for pod in lab.pods("worker")}
+    encoders = Encoders(ENCODERS, 75, token)
+    later = None
+    try:
+        with Counted(token) as counted:
+            counted.sending(encoders.streams)
+            changed = [f"worker.drainDeadline={DEADLINE}", "worker.podAnnotations.version=two", "gateway.podAnnotations.version=two", *settings]
+            began = time.monotonic()
+            # No longer than the encoders send: an upgrade that waits for their end is none that they do not notice.
+            lab.helm("upgrade", changed, patience=45)
+            took = time.monotonic() - began
+            after = {pod["metadata"]["uid"]: pod["metadata"]["name"] for pod in lab.pods("worker")}
+            if set(before) & set(after):
+                raise Failure(f"workers are the same as before: {after}")
+            counted.sending(encoders.streams, 300)
+            strays = {s: v["worker"] for s, v in counted.of(encoders.streams).items() if v["worker"] not in before.values()}
+            if strays:
+                raise Failure(f"not on the worker where they began: {strays}")
+            later = Encoders(4, 5, token, prefix="later")
+            counted.sending(later.streams)
+            strays = {s: v["worker"] for s, v in counted.of(later.streams).items() if v["worker"] not in after.values()}
+            if strays:
+                raise Failure(f"new streams came to old workers: {strays}")
+            failed = {**later.end(60), **encoders.end(DEADLINE)}
+            if failed:
+                raise Failure(f"ended badly: {failed}")
+            gaps = sorted(counted.gaps.get(stream, 0) for stream in encoders.streams)
+    finally:
+        encoders.stop()
+        if later:
+            later.stop()
+    lab.until("the old workers are gone", lambda: len(lab.objects("pods", "app.kubernetes.io/component=worker")) == len(after))
+    lab.uninstall()
+    # Two looks and the call: shorter gaps are not seen.
+    return f"{ENCODERS} encoders, upgraded in {took:.0f} s, 0 lost, gaps as far as looks tell: median {gaps[len(gaps) // 2]:.1f} s, longest {gaps[-1]:.1f} s"
+
+
+def broken_rollout():
+    """The same, where new workers never become ready, must fail; and live sessions must not notice that either."""
+    try:
+        said = rollout(["worker.readinessProbe.httpGet.path=/nothing"])
+    except Failure as failure:
+        lab.uninstall()
+        return f"refused as it should be: {str(failure).splitlines()[0][:60]}..."
+    raise Failure(f"a rollout whose pods are never ready is said to be whole: {said}")
+
+
+def drained_node():
+    """kubectl drain: the node's sessions go on until the deadline, the other node's do not notice, and no eviction is an error."""
+    lab.namespace()
+    lab.helm("install", [f"worker.drainDeadline={SHORT_DEADLINE}"])
+    token = lab.token()
+    encoders = Encoders(6, 60, token, node="node2")
+    try:
+        with Counted(token) as counted:
+            counted.sending(encoders.streams)
+            of_node = {pod["metadata"]["name"] for pod in lab.pods("worker") if pod["spec"]["nodeName"] == "node1"}
+            moved = [s for s, v in counted.of(encoders.streams).items() if v["worker"] in of_node]
+            stay = [s for s in encoders.streams if s not in moved]
+            if not moved or not stay:
+                raise Failure(f"not on both nodes: {moved} and {stay}")
+            began = time.monotonic()
+            drain = lab.run("kubectl", "drain", "node1", "--ignore-daemonsets", "--delete-emptydir-data", f"--timeout={SHORT_DEADLINE + 30}s",
+                            check=False, timeout=2 * lab.PATIENCE)
+            took = time.monotonic() - began
+            said = drain.stdout + drain.stderr
+            if drain.returncode != 0 or "InternalError" in said or "500" in said:
+                raise Failure(f"kubectl drain: {said}")
+            counted.sending(stay)
+            fresh = Encoders(2, 4, token, node="node2", prefix="fresh")
+            failed = fresh.end(60)
+            if failed:
+                raise Failure(f"published after the drain: {failed}")
+            failed = {s: v for s, v in encoders.end(120).items() if s in stay}
+            if failed:
+                raise Failure(f"on the other node, and ended badly: {failed}")
+    finally:
+        encoders.stop()
+        lab.run("kubectl", "uncordon", "node1")
+    lab.uninstall()
+    return f"{took:.0f} s with a deadline of {SHORT_DEADLINE}; {len(stay)} sessions of the other node went on"
+
+
+def kept_keys():
+    """An upgrade keeps what the first install made."""
+    lab.namespace()
+    lab.helm("install", [])
+    def secret():
+        return lab.objects("secrets", "app.kubernetes.io/name=whipcord")[0]["data"]
+    before = secret()
+    lab.helm("upgrade", ["log.level=debug"])
+    if secret() != before:
+        raise Failure("the upgrade made other keys")
+    if sessions(lab.token()):
+        raise Failure("sessions of nobody")
+    lab.uninstall()
+    return f"{len(before)} files the same"
+
+
+ROWS = {
+    "hostPort": lambda: mode([]),
+    "hostNetwork": lambda: mode(["worker.media.exposure=hostNetwork"]),
+    "nodePort": lambda: mode(["worker.media.exposure=nodePort"], level="restricted"),
+    "none": routed,
+    "kept_keys": kept_keys,
+    "rollout": rollout,
+    "broken_rollout": broken_rollout,
+    "drained_node": drained_node,
+}
+
+
+def main():
+    lab.images()
+    failed = 0
+    for name in sys.argv[1:] or ROWS:
+        began = time.monotonic()
+        try:
+            outcome, said = "ok", ROWS[name]()
+        except Failure as failure:
+            outcome, said, failed = "FAILED", str(failure), failed + 1
+        print(f"{outcome:8} {time.monotonic() - began:5.0f} s  {name}: {said}", flush=True)
+    lab.run("kubectl", "delete", "namespace", lab.NAMESPACE, "--ignore-not-found", timeout=2 * lab.PATIENCE)
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
