@@ -4,6 +4,7 @@
 mod beats;
 mod connection;
 mod listing;
+mod measure;
 mod reporters;
 mod script;
 mod turns;
@@ -12,6 +13,7 @@ mod wire;
 
 use std::sync::{Arc, Mutex};
 
+use redis::Value;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{debug, info};
 use whipcord_identity::{ClusterId, Incarnation, SessionId, StreamName};
@@ -20,6 +22,7 @@ use self::{
     beats::{Beats, Renewal},
     connection::Connection,
     listing::Known,
+    measure::{Measure, Operation},
     reporters::{Reporters, Standing},
     script::{Reply, Script, Scripts, Space, texts},
     turns::Turns,
@@ -57,11 +60,21 @@ struct Link {
     connection: Connection,
     scripts: Scripts,
     space: Space,
+    measure: Measure,
 }
 
 impl Link {
     async fn run(&self, script: &Script, keys: &[String], arguments: &[String]) -> Result<Reply, Unavailable> {
-        script.run(&self.connection, &self.space, keys, arguments).await
+        let running = script.run(&self.connection, &self.space, keys, arguments);
+        self.measure.operation(script.operation(), running).await
+    }
+
+    /// A plain command, by its name.
+    async fn ask(&self, name: &'static str, arguments: &[&str]) -> Result<Value, Unavailable> {
+        let mut command = redis::cmd(name);
+        command.arg(arguments);
+        let asking = async { self.connection.call(&command).await?.map_err(|_| Unavailable::Away) };
+        self.measure.operation(Operation::Command(name), asking).await
     }
 }
 
@@ -72,6 +85,7 @@ impl Redis {
             connection: Connection::start(config.clone(), stop.clone())?,
             scripts: Scripts::new(),
             space: Space::new(cluster, timing),
+            measure: Measure::new(),
         };
         let redis = Arc::new(Self {
             timing,

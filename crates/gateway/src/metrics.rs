@@ -11,7 +11,7 @@ use opentelemetry::{
     KeyValue, global,
     metrics::{Counter, Histogram, Meter},
 };
-use whipcord_directory::Health;
+use whipcord_directory::{Freshness, Health};
 
 use crate::{Shared, limits::WAITING_MAX, problem::Error, trace};
 
@@ -26,6 +26,7 @@ pub(crate) struct Metrics {
     rejected: Counter<u64>,
     placements: Histogram<f64>,
     attempts: Histogram<u64>,
+    reports: Counter<u64>,
 }
 
 impl Metrics {
@@ -52,6 +53,11 @@ impl Metrics {
                 .with_unit("{attempt}")
                 .with_description("Workers asked for one POST")
                 .with_boundaries(vec![0.0, 1.0, 2.0, 3.0])
+                .build(),
+            reports: meter
+                .u64_counter("whipcord.directory.reports")
+                .with_unit("{report}")
+                .with_description("Reports of workers, taken into the directory or refused")
                 .build(),
         }
     }
@@ -83,6 +89,13 @@ impl Metrics {
         let outcome = [KeyValue::new("outcome", error.map_or("placed", Error::kind))];
         self.placements.record(took.as_secs_f64(), &outcome);
         self.attempts.record(attempts as u64, &outcome);
+    }
+
+    /// A worker's report is in the directory, or refused: then it tells all again.
+    pub(crate) fn reported(&self, kind: &'static str, is_taken: bool) {
+        let result = if is_taken { "ok" } else { "refused" };
+        self.reports
+            .add(1, &[KeyValue::new("kind", kind), KeyValue::new("result", result)]);
     }
 }
 
@@ -120,6 +133,19 @@ pub(crate) fn observe(shared: &Arc<Shared>) {
         .with_callback(move |gauge| {
             if let Some(shared) = Weak::upgrade(&seen) {
                 gauge.observe((WAITING_MAX - shared.waiting.available_permits()) as u64, &[]);
+            }
+        })
+        .build();
+    let seen = Arc::downgrade(shared);
+    meter
+        .u64_observable_gauge("whipcord.redis.degraded")
+        .with_description(
+            "1 while Redis has not answered for as long as a lease: sessions are placed by what was known last",
+        )
+        .with_callback(move |gauge| {
+            if let Some(shared) = Weak::upgrade(&seen) {
+                let is_stale = shared.directory.workers().freshness == Freshness::Stale;
+                gauge.observe(u64::from(is_stale), &[]);
             }
         })
         .build();

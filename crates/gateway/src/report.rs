@@ -78,7 +78,9 @@ async fn run(
         return Err(Status::failed_precondition("the first report must be a hello"));
     };
     let told = hello.sessions_digest.clone();
-    let reporter = Reporter::hello(shared, hello).await?;
+    let taken = Reporter::hello(Arc::clone(&shared), hello).await;
+    shared.metrics.reported("hello", taken.is_ok());
+    let reporter = taken?;
     let sessions_known = reporter.holds(&told).await;
     let ended = reporter.follow(&mut requests, responses, sessions_known).await;
     reporter.shared.directory.suspect(&reporter.lease).await;
@@ -175,7 +177,10 @@ impl Reporter {
             let Some(report) = next(requests, sequence).await? else {
                 return Ok(());
             };
-            let replaced = self.apply_slowly(report, acknowledged, responses).await?;
+            let kind = kind(&report);
+            let taken = self.apply_slowly(report, acknowledged, responses).await;
+            self.shared.metrics.reported(kind, taken.is_ok());
+            let replaced = taken?;
             ack = Ack {
                 sequence,
                 sessions_known: false,
@@ -303,6 +308,16 @@ async fn next(requests: &mut Streaming<ReportRequest>, sequence: u64) -> Result<
         // A report of a later version: it counts, and is not understood.
         Some(ReportRequest { report: None, .. }) => Ok(Some(Report::Delta(proto::Delta::default()))),
         Some(ReportRequest { report, .. }) => Ok(report),
+    }
+}
+
+/// Its word in metrics.
+fn kind(report: &Report) -> &'static str {
+    match report {
+        Report::Hello(_) => "hello",
+        Report::Snapshot(_) => "snapshot",
+        Report::Delta(_) => "delta",
+        Report::Heartbeat(_) => "beat",
     }
 }
 

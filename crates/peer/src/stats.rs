@@ -1,5 +1,7 @@
 //! Counters of a session and of the port, read by the shell whenever it likes.
 
+use std::time::Duration;
+
 use crate::{Path, event::TrackId};
 
 /// A session's totals since its start. They survive adoption only as far as the checkpoint carries them.
@@ -43,6 +45,8 @@ pub struct TrackStats {
     pub lost: u64,
     /// Inter-arrival jitter in RTP clock units (RFC 3550 §A.8).
     pub jitter: u32,
+    /// From a NACK to the packet that it asked for, smoothed; None before the first that came.
+    pub round_trip: Option<Duration>,
 }
 
 /// Why a datagram, or a packet in it, was dropped.

@@ -79,6 +79,7 @@ impl Chronicle {
                 return;
             };
             for (sid, snapshot) in snapshots {
+                self.metrics.sampled(&snapshot);
                 self.metrics.grown(&self.tally.look(sid, Counts::of(&snapshot)));
             }
         }

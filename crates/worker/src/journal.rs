@@ -1,6 +1,6 @@
 //! What a session has been through, as its events told it. Not here: what is said of it (notice).
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use whipcord_peer::{EndReason, Event, event::TrackId};
 use whipcord_whip::{Codec, Kind};
@@ -33,6 +33,13 @@ pub(crate) struct Track {
     pub(crate) codec: Codec,
     pub(crate) mid: String,
     pub(crate) rid: Option<String>,
+}
+
+impl Track {
+    /// Of so many ticks of its clock.
+    pub(crate) fn jitter(&self, ticks: u32) -> Duration {
+        Duration::from_secs_f64(f64::from(ticks) / f64::from(self.codec.clock_rate()))
+    }
 }
 
 impl State {

@@ -7,6 +7,7 @@
 //! share are bounded queues.
 
 mod advertise;
+mod availability;
 mod chronicle;
 mod codec;
 mod config;

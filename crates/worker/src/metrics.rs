@@ -12,18 +12,28 @@ use opentelemetry::{
     KeyValue, global,
     metrics::{Counter, Histogram, Meter},
 };
+use tokio::sync::watch;
 use whipcord_peer::{EndReason, stats};
 use whipcord_udp::Counters;
+use whipcord_whip::Kind;
 
 use crate::{
+    availability::Availability,
     control::Control,
     setup::{Passed, Stage},
     sinks::record::Totals,
+    snapshot::{Arriving, Snapshot},
     tally::{Counts, Media},
 };
 
 /// Seconds of a stage: a round trip on the spot, a handshake over the world, and the 30 s after which it is given up.
 const STAGE_BOUNDARIES: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+/// Seconds of a call, or of a report on its way into the directory. Beats are gathered for 0.2 s; a gateway waits for 5 s at most.
+const CALL_BOUNDARIES: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
+
+/// Seconds of jitter or of a round trip: a wire, a good path, a continent, and what no player waits for.
+const PATH_BOUNDARIES: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0];
 
 /// Seconds of a session: an encoder that tries again, a show, a camera that never stops.
 const SESSION_BOUNDARIES: [f64; 9] = [1.0, 10.0, 60.0, 600.0, 1800.0, 3600.0, 14_400.0, 43_200.0, 86_400.0];
@@ -36,9 +46,14 @@ pub(crate) struct Metrics {
     bytes: Counter<u64>,
     packets: Counter<u64>,
     lost: Counter<u64>,
+    jitter: Histogram<f64>,
+    round_trip: Histogram<f64>,
+    keyframes: Counter<u64>,
+    stalls: Counter<u64>,
     nacks: Counter<u64>,
     keyframe_requests: Counter<u64>,
     dropped: Counter<u64>,
+    unrecorded: Counter<u64>,
 }
 
 /// Counts a session that was made.
@@ -46,16 +61,23 @@ pub(crate) fn created() -> Counter<u64> {
     counter("whipcord.session.created", "{session}", "Sessions made")
 }
 
+/// Of gateways' calls.
+pub(crate) fn calls() -> Histogram<f64> {
+    let description = "A gateway's call, as long as it took to serve";
+    seconds("rpc.server.call.duration", description, &CALL_BOUNDARIES)
+}
+
+/// From a report's sending to its acknowledgement.
+pub(crate) fn report_lag() -> Histogram<f64> {
+    seconds(
+        "whipcord.directory.report.lag",
+        "From a report's sending to its acknowledgement",
+        &CALL_BOUNDARIES,
+    )
+}
+
 impl Metrics {
     pub(crate) fn new() -> Self {
-        let seconds = |name, description, boundaries: &[f64]| {
-            meter()
-                .f64_histogram(name)
-                .with_unit("s")
-                .with_description(description)
-                .with_boundaries(boundaries.to_vec())
-                .build()
-        };
         Self {
             ended: counter("whipcord.session.ended", "{session}", "Sessions that ended"),
             stages: seconds(
@@ -75,12 +97,33 @@ impl Metrics {
                 "{packet}",
                 "RTP packets that did not come, nor again",
             ),
+            jitter: seconds(
+                "whipcord.media.jitter",
+                "Jitter between arrivals (RFC 3550), of each track that brings media, every 5 s",
+                &PATH_BOUNDARIES,
+            ),
+            round_trip: seconds(
+                "whipcord.media.rtt",
+                "From a request for a lost packet to its coming, of each track that brings media, every 5 s",
+                &PATH_BOUNDARIES,
+            ),
+            keyframes: counter("whipcord.media.keyframes", "{frame}", "Keyframes that began to come"),
+            stalls: counter(
+                "whipcord.media.stalls",
+                "{stall}",
+                "Times that all media of a kind stopped for more than 2 s while its session lived",
+            ),
             nacks: counter("whipcord.media.nack", "{message}", "Requests for lost packets"),
             keyframe_requests: counter("whipcord.media.pli", "{message}", "Requests for keyframes"),
             dropped: counter(
                 "whipcord.udp.dropped",
                 "{packet}",
                 "Datagrams that were of no use, or not sent",
+            ),
+            unrecorded: counter(
+                "whipcord.sink.dropped",
+                "{packet}",
+                "RTP packets that a sink could not take in time",
             ),
         }
     }
@@ -107,15 +150,44 @@ impl Metrics {
 
     /// What a session grew by.
     pub(crate) fn grown(&self, grown: &Counts) {
-        for (kind, Media { bytes, packets, lost }) in [("audio", grown.audio), ("video", grown.video)] {
-            let kind = [KeyValue::new("kind", kind)];
+        for (kind, media) in [(Kind::Audio, grown.audio), (Kind::Video, grown.video)] {
+            let Media {
+                bytes,
+                packets,
+                lost,
+                stalls,
+            } = media;
+            let kind = [KeyValue::new("kind", kind.as_str())];
             add(&self.bytes, bytes, &kind);
             add(&self.packets, packets, &kind);
             add(&self.lost, lost, &kind);
+            add(&self.stalls, stalls, &kind);
         }
+        add(&self.keyframes, grown.keyframes, &[]);
         add(&self.nacks, grown.nacks, &[]);
         add(&self.keyframe_requests, grown.keyframe_requests, &[]);
+        add(
+            &self.unrecorded,
+            grown.unrecorded,
+            &[KeyValue::new("sink", "recording")],
+        );
         self.dropped(&grown.dropped);
+    }
+
+    /// How a session's media comes at this moment.
+    pub(crate) fn sampled(&self, snapshot: &Snapshot) {
+        for Arriving {
+            kind,
+            jitter,
+            round_trip,
+        } in snapshot.arriving()
+        {
+            let kind = [KeyValue::new("kind", kind.as_str())];
+            self.jitter.record(jitter.as_secs_f64(), &kind);
+            if let Some(round_trip) = round_trip {
+                self.round_trip.record(round_trip.as_secs_f64(), &kind);
+            }
+        }
     }
 
     pub(crate) fn dropped(&self, grown: &stats::Dropped) {
@@ -142,7 +214,14 @@ impl Metrics {
 }
 
 /// What is looked at whenever somebody asks for it.
-pub(crate) fn observe(control: &Arc<Control>, sessions_max: u32, receive_buffer: usize) {
+pub(crate) fn observe(
+    control: &Arc<Control>,
+    registered: watch::Receiver<bool>,
+    sessions_max: u32,
+    receive_buffer: usize,
+) {
+    availability(control, registered);
+    load(control, sessions_max);
     let seen = Arc::downgrade(control);
     meter()
         .i64_observable_up_down_counter("whipcord.session.active")
@@ -201,6 +280,47 @@ pub(crate) fn observe(control: &Arc<Control>, sessions_max: u32, receive_buffer:
     }
 }
 
+fn availability(control: &Arc<Control>, registered: watch::Receiver<bool>) {
+    let seen = Arc::downgrade(control);
+    meter()
+        .u64_observable_gauge("whipcord.worker.state")
+        .with_description("Whether sessions may be placed here, and if not, why: 1 for one of the states")
+        .with_callback(move |gauge| {
+            let Some(control) = Weak::upgrade(&seen) else { return };
+            let draining = control.sessions.is_draining();
+            let now = Availability::of(control.voice.may_speak(), draining, *registered.borrow());
+            for state in Availability::ALL {
+                let state_is = [KeyValue::new("state", state.as_str())];
+                gauge.observe(u64::from(state == now), &state_is);
+            }
+        })
+        .build();
+}
+
+fn load(control: &Arc<Control>, sessions_max: u32) {
+    let seen = Arc::downgrade(control);
+    meter()
+        .f64_observable_gauge("whipcord.worker.load")
+        .with_description("Places that sessions have, of all there are")
+        .with_callback(move |gauge| {
+            if let Some(control) = Weak::upgrade(&seen) {
+                gauge.observe(control.sessions.count() as f64 / f64::from(sessions_max.max(1)), &[]);
+            }
+        })
+        .build();
+    let seen = Arc::downgrade(control);
+    meter()
+        .f64_observable_counter("whipcord.shard.busy")
+        .with_unit("s")
+        .with_description("Time for which a shard did not wait: a second per second is all it has")
+        .with_callback(move |counter| {
+            if let Some(control) = Weak::upgrade(&seen) {
+                counter.observe(control.shard.busy().as_secs_f64(), &[KeyValue::new("shard", "0")]);
+            }
+        })
+        .build();
+}
+
 fn meter() -> Meter {
     global::meter("whipcord.worker")
 }
@@ -210,6 +330,15 @@ fn counter(name: &'static str, unit: &'static str, description: &'static str) ->
         .u64_counter(name)
         .with_unit(unit)
         .with_description(description)
+        .build()
+}
+
+fn seconds(name: &'static str, description: &'static str, boundaries: &[f64]) -> Histogram<f64> {
+    meter()
+        .f64_histogram(name)
+        .with_unit("s")
+        .with_description(description)
+        .with_boundaries(boundaries.to_vec())
         .build()
 }
 

@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use opentelemetry::metrics::Histogram;
 use tokio::{
     sync::watch,
     time::{Instant, MissedTickBehavior, timeout},
@@ -26,7 +27,7 @@ use whipcord_proto::{
     directory::{Capacity, Hello},
 };
 
-use crate::{control::Control, load::Load, random, sessions::Reported, shard::Command, voice::LEASE};
+use crate::{control::Control, load::Load, metrics, random, sessions::Reported, shard::Command, voice::LEASE};
 use conversation::Conversation;
 
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -69,6 +70,7 @@ pub(crate) struct Reporter {
     sessions_max: u32,
     registered: watch::Sender<bool>,
     load: Load,
+    lag: Histogram<f64>,
 }
 
 /// Why a stream is left that has not broken.
@@ -120,6 +122,7 @@ impl Reporter {
             sessions_max,
             registered,
             load: Load::new(),
+            lag: metrics::report_lag(),
         }
     }
 
@@ -257,7 +260,7 @@ impl Reporter {
         let stops = self.control.voice.stops();
         let sessions = self.control.sessions.reported();
         // A connection of its own: one whose other end is gone without a word takes its successor nowhere.
-        let opening = Conversation::open((self.gateways.dial)(), self.hello(&sessions), stops);
+        let opening = Conversation::open((self.gateways.dial)(), self.hello(&sessions), stops, self.lag.clone());
         let opened = timeout(CONNECT_MAX, opening).await;
         let (mut conversation, ack) = opened.map_err(|_| Status::deadline_exceeded("no gateway answers"))??;
         if ack.sessions_known {

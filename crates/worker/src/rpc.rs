@@ -4,6 +4,7 @@ mod status;
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
+use opentelemetry::metrics::Histogram;
 use tokio_stream::{Stream, StreamExt as _, once, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status};
 use tracing::warn;
@@ -25,6 +26,7 @@ use whipcord_whip::etag::IfMatch;
 
 use crate::{
     control::{self, Control, Creation, Download, Restarted},
+    metrics,
     sessions::{Created, LookUpError},
     snapshot::Info,
     trace,
@@ -33,17 +35,23 @@ use status::Error;
 
 /// The service over this worker's sessions. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Service(Arc<Control>);
+pub struct Service {
+    control: Arc<Control>,
+    calls: Histogram<f64>,
+}
 
 impl Service {
     pub(crate) fn new(control: Arc<Control>) -> Self {
-        Self(control)
+        Self {
+            control,
+            calls: metrics::calls(),
+        }
     }
 
     /// The request's owner must be this incarnation; returns the epoch it names.
     fn check_owner(&self, owner: Option<Owner>) -> Result<Epoch, Error> {
         let owner = convert::owner(owner)?;
-        if owner.worker == self.0.worker && owner.incarnation == self.0.incarnation {
+        if owner.worker == self.control.worker && owner.incarnation == self.control.incarnation {
             Ok(owner.epoch)
         } else {
             warn!(worker = %owner.worker, incarnation = %owner.incarnation, "a call was meant for another start of this worker");
@@ -61,7 +69,7 @@ impl Service {
 
     /// The live session that a request means, whether or not it may.
     fn session(&self, id: &[u8]) -> Option<Arc<Info>> {
-        self.0.sessions.info(convert::session_id(id).ok()?)
+        self.control.sessions.info(convert::session_id(id).ok()?)
     }
 
     fn creation(&self, request: CreateSessionRequest) -> Result<Creation, Error> {
@@ -104,21 +112,21 @@ impl Service {
         } else {
             IfMatch::Sessions(if_match)
         };
-        Ok(self.0.patch(sid, epoch, &fragment, &if_match)?)
+        Ok(self.control.patch(sid, epoch, &fragment, &if_match)?)
     }
 
     async fn delete(&self, request: DeleteSessionRequest) -> Result<(), Error> {
         let reason = end_reason(request.reason());
         let epoch = self.check_owner(request.owner)?;
         Ok(self
-            .0
+            .control
             .close(convert::session_id(&request.session_id)?, epoch, reason)
             .await?)
     }
 
     async fn get(&self, request: GetSessionRequest) -> Result<Session, Error> {
         let epoch = self.check_if_named(request.owner)?;
-        let session = self.0.get(convert::session_id(&request.session_id)?).await?;
+        let session = self.control.get(convert::session_id(&request.session_id)?).await?;
         if epoch != Epoch(0) && session.epoch != epoch.0 {
             return Err(control::Error::from(LookUpError::NotFound).into());
         }
@@ -135,7 +143,7 @@ impl Service {
             0 => PAGE_MAX,
             size => size.min(PAGE_MAX),
         };
-        let (sessions, next) = self.0.list(after, limit as usize).await?;
+        let (sessions, next) = self.control.list(after, limit as usize).await?;
         let next_page_token = next.map_or_else(String::new, |sid| sid.to_string());
         Ok(ListSessionsResponse {
             sessions,
@@ -153,7 +161,7 @@ impl Service {
         } = request;
         self.check_if_named(owner)?;
         let (sid, stream) = (convert::session_id(&session_id)?, convert::stream(&stream)?);
-        Ok(self.0.read_recording(stream, sid, offset, length).await?)
+        Ok(self.control.read_recording(stream, sid, offset, length).await?)
     }
 }
 
@@ -166,12 +174,13 @@ impl WorkerService for Service {
         request: Request<CreateSessionRequest>,
     ) -> Result<Response<CreateSessionResponse>, Status> {
         trace::serve(
+            &self.calls,
             "whipcord.worker.v1.WorkerService/CreateSession",
             None,
             request,
             async |request| {
                 let creation = self.creation(request)?;
-                let Created { answer, ice_session } = self.0.create(creation).await.map_err(Error::from)?;
+                let Created { answer, ice_session } = self.control.create(creation).await.map_err(Error::from)?;
                 Ok(CreateSessionResponse {
                     answer,
                     ice_session: ice_session.ice_session().to_owned(),
@@ -187,6 +196,7 @@ impl WorkerService for Service {
     ) -> Result<Response<PatchSessionResponse>, Status> {
         let session = self.session(&request.get_ref().session_id);
         trace::serve(
+            &self.calls,
             "whipcord.worker.v1.WorkerService/PatchSession",
             session.as_deref(),
             request,
@@ -209,6 +219,7 @@ impl WorkerService for Service {
     ) -> Result<Response<DeleteSessionResponse>, Status> {
         let session = self.session(&request.get_ref().session_id);
         trace::serve(
+            &self.calls,
             "whipcord.worker.v1.WorkerService/DeleteSession",
             session.as_deref(),
             request,
@@ -221,7 +232,9 @@ impl WorkerService for Service {
     }
 
     async fn get_session(&self, request: Request<GetSessionRequest>) -> Result<Response<GetSessionResponse>, Status> {
-        let session = self.get(request.into_inner()).await?;
+        let method = "whipcord.worker.v1.WorkerService/GetSession";
+        let getting = async { Ok(self.get(request.into_inner()).await?) };
+        let session = trace::measure(&self.calls, method, getting).await?;
         Ok(Response::new(GetSessionResponse { session: Some(session) }))
     }
 
@@ -229,18 +242,23 @@ impl WorkerService for Service {
         &self,
         request: Request<ListSessionsRequest>,
     ) -> Result<Response<ListSessionsResponse>, Status> {
-        Ok(Response::new(self.list(request.into_inner()).await?))
+        let method = "whipcord.worker.v1.WorkerService/ListSessions";
+        let listing = async { Ok(self.list(request.into_inner()).await?) };
+        Ok(Response::new(trace::measure(&self.calls, method, listing).await?))
     }
 
     async fn read_recording(
         &self,
         request: Request<ReadRecordingRequest>,
     ) -> Result<Response<Self::ReadRecordingStream>, Status> {
+        // Until its first bytes are there: they go as fast as they are taken.
+        let method = "whipcord.worker.v1.WorkerService/ReadRecording";
+        let reading = async { Ok(self.read(request.into_inner()).await?) };
         let Download {
             size,
             container,
             pieces,
-        } = self.read(request.into_inner()).await?;
+        } = trace::measure(&self.calls, method, reading).await?;
         let file = Part::File(RecordingFile {
             size,
             format: format(container).into(),
@@ -253,6 +271,7 @@ impl WorkerService for Service {
 
     async fn drain(&self, request: Request<DrainRequest>) -> Result<Response<DrainResponse>, Status> {
         trace::serve(
+            &self.calls,
             "whipcord.worker.v1.WorkerService/Drain",
             None,
             request,
@@ -262,7 +281,7 @@ impl WorkerService for Service {
                     owner,
                 } = request;
                 self.check_if_named(owner)?;
-                let sessions = self.0.drain(Duration::from_secs(deadline_seconds.into()));
+                let sessions = self.control.drain(Duration::from_secs(deadline_seconds.into()));
                 Ok(DrainResponse {
                     sessions: u32::try_from(sessions).unwrap_or(u32::MAX),
                 })

@@ -9,14 +9,12 @@ mod meter;
 mod outbox;
 mod port;
 mod session;
+mod stall;
 
 use std::{
     net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::Arc,
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -27,7 +25,7 @@ use whipcord_peer::{Certificate, Path, stats};
 use whipcord_udp::{Batch, Counters, Queue, Socket};
 
 use crate::{notice::Notice, voice::Voice};
-pub(crate) use command::{Busy, Command, Create, Handle};
+pub(crate) use command::{Busy, Command, Create, Handle, Spent};
 pub(crate) use meter::Flow;
 pub(crate) use outbox::NOTICES_MAX;
 use port::Port;
@@ -82,12 +80,12 @@ pub(crate) fn spawn(mut setup: Setup) -> std::io::Result<(Handle, JoinHandle<()>
         .register(&mut setup.socket, SOCKET, Interest::READABLE)?;
     let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
     let (sender, commands) = mpsc::channel(COMMANDS_MAX);
-    let received = Arc::new(AtomicU64::new(0));
-    let shard = Shard::new(poll, commands, setup, Arc::clone(&received));
+    let spent = Arc::new(Spent::default());
+    let shard = Shard::new(poll, commands, setup, Arc::clone(&spent));
     let thread = std::thread::Builder::new()
         .name("shard-0".to_owned())
         .spawn(move || shard.run())?;
-    Ok((Handle::new(sender, waker, received), thread))
+    Ok((Handle::new(sender, waker, spent), thread))
 }
 
 /// What the thread owns.
@@ -101,8 +99,10 @@ struct Shard {
     buffer: Vec<u8>,
     next_tick: Instant,
     dropped: Dropped,
-    /// Datagrams so far; told once a turn.
-    received: Arc<AtomicU64>,
+    /// Told once a turn.
+    spent: Arc<Spent>,
+    /// Since when it has not waited; told up to here.
+    busy_since: Option<Instant>,
     voice: Voice,
     course: Course,
 }
@@ -139,7 +139,7 @@ enum Turn {
 }
 
 impl Shard {
-    fn new(poll: Poll, commands: mpsc::Receiver<Command>, setup: Setup, received: Arc<AtomicU64>) -> Self {
+    fn new(poll: Poll, commands: mpsc::Receiver<Command>, setup: Setup, spent: Arc<Spent>) -> Self {
         let Setup {
             socket,
             certificate,
@@ -157,7 +157,8 @@ impl Shard {
             buffer: Vec::new(),
             next_tick: Instant::now() + TICK,
             dropped: Dropped::default(),
-            received,
+            spent,
+            busy_since: None,
             voice,
             course: Course::Steady,
         }
@@ -192,6 +193,8 @@ impl Shard {
 
     fn timeout(&mut self) -> Option<Duration> {
         let now = Instant::now();
+        self.be_busy(now);
+        self.busy_since = None;
         if self.course == Course::Mute {
             return Some(if self.port.outbox.is_backlogged() {
                 SEND_RETRY
@@ -205,8 +208,16 @@ impl Shard {
         Some(next.saturating_duration_since(now))
     }
 
+    /// Tells what has passed of the time since it last waited. By clocks that were read anyway: a turn may be of one packet.
+    fn be_busy(&mut self, now: Instant) {
+        if let Some(since) = self.busy_since.replace(now) {
+            self.spent.be_busy(now.saturating_duration_since(since));
+        }
+    }
+
     fn turn(&mut self) -> Turn {
         let now = Instant::now();
+        self.be_busy(now);
         self.may_speak();
         let commands = self.take_commands(now);
         if !self.may_speak() {
@@ -269,7 +280,7 @@ impl Shard {
     fn receive(&mut self, now: Instant) -> Queue {
         let mut count = 0;
         let queue = self.receive_batches(now, &mut count);
-        self.received.fetch_add(count, Relaxed);
+        self.spent.receive(count);
         queue
     }
 

@@ -43,10 +43,29 @@ pub(crate) struct Snapshot {
     pub(crate) stats: Stats,
     /// Of its tracks; none after its end.
     pub(crate) flows: Vec<Flow>,
+    /// Of all video tracks, so far.
+    pub(crate) keyframes: u64,
+    pub(crate) stalls: Stalls,
     pub(crate) recording_packets_lost: u64,
     pub(crate) age: Duration,
     /// Since media came last.
     pub(crate) silent: Duration,
+}
+
+/// How a track's media comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Arriving {
+    pub(crate) kind: Kind,
+    pub(crate) jitter: Duration,
+    /// Where one is known.
+    pub(crate) round_trip: Option<Duration>,
+}
+
+/// How often media of a kind stopped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Stalls {
+    pub(crate) audio: u64,
+    pub(crate) video: u64,
 }
 
 impl Info {
@@ -71,6 +90,19 @@ impl Info {
 }
 
 impl Snapshot {
+    /// The tracks that bring media now.
+    pub(crate) fn arriving(&self) -> impl Iterator<Item = Arriving> {
+        self.flows.iter().filter(|flow| flow.active).filter_map(|flow| {
+            let track = self.journal.tracks.iter().find(|track| track.id == flow.track)?;
+            let counted = self.stats.tracks.iter().find(|counted| counted.track == flow.track)?;
+            Some(Arriving {
+                kind: track.kind,
+                jitter: track.jitter(counted.jitter),
+                round_trip: counted.round_trip,
+            })
+        })
+    }
+
     pub(crate) fn packets_lost(&self) -> u64 {
         self.stats.tracks.iter().map(|track| track.lost).sum()
     }
@@ -144,9 +176,7 @@ impl Snapshot {
             height: picture.map_or(0, |picture| picture.height),
             bitrate_bps: flow.map_or(0, |flow| flow.bitrate_bps),
             frames_per_second: pictures.map_or(0.0, |flow| flow.frames_per_second),
-            jitter_ms: counted.map_or(0.0, |counted| {
-                f64::from(counted.jitter) * 1000.0 / f64::from(track.codec.clock_rate())
-            }),
+            jitter_ms: counted.map_or(0.0, |counted| track.jitter(counted.jitter).as_secs_f64() * 1000.0),
             keyframe_age_ms: match &info.recording {
                 Some(_) => recorded.and_then(Progress::keyframe_age),
                 None => flow.and_then(|flow| flow.keyframe_age),
@@ -168,3 +198,6 @@ fn connection_state(state: State) -> ConnectionState {
         State::Ended(_) => ConnectionState::Failed,
     }
 }
+
+#[cfg(test)]
+mod tests;

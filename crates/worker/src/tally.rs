@@ -15,9 +15,13 @@ use crate::snapshot::Snapshot;
 pub(crate) struct Counts {
     pub(crate) audio: Media,
     pub(crate) video: Media,
+    /// Of video.
+    pub(crate) keyframes: u64,
     pub(crate) nacks: u64,
     pub(crate) keyframe_requests: u64,
     pub(crate) dropped: stats::Dropped,
+    /// Packets that a recording could not take.
+    pub(crate) unrecorded: u64,
 }
 
 /// Of one kind of tracks.
@@ -26,6 +30,7 @@ pub(crate) struct Media {
     pub(crate) bytes: u64,
     pub(crate) packets: u64,
     pub(crate) lost: u64,
+    pub(crate) stalls: u64,
 }
 
 /// The highest counts so far, of sessions that live.
@@ -52,11 +57,14 @@ impl Tally {
 impl Counts {
     pub(crate) fn of(snapshot: &Snapshot) -> Self {
         let mut counts = Self {
+            keyframes: snapshot.keyframes,
             nacks: snapshot.stats.nacks,
             keyframe_requests: snapshot.stats.keyframe_requests,
             dropped: snapshot.stats.dropped,
+            unrecorded: snapshot.recording_packets_lost,
             ..Self::default()
         };
+        (counts.audio.stalls, counts.video.stalls) = (snapshot.stalls.audio, snapshot.stalls.video);
         for track in &snapshot.stats.tracks {
             let known = snapshot.journal.tracks.iter().find(|known| known.id == track.track);
             let media = match known.map(|known| known.kind) {
@@ -76,9 +84,11 @@ impl Counts {
         Self {
             audio: self.audio.each(&before.audio, u64::saturating_sub),
             video: self.video.each(&before.video, u64::saturating_sub),
+            keyframes: self.keyframes.saturating_sub(before.keyframes),
             nacks: self.nacks.saturating_sub(before.nacks),
             keyframe_requests: self.keyframe_requests.saturating_sub(before.keyframe_requests),
             dropped: self.dropped.since(&before.dropped),
+            unrecorded: self.unrecorded.saturating_sub(before.unrecorded),
         }
     }
 
@@ -98,6 +108,7 @@ impl Media {
             bytes: of(self.bytes, other.bytes),
             packets: of(self.packets, other.packets),
             lost: of(self.lost, other.lost),
+            stalls: of(self.stalls, other.stalls),
         }
     }
 }
@@ -112,8 +123,11 @@ mod tests {
                 bytes,
                 packets: bytes / 100,
                 lost,
+                stalls: lost,
             },
+            keyframes: nacks,
             nacks,
+            unrecorded: nacks,
             ..Counts::default()
         }
     }

@@ -134,8 +134,8 @@ impl Worker {
             shutdown: shutdown.clone(),
             created: metrics::created(),
         });
-        metrics::observe(&control, config.sessions_max, receive_buffer);
         let (registered_sender, registered) = watch::channel(false);
+        metrics::observe(&control, registered.clone(), config.sessions_max, receive_buffer);
         let reporter = Reporter::new(
             Arc::clone(&control),
             gateways,

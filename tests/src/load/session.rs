@@ -21,6 +21,8 @@ const PWD_AGAIN: &str = "loadpasswordagainloadpassword";
 const PAYLOAD_TYPE: u8 = 96;
 /// Of one packet: what is sent is counted, not looked at.
 const PAYLOAD_BYTES: usize = 100;
+/// The first packet of a frame (RFC 7741 §4.2), and the head of a keyframe of 64×48 (RFC 6386 §9.1).
+const KEYFRAME: [u8; 11] = [0x10, 0x50, 0x0b, 0x00, 0x9d, 0x01, 0x2a, 64, 0, 48, 0];
 /// An encoder that is not connected by then begins again: OBS's own limit is of that order.
 const CONNECT_MAX: Duration = Duration::from_secs(8);
 /// A check, or a flight of DTLS, that nothing answers is repeated.
@@ -61,10 +63,19 @@ impl Session {
     /// # Errors
     /// A [`Failure`]; an encoder begins again after some time.
     pub fn connect(origin: &str, stream: &str, token: &str) -> Result<Self, Failure> {
+        Self::connect_within(origin, stream, token, "")
+    }
+
+    /// The same within a trace of the encoder's own: `traceparent`, as it is sent.
+    ///
+    /// # Errors
+    /// As [`Session::connect`].
+    pub fn connect_within(origin: &str, stream: &str, token: &str, traceparent: &str) -> Result<Self, Failure> {
         let authorization = format!("Bearer {token}");
         let headers = [
             ("Authorization", authorization.as_str()),
             ("Content-Type", "application/sdp"),
+            ("traceparent", traceparent),
         ];
         let response = http::attempt("POST", &format!("{origin}/whip/{stream}"), &headers, &offer());
         let response = response.map_err(Failure::Http)?;
@@ -125,8 +136,18 @@ impl Session {
 
     /// One packet of media.
     pub fn send(&mut self) {
-        let packet = self.packet();
-        let sealed = self.sealer.seal(&packet);
+        let packet = self.packet(&[]);
+        self.transmit(&packet);
+    }
+
+    /// One packet as a keyframe's first.
+    pub fn send_keyframe(&mut self) {
+        let packet = self.packet(&KEYFRAME);
+        self.transmit(&packet);
+    }
+
+    fn transmit(&mut self, packet: &[u8]) {
+        let sealed = self.sealer.seal(packet);
         // A server that is gone answers by ICMP.
         let _ = self.socket.send(&sealed);
     }
@@ -196,7 +217,8 @@ impl Session {
         http::attempt("DELETE", &format!("{origin}{}", self.path), &[], "").map(|response| response.status)
     }
 
-    fn packet(&mut self) -> Vec<u8> {
+    /// Begins with these bytes; the rest is noise.
+    fn packet(&mut self, payload: &[u8]) -> Vec<u8> {
         let sequence = self.sequence;
         self.sequence = self.sequence.wrapping_add(1);
         let mut packet = Vec::with_capacity(12 + PAYLOAD_BYTES);
@@ -204,7 +226,8 @@ impl Session {
         packet.extend(sequence.to_be_bytes());
         packet.extend((u32::from(sequence) * 3000).to_be_bytes());
         packet.extend(SSRC.to_be_bytes());
-        packet.resize(packet.len() + PAYLOAD_BYTES, 0x5a);
+        packet.extend(payload);
+        packet.resize(12 + PAYLOAD_BYTES, 0x5a);
         packet
     }
 }

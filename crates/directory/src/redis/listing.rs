@@ -4,7 +4,7 @@
 //! are read first. Where a Cluster moves the slot, a script that went by itself would find a key that is still on the other node
 //! missing, and leave it there for ever.
 
-use redis::{Cmd, Value};
+use redis::Value;
 use whipcord_identity::{Epoch, Incarnation, Owner, SessionId, StreamName};
 
 use super::{
@@ -91,12 +91,11 @@ impl Redis {
     }
 
     async fn listed(&self, incarnation: Incarnation, sids: &[SessionId]) -> Result<Vec<Known>, Unavailable> {
-        let mut command = redis::cmd("HMGET");
-        command.arg(self.link.space.sessions(incarnation));
-        for sid in sids {
-            command.arg(sid.to_string());
-        }
-        let Value::Array(values) = self.ask(&command).await? else {
+        let key = self.link.space.sessions(incarnation);
+        let names: Vec<String> = sids.iter().map(ToString::to_string).collect();
+        let mut arguments = vec![key.as_str()];
+        arguments.extend(names.iter().map(String::as_str));
+        let Value::Array(values) = self.link.ask("HMGET", &arguments).await? else {
             return Err(Unavailable::Away);
         };
         let listed = sids.iter().zip(&values);
@@ -111,10 +110,8 @@ impl Redis {
         incarnation: Incarnation,
         cursor: &str,
     ) -> Result<(Vec<Known>, Option<String>), Unavailable> {
-        let mut command = redis::cmd("HSCAN");
-        command.arg(self.link.space.sessions(incarnation)).arg(cursor);
-        command.arg("COUNT").arg(CHUNK);
-        let answer = self.ask(&command).await?;
+        let (key, count) = (self.link.space.sessions(incarnation), CHUNK.to_string());
+        let answer = self.link.ask("HSCAN", &[&key, cursor, "COUNT", &count]).await?;
         let (next, pairs) = match &answer {
             Value::Array(parts) => match parts.as_slice() {
                 [next, pairs] => text(next).zip(texts(pairs)).ok_or(Unavailable::Away)?,
@@ -212,10 +209,6 @@ impl Redis {
         let mut reporters = lock(&self.reporters);
         let (_, adrift) = reporters.adrift();
         reporters.set_standing(lease, adrift);
-    }
-
-    async fn ask(&self, command: &Cmd) -> Result<Value, Unavailable> {
-        self.link.connection.call(command).await?.map_err(|_| Unavailable::Away)
     }
 
     fn keys(&self, incarnation: Incarnation, known: &[Known]) -> Vec<String> {

@@ -6,7 +6,7 @@ use redis::{Cmd, ErrorKind, ServerErrorKind, Value};
 use tracing::{debug, error};
 use whipcord_identity::ClusterId;
 
-use super::connection::Connection;
+use super::{connection::Connection, measure::Operation};
 use crate::{timing::Timing, values::Unavailable};
 
 /// A number's claim is renewed once an hour, so it is kept that much longer.
@@ -83,6 +83,10 @@ impl Script {
             hash,
             is_refused: AtomicBool::new(false),
         }
+    }
+
+    pub(super) fn operation(&self) -> Operation {
+        Operation::Script(self.name)
     }
 
     fn command(&self, verb: &str, what: &str, keys: &[&str], arguments: &[&str]) -> Cmd {

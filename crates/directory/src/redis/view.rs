@@ -215,13 +215,10 @@ impl Redis {
 
     /// What these said of themselves, one for each.
     pub(super) async fn hellos(&self, incarnations: &[Incarnation]) -> Result<Vec<Option<Hello>>, Unavailable> {
-        let mut command = redis::cmd("HMGET");
-        command.arg(self.link.space.workers());
-        for incarnation in incarnations {
-            command.arg(incarnation.to_string());
-        }
-        let value = self.link.connection.call(&command).await?;
-        let redis::Value::Array(values) = value.map_err(|_| Unavailable::Away)? else {
+        let names: Vec<String> = incarnations.iter().map(ToString::to_string).collect();
+        let mut arguments = vec![self.link.space.workers()];
+        arguments.extend(names.iter().map(String::as_str));
+        let redis::Value::Array(values) = self.link.ask("HMGET", &arguments).await? else {
             return Err(Unavailable::Away);
         };
         let read = |(value, incarnation): (&redis::Value, &Incarnation)| {

@@ -1,7 +1,7 @@
 //! A session's counters, gathered when somebody asks.
 
 use super::{Peer, tracks::Binding};
-use crate::{Stats, stats::TrackStats};
+use crate::{Stats, rtcp::nack::Missing, stats::TrackStats};
 
 impl Peer {
     pub(crate) fn stats(&self) -> Stats {
@@ -14,6 +14,7 @@ impl Peer {
                 bytes: 0,
                 lost: 0,
                 jitter: 0,
+                round_trip: None,
             })
             .collect();
         for stream in self.live().into_iter().flat_map(|live| live.streams.iter()) {
@@ -23,6 +24,8 @@ impl Peer {
             if let Binding::Media(_) = stream.binding {
                 of_track.lost += stream.reception.lost();
                 of_track.jitter = stream.reception.jitter();
+                let round_trip = stream.missing.as_ref().and_then(Missing::round_trip);
+                of_track.round_trip = round_trip.or(of_track.round_trip);
             }
         }
         Stats {

@@ -26,6 +26,8 @@ pub struct Missing {
     holes: VecDeque<Hole>,
     /// How long answers take, smoothed.
     answer: Duration,
+    /// Whether one has come.
+    is_answered: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +49,7 @@ impl Default for Missing {
             highest: None,
             holes: VecDeque::new(),
             answer: REPEAT_MIN,
+            is_answered: false,
         }
     }
 }
@@ -104,6 +107,12 @@ impl Missing {
         .collect()
     }
 
+    /// From a request to the packet that it asked for, smoothed: the round-trip time, as far as a receiver can know it. None before the
+    /// first answer.
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.is_answered.then_some(self.answer)
+    }
+
     /// Whether there is nothing to ask for, now or later.
     pub fn is_empty(&self) -> bool {
         self.holes.is_empty()
@@ -120,7 +129,10 @@ impl Missing {
         {
             // From the first request on: an answer to a later one makes this too long, which only makes us ask less.
             let answer = now.saturating_duration_since(first).min(REPEAT_MAX);
-            self.answer = (self.answer * 7 + answer) / 8;
+            // The first is no average's eighth: what stood there before was a guess.
+            let weight = if self.is_answered { 7 } else { 0 };
+            self.answer = (self.answer * weight + answer) / (weight + 1);
+            self.is_answered = true;
         }
     }
 

@@ -4,6 +4,7 @@
 mod export;
 mod log;
 mod metrics;
+mod runtime;
 mod sampler;
 mod told;
 
@@ -74,6 +75,7 @@ impl Telemetry {
         }
         let meters = meters.build();
         global::set_meter_provider(meters.clone());
+        runtime::observe();
         if let Some(provider) = &traces {
             global::set_tracer_provider(provider.clone());
             global::set_text_map_propagator(TraceContextPropagator::new());

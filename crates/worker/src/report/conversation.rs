@@ -1,7 +1,11 @@
 //! One report stream: what its gateway has been told, and has acknowledged.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
+use opentelemetry::{KeyValue, metrics::Histogram};
 use tokio::{
     sync::mpsc,
     time::{Instant, timeout},
@@ -37,13 +41,28 @@ pub(super) struct Conversation {
     /// Acknowledged so far, the directory knows all there was at the beginning.
     complete: u64,
     acknowledged: (u64, Instant),
+    /// What is not acknowledged yet, in the order of its sending.
+    sent: VecDeque<Sent>,
+    lag: Histogram<f64>,
     /// Of this process, before what is told was listed.
     stops: Stops,
 }
 
+/// A report on its way.
+struct Sent {
+    sequence: u64,
+    kind: &'static str,
+    at: Instant,
+}
+
 impl Conversation {
     /// Says hello, and waits for its acknowledgement.
-    pub(super) async fn open(channel: Channel, hello: Hello, stops: Stops) -> Result<(Self, Ack), Status> {
+    pub(super) async fn open(
+        channel: Channel,
+        hello: Hello,
+        stops: Stops,
+        lag: Histogram<f64>,
+    ) -> Result<(Self, Ack), Status> {
         let (outgoing, receiver) = mpsc::channel(OUTGOING_MAX);
         // Before the call: a gateway may answer only when it has heard who calls.
         let first = ReportRequest {
@@ -54,6 +73,11 @@ impl Conversation {
             .send(first)
             .await
             .map_err(|_| Status::internal("our own channel closed"))?;
+        let sent = Sent {
+            sequence: 1,
+            kind: "hello",
+            at: Instant::now(),
+        };
         let call = DirectoryServiceClient::new(channel)
             .report(ReceiverStream::new(receiver))
             .await?;
@@ -65,6 +89,8 @@ impl Conversation {
             told_draining: false,
             complete: 1,
             acknowledged: (0, Instant::now()),
+            sent: VecDeque::from([sent]),
+            lag,
             stops,
         };
         loop {
@@ -82,7 +108,16 @@ impl Conversation {
             return Ok(None);
         };
         self.acknowledged = (ack.sequence, Instant::now());
+        self.take_sent(ack.sequence);
         Ok(Some(ack))
+    }
+
+    /// Those up to this one have arrived.
+    fn take_sent(&mut self, acknowledged: u64) {
+        while let Some(Sent { kind, at, .. }) = self.sent.pop_front_if(|sent| sent.sequence <= acknowledged) {
+            self.lag
+                .record(at.elapsed().as_secs_f64(), &[KeyValue::new("kind", kind)]);
+        }
     }
 
     /// Whether the directory knows all that there was at the beginning.
@@ -168,6 +203,11 @@ impl Conversation {
 
     async fn send(&mut self, report: Report) -> Result<(), Status> {
         self.sequence += 1;
+        self.sent.push_back(Sent {
+            sequence: self.sequence,
+            kind: kind(&report),
+            at: Instant::now(),
+        });
         let request = ReportRequest {
             sequence: self.sequence,
             report: Some(report),
@@ -182,6 +222,15 @@ impl Conversation {
             },
             Err(_) => Err(Status::deadline_exceeded("the gateway does not read")),
         }
+    }
+}
+
+fn kind(report: &Report) -> &'static str {
+    match report {
+        Report::Hello(_) => "hello",
+        Report::Snapshot(_) => "snapshot",
+        Report::Delta(_) => "delta",
+        Report::Heartbeat(_) => "beat",
     }
 }
 

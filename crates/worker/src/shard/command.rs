@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use mio::Waker;
@@ -63,7 +63,14 @@ pub(crate) struct Create {
 pub(crate) struct Handle {
     commands: mpsc::Sender<Command>,
     waker: Arc<Waker>,
-    received: Arc<AtomicU64>,
+    spent: Arc<Spent>,
+}
+
+/// What a shard has done so far, and in what time: it tells, others read.
+#[derive(Debug, Default)]
+pub(crate) struct Spent {
+    received: AtomicU64,
+    busy_nanos: AtomicU64,
 }
 
 /// Room for one command, which then arrives.
@@ -79,17 +86,18 @@ pub(crate) struct Room<'a> {
 pub(crate) struct Busy;
 
 impl Handle {
-    pub(crate) fn new(commands: mpsc::Sender<Command>, waker: Arc<Waker>, received: Arc<AtomicU64>) -> Self {
-        Self {
-            commands,
-            waker,
-            received,
-        }
+    pub(crate) fn new(commands: mpsc::Sender<Command>, waker: Arc<Waker>, spent: Arc<Spent>) -> Self {
+        Self { commands, waker, spent }
     }
 
     /// Datagrams received so far, of all sessions and of none.
     pub(crate) fn received(&self) -> u64 {
-        self.received.load(Relaxed)
+        self.spent.received.load(Relaxed)
+    }
+
+    /// For how long it did not wait for anything, so far. It has as much time as the clock on the wall.
+    pub(crate) fn busy(&self) -> Duration {
+        Duration::from_nanos(self.spent.busy_nanos.load(Relaxed))
     }
 
     /// Does not wait. Commands are worked off in the order in which they were sent.
@@ -117,6 +125,17 @@ impl Handle {
         let (reply, snapshots) = oneshot::channel();
         self.send(Command::Snapshots { sids, reply })?;
         snapshots.await.map_err(|_| Busy)
+    }
+}
+
+impl Spent {
+    pub(super) fn receive(&self, datagrams: u64) {
+        self.received.fetch_add(datagrams, Relaxed);
+    }
+
+    pub(super) fn be_busy(&self, time: Duration) {
+        // 2^64 ns are 584 years.
+        self.busy_nanos.fetch_add(time.as_nanos() as u64, Relaxed);
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use whipcord_media::{Codec, depacketise::is_of_keyframe};
+use whipcord_media::{Codec, Kind, depacketise::is_of_keyframe};
 use whipcord_peer::{Packet, event::TrackId};
 
 /// A track that brought nothing for so long is not active: twice the distance of pictures where a browser has nothing new to
@@ -104,6 +104,14 @@ impl Meter {
             self.keyframes += 1;
             self.keyframe = Some(now);
         }
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        self.codec.kind()
+    }
+
+    pub(super) fn keyframes(&self) -> u64 {
+        self.keyframes
     }
 
     /// When the last keyframe began to come.

@@ -8,13 +8,14 @@ use std::{
 };
 
 use whipcord_identity::SessionId;
+use whipcord_media::Kind;
 use whipcord_peer::{Event, Mux, Packet, SessionKey, Stats, event::TrackId};
 
-use super::{meter::Meter, port::bit};
+use super::{meter::Meter, port::bit, stall::Stall};
 use crate::{
     codec,
     journal::Journal,
-    snapshot::{Info, Snapshot},
+    snapshot::{Info, Snapshot, Stalls},
     tap::{Pushed, Tap},
 };
 
@@ -37,6 +38,8 @@ pub(super) struct Session {
     meters: Vec<Meter>,
     /// Its first keyframe has been told of.
     keyframe_told: bool,
+    audio: Stall,
+    video: Stall,
 }
 
 impl Sessions {
@@ -114,7 +117,7 @@ impl Sessions {
     /// Once a second.
     pub(super) fn tick(&mut self, now: Instant) {
         for session in self.by_key.values_mut() {
-            session.meters.iter_mut().for_each(|meter| meter.tick(now));
+            session.tick(now);
         }
     }
 
@@ -135,6 +138,16 @@ impl Session {
             announced: 0,
             meters: Vec::new(),
             keyframe_told: false,
+            audio: Stall::default(),
+            video: Stall::default(),
+        }
+    }
+
+    fn tick(&mut self, now: Instant) {
+        self.meters.iter_mut().for_each(|meter| meter.tick(now));
+        for (stall, kind) in [(&mut self.audio, Kind::Audio), (&mut self.video, Kind::Video)] {
+            let meters = self.meters.iter().filter(|meter| meter.kind() == kind);
+            stall.look(meters.filter_map(Meter::heard).max(), now);
         }
     }
 
@@ -171,8 +184,9 @@ impl Session {
 
     /// The last that is known of it. Its taps end with it.
     pub(super) fn end(mut self, now: Instant, stats: Stats) -> (Arc<Info>, Snapshot) {
-        self.meters.clear();
-        let last = self.snapshot(now, stats);
+        self.tick(now);
+        let mut last = self.snapshot(now, stats);
+        last.flows.clear();
         (self.info, last)
     }
 
@@ -184,6 +198,11 @@ impl Session {
             journal: self.journal.clone(),
             stats,
             flows,
+            keyframes: self.meters.iter().map(Meter::keyframes).sum(),
+            stalls: Stalls {
+                audio: self.audio.times(),
+                video: self.video.times(),
+            },
             recording_packets_lost: self.tap.as_ref().map_or(0, Tap::packets_lost),
             age: self.age(now),
             silent: now.saturating_duration_since(heard.unwrap_or(self.started)),

@@ -71,6 +71,20 @@ fn where_answers_take_long_it_asks_less_often() {
 }
 
 #[test]
+fn the_round_trip_is_known_from_the_first_answer_on() {
+    let t0 = start();
+    let mut missing = three_missing(t0);
+    assert_eq!(missing.round_trip(), None);
+    missing.received(t0 + MS * 15, 2);
+    assert_eq!(missing.round_trip(), None, "it came unasked");
+    missing.due(t0 + MS * 20);
+    missing.received(t0 + MS * 60, 3);
+    assert_eq!(missing.round_trip(), Some(MS * 40));
+    missing.received(t0 + MS * 140, 4);
+    assert_eq!(missing.round_trip(), Some(MS * 50));
+}
+
+#[test]
 fn a_request_names_at_most_200() {
     let t0 = start();
     let mut missing = Missing::restored(65_500);
