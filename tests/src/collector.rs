@@ -20,6 +20,7 @@ use opentelemetry_proto::tonic::{
     common::v1::{KeyValue, any_value::Value},
     trace::v1 as otlp,
 };
+pub use otlp::span::SpanKind;
 use tokio::{net::TcpListener, runtime::Runtime};
 use tonic::{Request, Response, Status, transport::server::TcpIncoming};
 
@@ -40,7 +41,7 @@ pub struct Span {
     pub id: String,
     /// Empty for a root.
     pub parent: String,
-    pub kind: otlp::span::SpanKind,
+    pub kind: SpanKind,
     /// Numbers and flags as text.
     pub attributes: BTreeMap<String, String>,
     /// Ids of the spans it is linked to.

@@ -85,7 +85,7 @@ impl Redis {
             connection: Connection::start(config.clone(), stop.clone())?,
             scripts: Scripts::new(),
             space: Space::new(cluster, timing),
-            measure: Measure::new(),
+            measure: Measure::new(&config.url),
         };
         let redis = Arc::new(Self {
             timing,

@@ -11,6 +11,7 @@ use opentelemetry::{
     trace::{FutureExt as _, Span as _, SpanKind, Status as SpanStatus, TraceContextExt as _, Tracer as _},
 };
 use tonic::{Code, Request, Status};
+use whipcord_identity::StreamName;
 use whipcord_proto::trace;
 
 use crate::{client::Client, problem::Error};
@@ -63,6 +64,28 @@ pub(crate) fn step<T, E: Display>(name: &'static str, step: impl FnOnce() -> Res
     let outcome = step();
     if let Err(error) = &outcome {
         span.set_status(SpanStatus::error(error.to_string()));
+    }
+    span.end();
+    outcome
+}
+
+/// The search for a worker, within the request of the current context: what is asked of the directory and of workers is within it.
+pub(crate) async fn place<T>(
+    stream: &StreamName,
+    place: impl Future<Output = (Result<T, Error>, usize)>,
+) -> Result<T, Error> {
+    let tracer = global::tracer(TRACER);
+    let span = tracer
+        .span_builder("whipcord.placement")
+        .with_attributes([KeyValue::new("whipcord.stream.id", stream.to_string())])
+        .start(&tracer);
+    let context = Context::current_with_span(span);
+    let (outcome, attempts) = place.with_context(context.clone()).await;
+    let span = context.span();
+    span.set_attribute(KeyValue::new("whipcord.placement.attempts", attempts as i64));
+    if let Err(error) = &outcome {
+        span.set_attribute(KeyValue::new("error.type", error.kind()));
+        span.set_status(SpanStatus::error(""));
     }
     span.end();
     outcome

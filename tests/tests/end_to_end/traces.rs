@@ -4,12 +4,13 @@ use std::{collections::BTreeSet, process::Command, time::Duration};
 
 use whipcord_tests::{
     cluster::Cluster,
-    collector::{Collector, Span},
-    eventually, http,
+    collector::{Collector, Span, SpanKind},
+    eventually,
+    load::Session,
     whipcord::binary,
 };
 
-use crate::faults::{OFFER, delete, post};
+use crate::faults::{delete, post};
 
 /// Spans are sent every five seconds.
 const SENT: Duration = Duration::from_secs(20);
@@ -19,11 +20,18 @@ fn tree(spans: &[Span], trace: &str) -> BTreeSet<String> {
     let of_trace = || spans.iter().filter(|span| span.trace == trace);
     let name = |id: &str| {
         let span = of_trace().find(|span| span.id == id);
-        span.map_or_else(|| id.to_owned(), |span| format!("{} {}", span.service, span.name))
+        span.map_or_else(|| id.to_owned(), named)
     };
     of_trace()
-        .map(|span| format!("{} > {} {}", name(&span.parent), span.service, span.name))
+        .map(|span| format!("{} > {}", name(&span.parent), named(span)))
         .collect()
+}
+
+/// Scripts of Redis all have one name.
+fn named(span: &Span) -> String {
+    let script = span.attributes.get("db.stored_procedure.name");
+    let script = script.map_or_else(String::new, |script| format!(" {script}"));
+    format!("{} {}{script}", span.service, span.name)
 }
 
 /// Spans of this name and of the worker, as soon as there is one.
@@ -125,7 +133,7 @@ fn an_encoder_that_never_connects_leaves_a_way_that_failed() {
 }
 
 #[test]
-fn a_post_is_one_trace_from_the_clients_own_span_to_the_worker() {
+fn a_post_is_one_trace_from_the_clients_own_span_to_the_first_keyframe() {
     let collector = Collector::start();
     let mut cluster = Cluster::new();
     cluster.set_environment("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint());
@@ -135,29 +143,63 @@ fn a_post_is_one_trace_from_the_clients_own_span_to_the_worker() {
     cluster.start_worker(0, &[]);
     cluster.wait_until_known(0);
     let trace = "0af7651916cd43dd8448eb211c80319c";
-    let authorization = format!("Bearer {}", cluster.token());
-    let headers = [
-        ("Authorization", authorization.as_str()),
-        ("Content-Type", "application/sdp"),
-        ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"),
-    ];
-    let response = http::request("POST", &cluster.whip_url(1, "studio"), &headers, OFFER);
-    assert_eq!(response.status, 201);
-    let expected: BTreeSet<String> = [
-        "b7ad6b7169203331 > whipcord-gateway POST /whip/{stream}",
-        "whipcord-gateway POST /whip/{stream} > whipcord-gateway whipcord.auth",
-        "whipcord-gateway POST /whip/{stream} > whipcord-gateway whipcord.worker.v1.WorkerService/CreateSession",
-        "whipcord-gateway whipcord.worker.v1.WorkerService/CreateSession > whipcord-worker whipcord.worker.v1.WorkerService/CreateSession",
-        "whipcord-worker whipcord.worker.v1.WorkerService/CreateSession > whipcord-worker whipcord.sdp.negotiate",
-    ]
-    .map(str::to_owned)
-    .into();
-    let mut found = BTreeSet::new();
+    let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+    let session = Session::connect_within(&cluster.origin(1), "studio", cluster.token(), traceparent);
+    let mut session = session.unwrap();
+    session.send_keyframe();
+    let expected = expected();
+    let mut spans = Vec::new();
     eventually("the whole trace is there", SENT, || {
-        found = tree(&collector.spans(), trace);
-        (found.len() >= expected.len()).then_some(())
+        spans = collector.spans();
+        (tree(&spans, trace).len() >= expected.len()).then_some(())
     });
-    assert_eq!(found, expected);
+    assert_eq!(tree(&spans, trace), expected);
+    let of_trace = spans.iter().filter(|span| span.trace == trace);
+    assert_eq!(of_trace.count(), expected.len(), "each of them once");
+    let asked: Vec<&Span> = spans
+        .iter()
+        .filter(|span| span.attributes.contains_key("db.system.name"))
+        .collect();
+    for span in &asked {
+        let attribute = |name: &str| span.attributes.get(name).map(String::as_str);
+        let server = cluster.redis_address(0).ip().to_string();
+        assert_eq!((span.kind, span.trace.as_str()), (SpanKind::Client, trace), "{span:?}");
+        assert_eq!(attribute("db.system.name"), Some("redis"), "{span:?}");
+        assert_eq!(attribute("db.operation.name"), Some("EVALSHA"), "{span:?}");
+        assert_eq!(attribute("server.address"), Some(server.as_str()), "{span:?}");
+        assert!(
+            attribute("db.query.text").is_none() && span.attributes.len() == 4,
+            "{span:?}"
+        );
+    }
+    // The worker has been reporting all the while.
+    assert_eq!(asked.len(), 2, "what belongs to no request leaves no span: {asked:?}");
     let logs = cluster.worker_log(0);
     assert!(logs.contains(&format!("trace_id={trace}")), "{logs}");
+}
+
+/// The whole tree of a session that came to its first keyframe.
+fn expected() -> BTreeSet<String> {
+    const POST: &str = "whipcord-gateway POST /whip/{stream}";
+    const PLACEMENT: &str = "whipcord-gateway whipcord.placement";
+    const CALL: &str = "whipcord-gateway whipcord.worker.v1.WorkerService/CreateSession";
+    const SERVED: &str = "whipcord-worker whipcord.worker.v1.WorkerService/CreateSession";
+    const ESTABLISH: &str = "whipcord-worker whipcord.session.establish";
+    [
+        ("b7ad6b7169203331", POST),
+        (POST, "whipcord-gateway whipcord.auth"),
+        (POST, PLACEMENT),
+        (PLACEMENT, "whipcord-gateway EVALSHA place"),
+        (PLACEMENT, CALL),
+        (PLACEMENT, "whipcord-gateway EVALSHA commit"),
+        (CALL, SERVED),
+        (SERVED, "whipcord-worker whipcord.sdp.negotiate"),
+        (SERVED, ESTABLISH),
+        (ESTABLISH, "whipcord-worker whipcord.ice.connect"),
+        (ESTABLISH, "whipcord-worker whipcord.dtls.handshake"),
+        (ESTABLISH, "whipcord-worker whipcord.media.first_rtp"),
+        (ESTABLISH, "whipcord-worker whipcord.media.first_keyframe"),
+    ]
+    .map(|(parent, child)| format!("{parent} > {child}"))
+    .into()
 }

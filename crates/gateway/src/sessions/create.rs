@@ -24,6 +24,7 @@ use crate::{
     problem::{Defect, Error},
     random,
     shares::Share,
+    trace,
     workers::CallError,
 };
 
@@ -82,10 +83,13 @@ impl Shared {
             full: Vec::new(),
             place: None,
         };
-        let outcome = self.create_somewhere(new, begun, &mut search).await;
-        self.metrics
-            .placed(search.tried.len(), outcome.as_ref().err(), begun.elapsed());
-        outcome
+        trace::place(&new.stream, async {
+            let outcome = self.create_somewhere(new, begun, &mut search).await;
+            let attempts = search.tried.len();
+            self.metrics.placed(attempts, outcome.as_ref().err(), begun.elapsed());
+            (outcome, attempts)
+        })
+        .await
     }
 
     async fn create_somewhere<'s>(
