@@ -16,6 +16,7 @@ use std::{
 
 use governor::{Quota, RateLimiter};
 use hyper_util::rt::TokioIo;
+use rustix::net::sockopt;
 use rustls::pki_types::ServerName;
 use tokio::{
     net::{TcpListener, TcpStream, lookup_host},
@@ -62,6 +63,18 @@ pub(crate) enum Role {
 }
 
 impl Role {
+    /// For how long bytes to one of them may stay unacknowledged by its host, before the connection is given up: the kernel's own limit
+    /// is a quarter of an hour. A worker's acknowledgements each second lead to it where only the way to it is cut: its next report comes
+    /// within 1 s and is answered within 0.2 s, after 0.8 s it is given nothing more, and 0.5 s later all gateways know: 2.5 s. TCP repeats
+    /// a lost packet after 0.2 s, so that three in a row are lost by then, and a process that stands still has a kernel that acknowledges.
+    /// A gateway reads a recording as slowly as its client, so calls have deadlines of their own.
+    fn unacknowledged_max(self) -> Option<Duration> {
+        match self {
+            Self::Gateway => None,
+            Self::Worker => Some(Duration::from_millis(800)),
+        }
+    }
+
     /// What one of them may have under way on one connection.
     fn calls_max(self) -> u32 {
         match self {
@@ -211,6 +224,9 @@ impl Internal {
     /// The handshake, and who it is: a certificate of our authority is not enough, it must be of the right role.
     async fn welcome(&self, stream: TcpStream, from: Role) -> io::Result<Connection> {
         stream.set_nodelay(true)?;
+        if let Some(limit) = from.unacknowledged_max() {
+            sockopt::set_tcp_user_timeout(&stream, limit.as_millis() as u32)?;
+        }
         let Some((name, tls)) = self.0.with(from) else {
             return Ok(Connection(Either::Left(stream)));
         };
