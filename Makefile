@@ -1,5 +1,5 @@
 # Each target prints what it does and a summary, and fails when what it names fails.
-.PHONY: run test interop chaos chaos-without bench fuzz contract fmt lint
+.PHONY: run test interop chaos chaos-without k8s bench fuzz contract fmt lint
 
 # Builds and starts everything in one process; for example: make run ARGS="--http 0.0.0.0:8080"
 run:
@@ -24,6 +24,10 @@ chaos:
 chaos-without:
 	tests/install test
 	tests/run without $(TESTS)
+
+# The Helm chart: its renders, against an API server, and on a cluster of two nodes with encoders outside; as root. For a part: make k8s ARGS=chart|api|cluster
+k8s:
+	tests/k8s/run $(ARGS)
 
 # What a packet, a session, and a cluster of a thousand workers cost; prints tables. For one: make bench ARGS=packets|sessions|cluster
 bench:

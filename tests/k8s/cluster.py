@@ -141,8 +141,14 @@ def broken_rollout():
     try:
         said = rollout(["worker.readinessProbe.httpGet.path=/nothing"])
     except Failure as failure:
+        if "helm upgrade" not in str(failure):
+            raise
+        # The old ones serve: none of them was told to end before a new one was ready.
+        serving = lab.objects("deployments", "app.kubernetes.io/component=worker")[0]["status"].get("readyReplicas", 0)
+        if serving != 2:
+            raise Failure(f"{serving} workers are left of 2") from failure
         lab.uninstall()
-        return f"refused as it should be: {str(failure).splitlines()[0][:60]}..."
+        return "helm upgrade fails, and both old workers serve on"
     raise Failure(f"a rollout whose pods are never ready is said to be whole: {said}")
 
 
@@ -182,6 +188,20 @@ def drained_node():
     return f"{took:.0f} s with a deadline of {SHORT_DEADLINE}; {len(stay)} sessions of the other node went on"
 
 
+def unreachable():
+    """An address that leads to nobody: `helm test` must say so."""
+    lab.namespace()
+    nowhere = ["worker.replicas=1", "worker.media.advertise.from=addresses", "worker.media.advertise.addresses={10.88.0.99}"]
+    lab.helm("install", nowhere)
+    tested = lab.run("helm", "test", lab.RELEASE, "--namespace", lab.NAMESPACE, "--logs", "--timeout", f"{lab.PATIENCE}s", check=False, timeout=2 * lab.PATIENCE)
+    if tested.returncode == 0 or "No worker counted 100 packets" not in tested.stdout:
+        raise Failure(f"helm test passes where media cannot: {tested.stdout}")
+    lab.uninstall()
+    # As its logs are wanted; the next test would delete it.
+    lab.kubectl("delete", "pod", f"{lab.RELEASE}-test")
+    return "helm test fails"
+
+
 def kept_keys():
     """An upgrade keeps what the first install made."""
     lab.namespace()
@@ -203,6 +223,7 @@ ROWS = {
     "hostNetwork": lambda: mode(["worker.media.exposure=hostNetwork"]),
     "nodePort": lambda: mode(["worker.media.exposure=nodePort"], level="restricted"),
     "none": routed,
+    "unreachable": unreachable,
     "kept_keys": kept_keys,
     "rollout": rollout,
     "broken_rollout": broken_rollout,

@@ -76,11 +76,15 @@
 {{- end -}}
 {{- end -}}
 
+{{- /* "true" where this render can look into the cluster. The namespace may be about to be made; who makes one sees this one, too. */ -}}
+{{- define "whipcord.seesCluster" -}}
+{{- if or (lookup "v1" "Namespace" "" .Release.Namespace) (lookup "v1" "Namespace" "" "kube-system") -}}true{{- end -}}
+{{- end -}}
+
 {{- /* Keys are made once; who cannot see those that are there would make others with every render. */ -}}
 {{- define "whipcord.checkKeys" -}}
 {{- if include "whipcord.makesKeys" . -}}
-{{- $sees := or (lookup "v1" "Namespace" "" .Release.Namespace) (lookup "v1" "Namespace" "" "kube-system") -}}
-{{- if not $sees -}}
+{{- if not (include "whipcord.seesCluster" .) -}}
 {{- fail (printf "existingSecret is empty, and this render cannot look into the cluster for keys made before. Make them: whipcord keygen --cluster-id %s keys && mv keys/ca.key . && kubectl -n %s create secret generic whipcord-keys --from-file=keys/   and set existingSecret=whipcord-keys (ca.key renews the certificates: keep it, but not in the cluster)." .Values.clusterId .Release.Namespace) -}}
 {{- end -}}
 {{- else if and (eq .Values.redis.mode "builtin") (not .Values.redis.existingSecret) -}}
