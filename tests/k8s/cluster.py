@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 
 import lab
@@ -94,18 +95,19 @@ def everything():
     return sorted(listed)
 
 
-def rollout(settings=()):
+def rollout(count=ENCODERS, mode=(), broken=(), level=None):
     """An upgrade of everything while encoders send: none notices, and new ones come to the new workers."""
-    lab.namespace()
-    lab.helm("install", [f"worker.drainDeadline={DEADLINE}"])
+    lab.namespace(level=level)
+    installed = [f"worker.drainDeadline={DEADLINE}", *mode]
+    lab.helm("install", installed)
     token = lab.token()
     before = {pod["metadata"]["uid"]: pod["metadata"]["name"] for pod in lab.pods("worker")}
-    encoders = Encoders(ENCODERS, 75, token)
+    encoders = Encoders(count, 75, token)
     later = None
     try:
         with Counted(token) as counted:
             counted.sending(encoders.streams)
-            changed = [f"worker.drainDeadline={DEADLINE}", "worker.podAnnotations.version=two", "gateway.podAnnotations.version=two", *settings]
+            changed = [*installed, "worker.podAnnotations.version=two", "gateway.podAnnotations.version=two", *broken]
             began = time.monotonic()
             # No longer than the encoders send: an upgrade that waits for their end is none that they do not notice.
             lab.helm("upgrade", changed, patience=45)
@@ -133,13 +135,13 @@ def rollout(settings=()):
     lab.until("the old workers are gone", lambda: len(lab.objects("pods", "app.kubernetes.io/component=worker")) == len(after))
     lab.uninstall()
     # Two looks and the call: shorter gaps are not seen.
-    return f"{ENCODERS} encoders, upgraded in {took:.0f} s, 0 lost, gaps as far as looks tell: median {gaps[len(gaps) // 2]:.1f} s, longest {gaps[-1]:.1f} s"
+    return f"{count} encoders, upgraded in {took:.0f} s, 0 lost, gaps as far as looks tell: median {gaps[len(gaps) // 2]:.1f} s, longest {gaps[-1]:.1f} s"
 
 
 def broken_rollout():
     """The same, where new workers never become ready, must fail; and live sessions must not notice that either."""
     try:
-        said = rollout(["worker.readinessProbe.httpGet.path=/nothing"])
+        said = rollout(broken=["worker.readinessProbe.httpGet.path=/nothing"])
     except Failure as failure:
         if "helm upgrade" not in str(failure):
             raise
@@ -188,6 +190,24 @@ def drained_node():
     return f"{took:.0f} s with a deadline of {SHORT_DEADLINE}; {len(stay)} sessions of the other node went on"
 
 
+def own_keys():
+    """Keys of whipcord keygen, and a password for Redis, as where the chart cannot look; without the chart's own there is no `helm test`."""
+    lab.namespace()
+    with tempfile.TemporaryDirectory() as work:
+        keys = pathlib.Path(work) / "keys"
+        lab.run(lab.BINARY, "keygen", "--cluster-id", "studio", keys)
+        (keys / "ca.key").unlink()
+        lab.kubectl("create", "secret", "generic", "whipcord-keys", f"--from-file={keys}/")
+    lab.kubectl("create", "secret", "generic", "whipcord-redis", "--from-literal=password=example-of-a-password")
+    lab.helm("install", ["existingSecret=whipcord-keys", "redis.existingSecret=whipcord-redis", "clusterId=studio"])
+    said = publish()
+    secrets = [secret["metadata"]["name"] for secret in lab.objects("secrets", "app.kubernetes.io/name=whipcord")]
+    if secrets:
+        raise Failure(f"the chart made secrets of its own: {secrets}")
+    lab.uninstall()
+    return said
+
+
 def unreachable():
     """An address that leads to nobody: `helm test` must say so."""
     lab.namespace()
@@ -223,9 +243,12 @@ ROWS = {
     "hostNetwork": lambda: mode(["worker.media.exposure=hostNetwork"]),
     "nodePort": lambda: mode(["worker.media.exposure=nodePort"], level="restricted"),
     "none": routed,
+    "own_keys": own_keys,
     "unreachable": unreachable,
     "kept_keys": kept_keys,
     "rollout": rollout,
+    "rollout_hostNetwork": lambda: rollout(6, ["worker.media.exposure=hostNetwork"]),
+    "rollout_nodePort": lambda: rollout(6, ["worker.media.exposure=nodePort"], level="restricted"),
     "broken_rollout": broken_rollout,
     "drained_node": drained_node,
 }
