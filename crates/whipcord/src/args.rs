@@ -31,6 +31,8 @@ pub(crate) enum Command {
     Sessions(commands::list::Sessions),
     /// Take workers out of service: no new sessions, live ones go on for a while
     Drain(commands::drain::Config),
+    /// Say whether a process of a cluster is ready: for probes that run a program
+    Health(commands::health::Config),
     /// Make the keys and certificates of a cluster
     Keygen(commands::keygen::Config),
     /// Make a token, or say what is in one

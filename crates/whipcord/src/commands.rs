@@ -3,6 +3,7 @@
 pub(crate) mod api;
 pub(crate) mod doctor;
 pub(crate) mod drain;
+pub(crate) mod health;
 pub(crate) mod keygen;
 pub(crate) mod list;
 pub(crate) mod publish;
@@ -47,6 +48,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         Command::Streams(config) => list::streams(&config, stop).await,
         Command::Sessions(config) => list::sessions(&config, stop).await,
         Command::Drain(config) => drain::run(&config).await,
+        Command::Health(config) => health::run(&config).await,
         Command::Keygen(config) => keygen::run(&config),
         Command::Token(config) => token::run(&config),
         Command::Publish(config) => publish::run(config, stop).await,

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::{
-    commands::{api, doctor, drain, keygen, token},
+    commands::{api, doctor, drain, health, keygen, token},
     gateway,
     process::telemetry,
     standalone, worker,
@@ -28,6 +28,8 @@ pub(crate) enum Failure {
     Api(#[from] api::Error),
     #[error(transparent)]
     Drain(#[from] drain::Error),
+    #[error(transparent)]
+    Health(#[from] health::Error),
     #[error(transparent)]
     Keygen(#[from] keygen::Error),
     #[error(transparent)]
@@ -54,6 +56,7 @@ impl Failure {
             | Self::Doctor(_)
             | Self::Api(_)
             | Self::Drain(_)
+            | Self::Health(_)
             | Self::Keygen(_)
             | Self::Token(_)
             | Self::Stdout(_) => ExitCode::FAILURE,

@@ -295,6 +295,51 @@ fn a_publish_that_fails_ends_with_1_and_a_sentence() {
 }
 
 #[test]
+fn health_says_in_its_exit_code_whether_a_process_is_ready() {
+    let folder = tempfile::tempdir().unwrap();
+    let standalone = Standalone::start(folder.path());
+    let health = |url: &str| {
+        let mut command = whipcord(&["health", "--admin", url]);
+        // Where nobody answers: a proxy for the way out of a container is none to its own loopback.
+        command.env("http_proxy", "http://127.0.0.1:1").output().unwrap()
+    };
+    let ready = health(standalone.text("admin_url"));
+    assert_eq!(
+        (ready.status.code(), ready.stdout.as_slice()),
+        (Some(0), &b"ready\n"[..])
+    );
+    let (draining, end) = answering("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 9\r\n\r\ndraining\n");
+    let (whip, _) = standalone.text("whip_url").split_once("/whip").unwrap();
+    let cases = [
+        (draining.as_str(), "error: not ready: draining"),
+        ("http://127.0.0.1:1", "does not answer: Connection refused"),
+        (whip, "as no --admin address does"),
+    ];
+    for (url, expected) in cases {
+        let output = health(url);
+        assert_eq!(output.status.code(), Some(1), "{url}");
+        let sentence = sentence(&output);
+        assert!(sentence.contains(expected), "{sentence}");
+        assert!(output.stdout.is_empty());
+    }
+    end.join().unwrap();
+}
+
+/// A server on a free port that gives one request this answer.
+fn answering(answer: &'static str) -> (String, std::thread::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let serve = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let head = BufReader::new(stream.try_clone().unwrap());
+        let head = head.lines().map_while(Result::ok).take_while(|line| !line.is_empty());
+        assert!(head.count() > 0);
+        stream.write_all(answer.as_bytes()).unwrap();
+    });
+    (url, serve)
+}
+
+#[test]
 fn the_help_of_standalone_fits_one_screen() {
     let output = whipcord(&["standalone", "--help"]).output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();

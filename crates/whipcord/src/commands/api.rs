@@ -149,11 +149,12 @@ pub(super) fn printable(text: &str) -> String {
 }
 
 /// What fits into a sentence.
-fn excerpt(text: &[u8]) -> String {
+pub(super) fn excerpt(text: &[u8]) -> String {
     let start = &text[..text.len().min(EXCERPT_BYTES)];
     printable(&String::from_utf8_lossy(start))
 }
-fn admin_url(text: &str) -> Result<Url, UrlError> {
+
+pub(super) fn admin_url(text: &str) -> Result<Url, UrlError> {
     let url = Url::parse(text).map_err(|_| UrlError)?;
     let is_http = matches!(url.scheme(), "http" | "https") && url.has_host();
     is_http.then_some(url).ok_or(UrlError)
@@ -161,10 +162,10 @@ fn admin_url(text: &str) -> Result<Url, UrlError> {
 
 #[derive(Debug, thiserror::Error)]
 #[error("begin with http://, as in http://127.0.0.1:9090")]
-struct UrlError;
+pub(super) struct UrlError;
 
 /// The last cause says most: "Connection refused".
-fn causes(error: &dyn std::error::Error) -> String {
+pub(super) fn causes(error: &dyn std::error::Error) -> String {
     let mut last = error;
     while let Some(source) = last.source() {
         last = source;
