@@ -2,7 +2,11 @@
 
 use std::{io::Write as _, time::Duration};
 
-use reqwest::{Client, StatusCode, Url};
+use bytes::Bytes;
+use http::{StatusCode, Uri};
+use http_body_util::{BodyExt as _, Collected, Empty, Limited};
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use reqwest::Url;
 
 use super::{
     Failure,
@@ -36,6 +40,8 @@ pub(crate) enum Error {
 
 /// The answer is one word from memory. Probes ask every few seconds, and one must not outlast the next.
 const ANSWER_MAX: Duration = Duration::from_secs(3);
+/// The longest of its words has nine.
+const WORD_BYTES_MAX: usize = 200;
 
 pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
     let word = ask(&config.url).await?;
@@ -44,23 +50,30 @@ pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
 
 /// What a ready process says.
 async fn ask(url: &Url) -> Result<String, Error> {
-    // Whoever installed one before has the same.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let away = |error: reqwest::Error| Error::Away {
+    let away = |reason: String| Error::Away {
         url: url.clone(),
-        reason: causes(&error.without_url()),
+        reason,
     };
-    // Container engines hand the host's HTTP_PROXY in; nobody else reaches this process's loopback.
-    let client = Client::builder().timeout(ANSWER_MAX).no_proxy().build().map_err(away)?;
     let mut path = url.clone();
     path.path_segments_mut()
         .expect("an http URL has a path")
         .pop_if_empty()
         .push("readyz");
-    let mut answer = client.get(path).send().await.map_err(away)?;
-    let status = answer.status();
-    // Its first piece: one word has no second, and whoever else answers must not fill the memory.
-    let word = answer.chunk().await.map_err(away)?.unwrap_or_default();
+    let path: Uri = path.as_str().parse().map_err(|_| away("no URI".to_owned()))?;
+    // No proxy that a container's engine hands in, for this is the process's own loopback; and no TLS, which would want authorities of an image
+    // that may have none.
+    let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
+    let asked = async {
+        let answer = client.get(path).await.map_err(|error| causes(&error))?;
+        let status = answer.status();
+        // One word. Whoever else answers must not fill the memory.
+        let word = Limited::new(answer.into_body(), WORD_BYTES_MAX).collect().await;
+        Ok::<_, String>((status, word.map_or_else(|_| Bytes::new(), Collected::to_bytes)))
+    };
+    let asked = tokio::time::timeout(ANSWER_MAX, asked).await;
+    let (status, word) = asked
+        .unwrap_or_else(|_| Err(format!("no answer within {} s", ANSWER_MAX.as_secs())))
+        .map_err(away)?;
     let word = excerpt(word.trim_ascii());
     match status {
         StatusCode::OK => Ok(word),
