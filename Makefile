@@ -1,5 +1,5 @@
 # Each target prints what it does and a summary, and fails when what it names fails.
-.PHONY: run test interop chaos chaos-without k8s bench fuzz contract fmt lint
+.PHONY: run test interop chaos chaos-without compose-up compose-test k8s bench fuzz contract fmt lint
 
 # Builds and starts everything in one process; for example: make run ARGS="--http 0.0.0.0:8080"
 run:
@@ -33,6 +33,14 @@ k8s:
 bench:
 	cargo build --release --package whipcord --package whipcord-bench
 	"$${CARGO_TARGET_DIR:-target}/release/whipcord-bench" $(ARGS)
+
+# A cluster in containers on this machine, as docker-compose.yml says. What stands in ARGS goes to `docker compose up`.
+compose-up:
+	compose/up $(ARGS)
+
+# The same with an engine of its own and an encoder outside, as root on Debian; with ARGS=--from-source the Dockerfile builds the program.
+compose-test:
+	tests/compose/run $(ARGS)
 
 # Each fuzz target for SECONDS (default 60).
 fuzz:
