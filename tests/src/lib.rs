@@ -12,6 +12,7 @@ use std::{
 
 pub mod cluster;
 pub mod collector;
+pub mod dashboards;
 pub mod encoder;
 pub mod fault;
 pub mod generated;
@@ -25,10 +26,12 @@ pub mod page;
 pub mod pattern;
 pub mod player;
 mod process;
+pub mod prometheus;
 pub mod proxy;
 pub mod recording;
 pub mod redis;
 pub mod road;
+pub mod rules;
 pub mod space;
 pub mod whipcord;
 
