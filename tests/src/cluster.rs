@@ -135,11 +135,28 @@ impl Cluster {
 
     /// Starts the nth worker, for the first time or again.
     pub fn start_worker(&mut self, n: usize, arguments: &[&str]) {
-        let address = self.worker_address(n);
         let program = match self.roads_to(n) {
             Some(roads) => roads.command(&binary()),
             None => Command::new(binary()),
         };
+        self.start_worker_by(program, n, arguments);
+    }
+
+    /// The same with a disk for recordings of so many bytes, which is gone with it; as root.
+    pub fn start_worker_on_disk_of(&mut self, bytes: u64, n: usize, arguments: &[&str]) {
+        let folder = self.recordings_folder(n);
+        fs::create_dir_all(&folder).expect("a folder can be made");
+        let mount = format!(
+            "mount -t tmpfs -o size={bytes} none {} && exec \"$0\" \"$@\"",
+            folder.display()
+        );
+        let mut program = Command::new("unshare");
+        program.args(["--mount", "sh", "-c", &mount]).arg(binary());
+        self.start_worker_by(program, n, arguments);
+    }
+
+    fn start_worker_by(&mut self, program: Command, n: usize, arguments: &[&str]) {
+        let address = self.worker_address(n);
         let mut command = self.command(program, "worker", address);
         for gateway in 0..GATEWAYS_MAX {
             command.args(["--gateway", &format!("{}:{GRPC}", self.gateway_address(gateway))]);

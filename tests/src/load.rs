@@ -11,11 +11,16 @@ use std::{
     time::{Duration, Instant},
 };
 
+mod broken;
 mod check;
 mod dtls;
+mod offer;
 mod session;
+mod show;
 
+pub use broken::{Broken, Fault, offer_codec, with_foreign_fingerprint};
 pub use session::{Failure, Session};
+pub use show::{Part, Show};
 
 /// Each session sends a packet this often: a worker counts it as live, and that is all it is for.
 const SEND_EVERY: Duration = Duration::from_millis(250);

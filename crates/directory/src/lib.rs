@@ -24,6 +24,7 @@
 //! | `stream:STREAM` | hash | sid → incarnation, epoch, live or reserved since, mode, client, worker |
 //! | `reserved` | sorted set | incarnation, sid and stream of a reservation → when it is over; any gateway's next look takes it out |
 //! | `past:STREAM` | text, 60 s | the last epoch, and who lost the stream when |
+//! | `refused:1`, `refused:0` | sorted set | what was refused of which stream, with a good token and without → when last |
 //! | `number:NUMBER` | text, 25 h after a beat | the incarnation that claimed this worker number |
 //!
 //! - **Rebuilding.** Data that began less than [`REBUILD`] ago are incomplete: absence means nothing then, [`Lookup::Unknown`] is said
@@ -44,6 +45,7 @@ mod agreement;
 mod config;
 mod memory;
 mod redis;
+mod refusals;
 mod timing;
 mod values;
 
@@ -57,6 +59,7 @@ use memory::Memory;
 pub use self::{
     config::{Config, ConfigError, Url, UrlError},
     redis::CALL_MAX,
+    refusals::{REFUSALS_KEPT, REFUSALS_MAX, Refusal},
     timing::{LEASE, LOSER_WAIT, NUMBER_REST, REBUILD, RESERVATION, Timing},
     values::{
         CommitError, Freshness, Health, Hello, HelloError, Lease, Load, Lookup, PlaceError, Placement, ReportError,
@@ -209,6 +212,23 @@ impl Directory {
         match &self.0 {
             Store::Memory(memory) => lock(memory).worker(incarnation, now()),
             Store::Redis(redis) => redis.worker(incarnation).await,
+        }
+    }
+
+    /// Requests that this gateway refused. Those that cannot be told are for whoever asks here.
+    pub async fn refused(&self, refusals: &[Refusal]) -> Result<(), Unavailable> {
+        match &self.0 {
+            Store::Memory(memory) => lock(memory).refusals.note(refusals, now()),
+            Store::Redis(redis) => redis.refused(refusals).await?,
+        }
+        Ok(())
+    }
+
+    /// What all gateways refused of a stream within [`REFUSALS_KEPT`], and how long ago last.
+    pub async fn refusals(&self, stream: &StreamName) -> Result<Vec<(Refusal, std::time::Duration)>, Unavailable> {
+        match &self.0 {
+            Store::Memory(memory) => Ok(lock(memory).refusals.of(stream, now())),
+            Store::Redis(redis) => redis.refusals(stream).await,
         }
     }
 

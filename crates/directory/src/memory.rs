@@ -14,7 +14,7 @@ use self::streams::{Entry, State, Streams};
 use crate::{
     CommitError, Freshness, Health, Hello, HelloError, Lease, Load, Lookup, PlaceError, Placement, ReportError,
     Reported, SESSIONS_PER_STREAM_MAX, SESSIONS_PER_WORKER_MAX, Session, Takeover, Timing, View, WORKERS_MAX, Worker,
-    agreement::Agreement,
+    agreement::Agreement, refusals::Refusals,
 };
 
 #[derive(Debug)]
@@ -24,6 +24,7 @@ pub(crate) struct Memory {
     workers: HashMap<Incarnation, Record>,
     streams: Streams,
     numbers: HashMap<WorkerNumber, Claim>,
+    pub(crate) refusals: Refusals,
     /// Of the last lease given.
     serial: u64,
 }
@@ -53,6 +54,7 @@ impl Memory {
             workers: HashMap::new(),
             streams: Streams::default(),
             numbers: HashMap::new(),
+            refusals: Refusals::default(),
             serial: 0,
         }
     }

@@ -5,6 +5,7 @@ mod beats;
 mod connection;
 mod listing;
 mod measure;
+mod refusals;
 mod reporters;
 mod script;
 mod turns;

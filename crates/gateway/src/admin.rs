@@ -3,6 +3,7 @@
 //!
 //! Nothing is kept here: workers come from the directory, sessions and their figures from the workers, asked at that moment.
 
+mod explain;
 mod sessions;
 mod workers;
 
@@ -58,6 +59,8 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .routes(routes!(sessions::list))
         .routes(routes!(sessions::get, sessions::end))
         .routes(routes!(sessions::streams))
+        .routes(routes!(explain::session))
+        .routes(routes!(explain::stream))
         .split_for_parts();
     router
         .route("/api/openapi.json", get(async || Json(document)))

@@ -225,7 +225,7 @@ impl Grant {
 }
 
 impl Bearer {
-    fn new(token: &[u8]) -> Self {
+    pub(crate) fn new(token: &[u8]) -> Self {
         let digest = digest::digest(&digest::SHA256, token);
         let mut head = [0; 16];
         head.copy_from_slice(&digest.as_ref()[..16]);

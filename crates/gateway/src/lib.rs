@@ -13,6 +13,7 @@ mod body;
 mod client;
 mod config;
 mod cors;
+mod explain;
 mod forwarded;
 mod limits;
 mod metrics;
@@ -23,6 +24,7 @@ mod problem;
 mod random;
 mod rates;
 mod recordings;
+mod refusals;
 mod report;
 mod response;
 mod router;
@@ -73,6 +75,7 @@ struct Shared {
     keys: SessionKeys,
     workers: Workers,
     rates: rates::Rates,
+    refusals: refusals::Refusals,
     metrics: metrics::Metrics,
     page: page::Page,
     /// For answers of `/whip-stats`.
@@ -100,6 +103,7 @@ impl Gateway {
     ) -> Self {
         let shared = Arc::new(Shared {
             rates: rates::Rates::new(config.request_rate),
+            refusals: refusals::Refusals::default(),
             metrics: metrics::Metrics::new(),
             page: page::Page::new(config.public_url.as_ref()),
             waiting: Semaphore::new(limits::WAITING_MAX),
@@ -115,6 +119,7 @@ impl Gateway {
             shutdown,
         });
         metrics::observe(&shared);
+        shared.tasks.spawn(refusals::tell(Arc::clone(&shared)));
         shared.tasks.spawn(accept::run(Arc::clone(&shared), listener));
         Self(shared)
     }

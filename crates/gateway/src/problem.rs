@@ -42,6 +42,8 @@ pub(crate) enum Error {
     NotAdmin,
     #[error("no such worker reports")]
     NoSuchWorker,
+    #[error("nothing is known of it: no worker has such a session, and none ended or was refused within the last hour")]
+    NothingKnown,
     #[error("the body is not what is expected: {0}")]
     Json(String),
     #[error("the answer took too long; try again")]
@@ -164,6 +166,7 @@ impl Error {
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden_stream"),
             Self::NotAdmin => (StatusCode::FORBIDDEN, "not_admin"),
             Self::NoSuchWorker => (StatusCode::NOT_FOUND, "no_such_worker"),
+            Self::NothingKnown => (StatusCode::NOT_FOUND, "nothing_known"),
             Self::Json(_) => (StatusCode::BAD_REQUEST, "json"),
             Self::Slow => (StatusCode::GATEWAY_TIMEOUT, "slow"),
             Self::Host => (StatusCode::BAD_REQUEST, "host"),

@@ -17,6 +17,7 @@ use crate::{
     page::File,
     problem::Error,
     recordings,
+    refusals::Source,
     response::{self, Content, Response},
     stats, trace, whip,
 };
@@ -59,6 +60,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, connection: Connection, request: 
     let mut response = match outcome {
         Ok(response) => response,
         Err(problem) => {
+            note_refusal(&shared, &client, &parts, target, &problem);
             if problem.status().is_server_error() {
                 error!(method = %parts.method, error = &problem as &dyn std::error::Error, "cannot serve a request");
             }
@@ -72,6 +74,20 @@ pub(crate) async fn serve(shared: Arc<Shared>, connection: Connection, request: 
         strip_body(&mut response);
     }
     response
+}
+
+/// For whoever asks why an encoder has no session.
+fn note_refusal(shared: &Shared, client: &Client, parts: &Parts, target: Option<Target<'_>>, problem: &Error) {
+    let named = match target {
+        Some(Target::Endpoint(path)) => whip::named(shared, parts, path, problem),
+        // Whatever hint its URL has: it is not looked at here.
+        Some(Target::Session(path)) => path.stream.parse().ok().map(|stream| (stream, None)),
+        _ => None,
+    };
+    if let Some((stream, bearer)) = named {
+        let source = bearer.map_or(Source::Address(client.address), Source::Bearer);
+        shared.refusals.note(stream, &parts.method, problem, source);
+    }
 }
 
 async fn dispatch(

@@ -22,7 +22,7 @@ pub(crate) use delete::delete;
 pub(crate) use get::{get_endpoint, get_session};
 pub(crate) use options::{options, options_endpoint};
 pub(crate) use patch::patch;
-pub(crate) use post::post;
+pub(crate) use post::{named, post};
 
 const SDP: &str = "application/sdp";
 const SDP_FRAGMENT: &str = "application/trickle-ice-sdpfrag";

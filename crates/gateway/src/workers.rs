@@ -366,5 +366,6 @@ fn bounded<T>(message: T, limit: Duration) -> Request<T> {
     request
 }
 
+mod explain;
 #[cfg(test)]
 mod tests;

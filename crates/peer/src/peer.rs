@@ -68,6 +68,7 @@ pub(crate) struct Peer {
     heard: Instant,
     addresses: Addresses,
     wrong_password: WrongPassword,
+    handshake_datagrams: u64,
     pub(crate) dropped: Dropped,
     /// When the timers will call next.
     pub(crate) scheduled: Option<Instant>,
@@ -115,6 +116,7 @@ impl Peer {
             heard: now,
             addresses: Addresses::default(),
             wrong_password: WrongPassword::Unseen,
+            handshake_datagrams: 0,
             dropped: Dropped::default(),
             scheduled: None,
             #[cfg(test)]
@@ -179,6 +181,7 @@ impl Peer {
     }
 
     pub(crate) fn receive_dtls(&mut self, now: Instant, datagram: &[u8], out: &mut Output<'_>) {
+        self.handshake_datagrams += 1;
         let Some(dtls) = self.association() else { return };
         match dtls.receive(now, datagram) {
             Ok(()) => self.pump_dtls(now, out),

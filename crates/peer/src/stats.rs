@@ -22,6 +22,9 @@ pub struct Stats {
     pub nacks: u64,
     /// PLI and FIR messages sent, likewise.
     pub keyframe_requests: u64,
+    /// Datagrams of DTLS that came from a validated address: of a session without keys they tell an encoder that says nothing from
+    /// one whose handshake does not come to its end.
+    pub handshake_datagrams: u64,
 }
 
 /// The data channels' totals.

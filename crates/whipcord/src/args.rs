@@ -29,6 +29,8 @@ pub(crate) enum Command {
     Streams(commands::list::Config),
     /// List the live sessions of a cluster, with their figures
     Sessions(commands::list::Sessions),
+    /// Say why a session or a stream does not deliver, and what to do
+    Explain(commands::explain::Config),
     /// Take workers out of service: no new sessions, live ones go on for a while
     Drain(commands::drain::Config),
     /// Say whether a process of a cluster is ready: for probes that run a program

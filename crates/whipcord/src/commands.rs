@@ -3,6 +3,7 @@
 pub(crate) mod api;
 pub(crate) mod doctor;
 pub(crate) mod drain;
+pub(crate) mod explain;
 pub(crate) mod health;
 pub(crate) mod keygen;
 pub(crate) mod list;
@@ -47,6 +48,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         Command::Workers(config) => list::workers(&config, stop).await,
         Command::Streams(config) => list::streams(&config, stop).await,
         Command::Sessions(config) => list::sessions(&config, stop).await,
+        Command::Explain(config) => explain::run(&config, stop).await,
         Command::Drain(config) => drain::run(&config).await,
         Command::Health(config) => health::run(&config).await,
         Command::Keygen(config) => keygen::run(&config),

@@ -1,4 +1,4 @@
-//! What follows from a notice of the shard: its log line, spans, counts, and the end of a session in the list.
+//! What follows from a notice of the shard: its log line, spans, counts, the session's story, and its end in the list.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -15,6 +15,7 @@ use crate::{
     metrics::Metrics,
     notice::{self, Notice},
     setup::{Passed, Setup},
+    sinks::record::Progress,
     snapshot::{Info, Snapshot},
     tally::{Counts, Tally},
     trace::session as trace,
@@ -80,6 +81,9 @@ impl Chronicle {
             };
             for (sid, snapshot) in snapshots {
                 self.metrics.sampled(&snapshot);
+                let recording = self.control.sessions.info(sid).and_then(|info| info.recording.clone());
+                let disk = recording.as_deref().map(Progress::disk);
+                self.control.stories.with(sid, |story| story.look(&snapshot, disk));
                 self.metrics.grown(&self.tally.look(sid, Counts::of(&snapshot)));
             }
         }
@@ -91,6 +95,7 @@ impl Chronicle {
             Notice::Event { info, event, age } => {
                 let passed = self.setups.entry(info.sid).or_default().on_event(&event, age);
                 self.tell(&info, &passed);
+                self.control.stories.with(info.sid, |story| story.on_event(&event, age));
                 // The directory is told of it.
                 if let Event::StunSeen { .. } = event {
                     self.control.sessions.changed();
@@ -99,6 +104,7 @@ impl Chronicle {
             Notice::Keyframe { info, age } => {
                 let passed = self.setups.entry(info.sid).or_default().on_keyframe(age);
                 self.tell(&info, passed.as_slice());
+                self.control.stories.with(info.sid, |story| story.on_keyframe(age));
             }
             Notice::Ended { info, last } => self.end(&info, &last),
             // One of them may have been a StunSeen.
@@ -120,6 +126,7 @@ impl Chronicle {
             self.metrics.ended(reason, last.age);
         }
         self.metrics.grown(&self.tally.end(info.sid, Counts::of(last)));
+        self.control.stories.end(info, last);
         self.control.sessions.end(info.sid, last.to_message(info));
     }
 

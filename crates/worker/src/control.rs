@@ -5,6 +5,7 @@
 
 mod download;
 mod drain;
+mod explain;
 
 use std::{
     collections::HashMap,
@@ -38,6 +39,7 @@ use crate::{
     shard::{self, Busy, Command},
     sinks::record::Recorder,
     snapshot::Info,
+    stories::Stories,
     trace::session as trace,
     voice::Voice,
 };
@@ -60,6 +62,7 @@ pub(crate) struct Control {
     pub(crate) candidates: Vec<SocketAddr>,
     pub(crate) preferences: Preferences,
     pub(crate) sessions: Sessions,
+    pub(crate) stories: Stories,
     pub(crate) shard: shard::Handle,
     pub(crate) recorder: Option<Recorder>,
     pub(crate) downloads: Downloads,

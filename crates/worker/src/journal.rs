@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use whipcord_peer::{EndReason, Event, event::TrackId};
+use whipcord_peer::{EndReason, Event, dtls, event::TrackId};
 use whipcord_whip::{Codec, Kind};
 
 /// A session's state as its events told it.
@@ -12,6 +12,18 @@ pub(crate) struct Journal {
     /// Where the encoder is, as last validated.
     pub(crate) remote: Option<SocketAddr>,
     pub(crate) tracks: Vec<Track>,
+    pub(crate) milestones: Milestones,
+}
+
+/// How far it has come: its ages at that moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Milestones {
+    /// The first STUN check with its password.
+    pub(crate) stun: Option<Duration>,
+    pub(crate) connected: Option<Duration>,
+    pub(crate) media: Option<Duration>,
+    /// Why DTLS came to nothing.
+    pub(crate) failure: Option<dtls::Error>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,7 +76,9 @@ impl State {
 }
 
 impl Journal {
-    pub(crate) fn apply(&mut self, event: &Event) {
+    /// What happened at this age of the session.
+    pub(crate) fn apply(&mut self, event: &Event, age: Duration) {
+        self.milestones.apply(event, age);
         match event {
             Event::StunSeen { path } | Event::PathChanged { path } => {
                 self.remote = Some(path.remote);
@@ -96,6 +110,18 @@ impl Journal {
                 self.tracks.sort_by_key(|track| track.id);
             }
             Event::Ended { reason, .. } => self.state = State::Ended(*reason),
+            _ => {}
+        }
+    }
+}
+
+impl Milestones {
+    fn apply(&mut self, event: &Event, age: Duration) {
+        match event {
+            Event::StunSeen { .. } => self.stun = Some(age),
+            Event::Connected { .. } => self.connected = Some(age),
+            Event::FirstMedia => self.media = Some(age),
+            Event::HandshakeFailed { error } => self.failure = Some(*error),
             _ => {}
         }
     }
@@ -165,11 +191,18 @@ mod tests {
                 S::Ended(EndReason::Silent),
             ),
         ];
-        for (event, expected) in table {
-            journal.apply(&event);
+        for (second, (event, expected)) in (1..).zip(table) {
+            journal.apply(&event, Duration::from_secs(second));
             assert_eq!(journal.state, expected, "{event:?}");
         }
         assert_eq!(journal.remote, Some("192.0.2.8:2".parse().unwrap()));
+        let milestones = Milestones {
+            stun: Some(Duration::from_secs(1)),
+            connected: Some(Duration::from_secs(3)),
+            media: Some(Duration::from_secs(7)),
+            failure: None,
+        };
+        assert_eq!(journal.milestones, milestones);
     }
 
     #[test]
@@ -191,7 +224,7 @@ mod tests {
         };
         [track(1, 10), track(0, 11), track(1, 12)]
             .iter()
-            .for_each(|event| journal.apply(event));
+            .for_each(|event| journal.apply(event, Duration::ZERO));
         assert_eq!(
             journal.tracks.iter().map(|track| track.id.0).collect::<Vec<_>>(),
             [0, 1]

@@ -24,6 +24,8 @@ mod setup;
 mod shard;
 mod sinks;
 mod snapshot;
+mod stories;
+mod story;
 mod tally;
 mod tap;
 mod trace;

@@ -16,10 +16,10 @@ use whipcord_proto::{
     limits::{METADATA_BYTES_MAX, PAGE_MAX},
     worker::{
         CreateSessionRequest, CreateSessionResponse, DeleteReason, DeleteSessionRequest, DeleteSessionResponse,
-        DrainRequest, DrainResponse, GetSessionRequest, GetSessionResponse, IceRestart, ListSessionsRequest,
-        ListSessionsResponse, Owner, PatchSessionRequest, PatchSessionResponse, ReadRecordingRequest,
-        ReadRecordingResponse, RecordingFile, RecordingFormat, Session, read_recording_response::Part,
-        worker_service_server::WorkerService,
+        DrainRequest, DrainResponse, ExplainSessionRequest, ExplainSessionResponse, GetSessionRequest,
+        GetSessionResponse, IceRestart, ListSessionsRequest, ListSessionsResponse, Owner, PatchSessionRequest,
+        PatchSessionResponse, ReadRecordingRequest, ReadRecordingResponse, RecordingFile, RecordingFormat, Session,
+        explain_session_request::Subject, read_recording_response::Part, worker_service_server::WorkerService,
     },
 };
 use whipcord_whip::etag::IfMatch;
@@ -151,6 +151,17 @@ impl Service {
         })
     }
 
+    async fn explain(&self, request: ExplainSessionRequest) -> Result<ExplainSessionResponse, Error> {
+        self.check_if_named(request.owner)?;
+        let sid = match request.subject {
+            Some(Subject::SessionId(id)) => Some(convert::session_id(&id)?),
+            Some(Subject::Stream(name)) => self.control.session_of(&convert::stream(&name)?),
+            None => None,
+        };
+        let sid = sid.ok_or(control::Error::from(LookUpError::NotFound))?;
+        Ok(self.control.explain(sid).await?)
+    }
+
     async fn read(&self, request: ReadRecordingRequest) -> Result<Download, Error> {
         let ReadRecordingRequest {
             session_id,
@@ -245,6 +256,15 @@ impl WorkerService for Service {
         let method = "whipcord.worker.v1.WorkerService/ListSessions";
         let listing = async { Ok(self.list(request.into_inner()).await?) };
         Ok(Response::new(trace::measure(&self.calls, method, listing).await?))
+    }
+
+    async fn explain_session(
+        &self,
+        request: Request<ExplainSessionRequest>,
+    ) -> Result<Response<ExplainSessionResponse>, Status> {
+        let method = "whipcord.worker.v1.WorkerService/ExplainSession";
+        let explaining = async { Ok(self.explain(request.into_inner()).await?) };
+        Ok(Response::new(trace::measure(&self.calls, method, explaining).await?))
     }
 
     async fn read_recording(

@@ -258,6 +258,14 @@ impl Sessions {
         (page, infos.next().is_some())
     }
 
+    /// The latest of a stream's that live.
+    pub(crate) fn newest_of(&self, stream: &StreamName) -> Option<SessionId> {
+        let table = self.lock();
+        let infos = table.entries.values().filter_map(Entry::info);
+        let of_stream = infos.filter(|info| info.stream == *stream);
+        of_stream.max_by_key(|info| info.epoch).map(|info| info.sid)
+    }
+
     pub(crate) fn info(&self, sid: SessionId) -> Option<Arc<Info>> {
         self.lock().entries.get(&sid).and_then(Entry::info).cloned()
     }

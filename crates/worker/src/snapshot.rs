@@ -50,6 +50,19 @@ pub(crate) struct Snapshot {
     pub(crate) age: Duration,
     /// Since media came last.
     pub(crate) silent: Duration,
+    /// What is amiss with media that comes.
+    pub(crate) signs: Signs,
+}
+
+/// Of all tracks together; at a session's end, as it was then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Signs {
+    /// Of the active video that has waited longest for a keyframe: since its last one, or since its media began.
+    pub(crate) keyframe_wait: Option<Duration>,
+    /// There was one, of any track.
+    pub(crate) keyframe_seen: bool,
+    /// Pictures that were sent after one that is shown later.
+    pub(crate) pictures_backward: u64,
 }
 
 /// How a track's media comes.

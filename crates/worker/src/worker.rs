@@ -27,6 +27,7 @@ use crate::{
     sessions::Sessions,
     shard::{self, Command},
     sinks::record::{Recorder, Writers},
+    stories::Stories,
     voice::Voice,
 };
 
@@ -125,6 +126,7 @@ impl Worker {
             candidates,
             preferences: Preferences::in_order(&config.codecs, config.data_channel),
             sessions: Sessions::new(config.sessions_max as usize),
+            stories: Stories::default(),
             shard: handle,
             recorder,
             downloads: Downloads::default(),

@@ -1,11 +1,11 @@
 //! What operators see of it, by a gateway's address for them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, process::Command};
 
 use serde::Deserialize;
 
 use super::{ADMIN, Cluster};
-use crate::http;
+use crate::{http, whipcord::binary};
 
 impl Cluster {
     /// What Prometheus would be told by the nth gateway.
@@ -39,6 +39,16 @@ impl Cluster {
         let name = format!("worker-{worker}");
         let of_name = |listed: Worker| (listed.worker == name).then_some(listed.health);
         listed.workers.into_iter().rev().find_map(of_name)
+    }
+
+    /// What `whipcord explain` prints of a session or a stream, asked of the nth gateway; `None` where it fails.
+    pub fn explain(&self, n: usize, subject: &str, arguments: &[&str]) -> Option<String> {
+        let mut command = Command::new(binary());
+        command.args(["explain", subject]).args(arguments);
+        command.args(["--admin", &self.gateway_admin(n), "--token", &self.token]);
+        let output = command.output().expect("it can be started");
+        let text = String::from_utf8(output.stdout).expect("it is text");
+        output.status.success().then_some(text)
     }
 
     /// How many sessions each worker says it has, asked by the operators' API of the nth gateway.

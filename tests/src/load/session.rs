@@ -10,15 +10,13 @@ use std::{
 use super::{
     check,
     dtls::{self, Association, Role, Sealer},
+    offer::{PAYLOAD_TYPE, PWD, Posted, SSRC, UFRAG, offer, post},
 };
 use crate::http;
 
-const UFRAG: &str = "loadufrag";
-const PWD: &str = "loadpasswordloadpassword";
 /// After an ICE restart.
 const UFRAG_AGAIN: &str = "loadufragagain";
 const PWD_AGAIN: &str = "loadpasswordagainloadpassword";
-const PAYLOAD_TYPE: u8 = 96;
 /// Of one packet: what is sent is counted, not looked at.
 const PAYLOAD_BYTES: usize = 100;
 /// The first packet of a frame (RFC 7741 §4.2), and the head of a keyframe of 64×48 (RFC 6386 §9.1).
@@ -63,7 +61,7 @@ impl Session {
     /// # Errors
     /// A [`Failure`]; an encoder begins again after some time.
     pub fn connect(origin: &str, stream: &str, token: &str) -> Result<Self, Failure> {
-        Self::connect_within(origin, stream, token, "")
+        Self::begin(origin, stream, token, "VP8", &[])
     }
 
     /// The same within a trace of the encoder's own: `traceparent`, as it is sent.
@@ -71,41 +69,37 @@ impl Session {
     /// # Errors
     /// As [`Session::connect`].
     pub fn connect_within(origin: &str, stream: &str, token: &str, traceparent: &str) -> Result<Self, Failure> {
-        let authorization = format!("Bearer {token}");
-        let headers = [
-            ("Authorization", authorization.as_str()),
-            ("Content-Type", "application/sdp"),
-            ("traceparent", traceparent),
-        ];
-        let response = http::attempt("POST", &format!("{origin}/whip/{stream}"), &headers, &offer());
-        let response = response.map_err(Failure::Http)?;
-        if response.status != 201 {
-            return Err(Failure::Refused(response.status));
-        }
-        let bad = |what: &str| Failure::NoConnection(format!("no {what} in {response:?}"));
-        let value = |name: &str| {
-            let line = response.body.lines().find_map(|line| line.strip_prefix(name));
-            line.map(|value| value.trim().to_owned()).ok_or_else(|| bad(name))
-        };
-        let candidate = value("a=candidate:")?;
-        let words: Vec<&str> = candidate.split_whitespace().collect();
-        let server: SocketAddr = format!("{}:{}", words[4], words[5])
-            .parse()
-            .map_err(|_| bad("address"))?;
-        let role = match value("a=setup:")?.as_str() {
-            "active" => Role::Server,
-            _ => Role::Client,
-        };
-        let credentials = (value("a=ice-ufrag:")?, value("a=ice-pwd:")?);
-        let location = response.header("location").ok_or_else(|| bad("Location"))?;
-        let path = location.find("/whip/").ok_or_else(|| bad("path"))?;
-        let (path, etag) = (location[path..].to_owned(), response.header("etag").unwrap_or_default());
+        Self::begin(origin, stream, token, "VP8", &[("traceparent", traceparent)])
+    }
+
+    /// The same with a codec by its name in SDP; what it sends is of it only if [`Session::send_picture`] is told so.
+    ///
+    /// # Errors
+    /// As [`Session::connect`].
+    pub fn connect_with(origin: &str, stream: &str, token: &str, codec: &str) -> Result<Self, Failure> {
+        Self::begin(origin, stream, token, codec, &[])
+    }
+
+    fn begin(
+        origin: &str,
+        stream: &str,
+        token: &str,
+        codec: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Self, Failure> {
+        let Posted {
+            server,
+            role,
+            credentials,
+            path,
+            etag,
+        } = post(origin, stream, token, headers, &offer(codec, &dtls::fingerprint()))?;
         let negotiated = negotiate(server, role, (&credentials.0, &credentials.1));
         let (socket, sealer) = negotiated.map_err(|error| Failure::NoConnection(error.to_string()))?;
         Ok(Self {
             stream: stream.to_owned(),
             path,
-            etag: etag.to_owned(),
+            etag,
             local: UFRAG,
             credentials,
             socket,
@@ -136,18 +130,20 @@ impl Session {
 
     /// One packet of media.
     pub fn send(&mut self) {
-        let packet = self.packet(&[]);
-        self.transmit(&packet);
+        let timestamp = u32::from(self.sequence) * 3000;
+        self.send_picture(timestamp, &[0x5a; PAYLOAD_BYTES]);
     }
 
     /// One packet as a keyframe's first.
     pub fn send_keyframe(&mut self) {
-        let packet = self.packet(&KEYFRAME);
-        self.transmit(&packet);
+        let timestamp = u32::from(self.sequence) * 3000;
+        self.send_picture(timestamp, &KEYFRAME);
     }
 
-    fn transmit(&mut self, packet: &[u8]) {
-        let sealed = self.sealer.seal(packet);
+    /// One packet with this payload.
+    pub fn send_picture(&mut self, timestamp: u32, payload: &[u8]) {
+        let packet = self.packet(timestamp, payload);
+        let sealed = self.sealer.seal(&packet);
         // A server that is gone answers by ICMP.
         let _ = self.socket.send(&sealed);
     }
@@ -217,48 +213,21 @@ impl Session {
         http::attempt("DELETE", &format!("{origin}{}", self.path), &[], "").map(|response| response.status)
     }
 
-    /// Begins with these bytes; the rest is noise.
-    fn packet(&mut self, payload: &[u8]) -> Vec<u8> {
+    fn packet(&mut self, timestamp: u32, payload: &[u8]) -> Vec<u8> {
         let sequence = self.sequence;
         self.sequence = self.sequence.wrapping_add(1);
-        let mut packet = Vec::with_capacity(12 + PAYLOAD_BYTES);
+        let mut packet = Vec::with_capacity(12 + payload.len());
         packet.extend([0x80, PAYLOAD_TYPE]);
         packet.extend(sequence.to_be_bytes());
-        packet.extend((u32::from(sequence) * 3000).to_be_bytes());
+        packet.extend(timestamp.to_be_bytes());
         packet.extend(SSRC.to_be_bytes());
         packet.extend(payload);
-        packet.resize(12 + PAYLOAD_BYTES, 0x5a);
         packet
     }
 }
 
-const SSRC: u32 = 0x1000_0000;
-
-fn offer() -> String {
-    [
-        "v=0",
-        "o=- 1 1 IN IP4 127.0.0.1",
-        "s=-",
-        "t=0 0",
-        "a=group:BUNDLE 0",
-        &format!("m=video 9 UDP/TLS/RTP/SAVPF {PAYLOAD_TYPE}"),
-        "c=IN IP4 0.0.0.0",
-        &format!("a=ice-ufrag:{UFRAG}"),
-        &format!("a=ice-pwd:{PWD}"),
-        &format!("a=fingerprint:sha-256 {}", dtls::fingerprint()),
-        "a=setup:actpass",
-        "a=mid:0",
-        "a=sendonly",
-        "a=rtcp-mux",
-        &format!("a=rtpmap:{PAYLOAD_TYPE} VP8/90000"),
-        &format!("a=ssrc:{SSRC} cname:load"),
-        "",
-    ]
-    .join("\r\n")
-}
-
 /// ICE as the controlling side, then DTLS. The socket does not block from then on.
-fn negotiate(server: SocketAddr, role: Role, credentials: (&str, &str)) -> io::Result<(UdpSocket, Sealer)> {
+pub(super) fn negotiate(server: SocketAddr, role: Role, credentials: (&str, &str)) -> io::Result<(UdpSocket, Sealer)> {
     let begun = Instant::now();
     let socket = UdpSocket::bind("127.0.0.1:0")?;
     socket.connect(server)?;

@@ -7,6 +7,7 @@ mod bench_reads;
 mod cluster;
 mod data_channel;
 mod doctor;
+mod explain;
 mod faults;
 
 mod metrics;

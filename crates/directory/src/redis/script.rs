@@ -44,6 +44,8 @@ scripts![
     lapse,
     lookup,
     place,
+    refusals,
+    refuse,
     release,
     remove,
     suspect,
@@ -170,6 +172,11 @@ impl Space {
 
     pub(super) fn reserved(&self) -> String {
         format!("{}reserved", self.prefix)
+    }
+
+    /// Of good tokens, or of others.
+    pub(super) fn refused(&self, proven: bool) -> String {
+        format!("{}refused:{}", self.prefix, u8::from(proven))
     }
 
     pub(super) fn stream(&self, stream: impl std::fmt::Display) -> String {

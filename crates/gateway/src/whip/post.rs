@@ -1,6 +1,6 @@
 //! `POST /whip/{stream}`, `POST /whip?channelId={stream}`: an offer in, a session out.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use http::{HeaderName, HeaderValue, StatusCode, header, request::Parts};
 use hyper::body::Incoming;
@@ -12,7 +12,7 @@ use whipcord_whip::Offer;
 use super::{SDP, SDP_FRAGMENT, check_content_type, query::Query};
 use crate::{
     Config, Shared,
-    auth::{Bearer, Grant},
+    auth::{self, Bearer, Grant},
     body,
     client::Client,
     limits::OFFER_BYTES_MAX,
@@ -35,7 +35,7 @@ pub(crate) async fn post(
 ) -> Result<Response, Error> {
     let grant = shared.authorize(&parts.headers)?;
     let query = Query::parse(parts.uri.query().unwrap_or_default());
-    let (stream, query) = stream(path, query, &grant)?;
+    let (stream, query) = stream(path, query, grant.only_stream())?;
     if !grant.may_publish(&stream) {
         return Err(Error::Forbidden(stream));
     }
@@ -73,16 +73,37 @@ async fn create(
 }
 
 /// The path names the stream; else the query's `channelId`; else the token, if it is for exactly one; else it is `default`.
-fn stream(path: Option<&str>, mut query: Query, grant: &Grant) -> Result<(StreamName, Query), Error> {
+fn stream(path: Option<&str>, mut query: Query, only: Option<&StreamName>) -> Result<(StreamName, Query), Error> {
     let stream = match path {
         Some(path) => path.parse()?,
-        None => match (query.take_channel_id(), grant.only_stream()) {
+        None => match (query.take_channel_id(), only) {
             (Some(channel), _) => channel.parse()?,
             (None, Some(only)) => only.clone(),
             (None, None) => DEFAULT_STREAM.parse()?,
         },
     };
     Ok((stream, query))
+}
+
+/// The stream that a refused POST was for, and whose token it came with if that may name the stream. In a flood no signature is checked
+/// twice.
+pub(crate) fn named(
+    shared: &Shared,
+    parts: &Parts,
+    path: Option<&str>,
+    problem: &Error,
+) -> Option<(StreamName, Option<Bearer>)> {
+    let grant = match problem {
+        Error::Auth(auth::Error::Expired(grant)) => Some(grant.clone()),
+        Error::Auth(_) | Error::TooManyRequests { .. } => None,
+        _ => shared.authority.authorize(&parts.headers, SystemTime::now()).ok(),
+    };
+    let query = Query::parse(parts.uri.query().unwrap_or_default());
+    let (named, _) = stream(path, query, grant.as_ref().and_then(Grant::only_stream)).ok()?;
+    let bearer = grant
+        .filter(|grant| grant.may_publish(&named))
+        .map(|grant| grant.bearer);
+    Some((named, bearer))
 }
 
 /// Refuses here what any worker would refuse, before a stream is reserved and one is asked. Codecs are the worker's choice.

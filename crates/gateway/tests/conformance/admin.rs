@@ -15,7 +15,13 @@ use crate::{
 };
 
 /// Status and JSON of the answer; `null` where there is no body.
-async fn call(bed: &Bed, token: Option<&str>, method: Method, path: &str, body: Value) -> (StatusCode, Value) {
+pub(crate) async fn call(
+    bed: &Bed,
+    token: Option<&str>,
+    method: Method,
+    path: &str,
+    body: Value,
+) -> (StatusCode, Value) {
     let mut request = Request::builder().method(method).uri(path);
     if let Some(token) = token {
         request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
@@ -33,7 +39,7 @@ async fn call(bed: &Bed, token: Option<&str>, method: Method, path: &str, body: 
     (status, serde_json::from_slice(&bytes).unwrap_or_default())
 }
 
-async fn get(bed: &Bed, path: &str) -> Value {
+pub(crate) async fn get(bed: &Bed, path: &str) -> Value {
     let token = bed.mint_with(&["*"], Scope::Admin);
     let (status, body) = call(bed, Some(&token), Method::GET, path, Value::Null).await;
     assert_eq!(status, 200, "{path}: {body}");
@@ -240,12 +246,13 @@ async fn the_document_describes_what_is_there() {
             routes.push((method.to_uppercase(), path.clone()));
         }
     }
-    assert_eq!(routes.len(), 6, "{routes:?}");
+    assert_eq!(routes.len(), 8, "{routes:?}");
     for (method, path) in routes {
         let method: Method = method.parse().unwrap();
         let path = path
             .replace("{sid}", "AAAAAAAAAAAAAAAAAAAAAA")
-            .replace("{worker}", "worker-9");
+            .replace("{worker}", "worker-9")
+            .replace("{stream}", "cam");
         let (status, problem) = call(&bed, None, method.clone(), &path, Value::Null).await;
         assert_eq!(
             (status.as_u16(), &problem["reason"]),

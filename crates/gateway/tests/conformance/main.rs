@@ -10,6 +10,7 @@ mod worker;
 mod admin;
 mod auth;
 mod delete;
+mod explain;
 mod later;
 mod limits;
 mod options;

@@ -12,9 +12,11 @@ use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Code, Request, Response, Status};
 use whipcord_proto::worker::{
     ConnectionState, CreateSessionRequest, CreateSessionResponse, DataChannels, DeleteReason, DeleteSessionRequest,
-    DeleteSessionResponse, DrainRequest, DrainResponse, GetSessionRequest, GetSessionResponse, IceRestart,
-    ListSessionsRequest, ListSessionsResponse, Owner, PatchSessionRequest, PatchSessionResponse, ReadRecordingRequest,
-    ReadRecordingResponse, RecordingFile, RecordingFormat, Session, Track,
+    DeleteSessionResponse, DrainRequest, DrainResponse, ExplainSessionRequest, ExplainSessionResponse,
+    GetSessionRequest, GetSessionResponse, IceRestart, ListSessionsRequest, ListSessionsResponse, Owner,
+    PatchSessionRequest, PatchSessionResponse, ReadRecordingRequest, ReadRecordingResponse, RecordingFile,
+    RecordingFormat, Session, Track,
+    explain_session_request::Subject,
     read_recording_response::Part,
     worker_service_server::{WorkerService, WorkerServiceServer},
 };
@@ -277,6 +279,26 @@ impl WorkerService for Worker {
             None => return Err(Status::not_found("")),
         };
         Ok(Response::new(GetSessionResponse { session: Some(session) }))
+    }
+
+    async fn explain_session(
+        &self,
+        request: Request<ExplainSessionRequest>,
+    ) -> Result<Response<ExplainSessionResponse>, Status> {
+        self.step().await?;
+        let request = request.into_inner();
+        self.behave(request.owner.as_ref())?;
+        let state = self.state();
+        let asked = |(sid, live): &(&Vec<u8>, &Live)| match &request.subject {
+            Some(Subject::SessionId(id)) => *sid == id,
+            Some(Subject::Stream(stream)) => live.stream == *stream,
+            None => false,
+        };
+        let mut held = state.sessions.iter();
+        let (sid, live) = held
+            .find(|held| asked(held) && held.1.is_with(request.owner.as_ref()))
+            .ok_or(Status::not_found(""))?;
+        Ok(Response::new(crate::explain::well(session(sid, live))))
     }
 
     /// Pages of two, whatever is asked.

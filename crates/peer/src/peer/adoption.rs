@@ -138,6 +138,7 @@ impl Peer {
             heard: now,
             addresses: Addresses::adopted(now, path.map(|path| path.remote)),
             wrong_password: WrongPassword::Unseen,
+            handshake_datagrams: 0,
             dropped: Dropped::default(),
             scheduled: None,
             #[cfg(test)]

@@ -37,6 +37,7 @@ impl Peer {
             dropped: self.dropped,
             nacks: self.live().map_or(0, |live| live.feedback.nacks()),
             keyframe_requests: self.live().map_or(0, |live| live.feedback.keyframe_requests()),
+            handshake_datagrams: self.handshake_datagrams,
         }
     }
 }

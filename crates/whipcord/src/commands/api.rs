@@ -132,7 +132,7 @@ impl Api {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Error::Token(detail),
             // What a gateway does not find, it says by these reasons.
             StatusCode::NOT_FOUND
-                if !["no_such_worker", "no_such_session"]
+                if !["no_such_worker", "no_such_session", "nothing_known"]
                     .iter()
                     .any(|reason| value["reason"] == *reason) =>
             {

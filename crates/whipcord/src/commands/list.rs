@@ -129,7 +129,7 @@ fn print(text: &str, replaces: bool) -> io::Result<()> {
 }
 
 /// serde_json escapes the control characters that JSON wants escaped; terminals know further ones (ECMA-48, 8.3).
-fn json_line(answer: &Value) -> String {
+pub(super) fn json_line(answer: &Value) -> String {
     let mut line = String::new();
     for character in answer.to_string().chars() {
         if character.is_control() {

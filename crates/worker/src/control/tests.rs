@@ -37,6 +37,7 @@ pub(crate) fn control(shard: shard::Handle, live_sessions: u8) -> Control {
         candidates: Vec::new(),
         preferences: Preferences::default(),
         sessions,
+        stories: Stories::default(),
         shard,
         recorder: None,
         downloads: Downloads::default(),

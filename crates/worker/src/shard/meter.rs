@@ -26,7 +26,14 @@ pub(super) struct Meter {
     pictures: u64,
     /// The timestamp of the newest picture.
     newest: Option<u32>,
-    /// The last packet that carried something.
+    /// The SSRC that sent it, and the highest sequence number that was seen of it.
+    newest_ssrc: u32,
+    newest_sequence: u64,
+    /// The timestamp of the last picture that was sent after a later one, and how many there were.
+    backward: Option<u32>,
+    pictures_backward: u64,
+    /// The first packet that carried something, and the last.
+    begun: Option<Instant>,
     heard: Option<Instant>,
     /// When rates were last computed, and the counts then.
     since: Instant,
@@ -62,6 +69,11 @@ impl Meter {
             bytes: 0,
             pictures: 0,
             newest: None,
+            newest_ssrc: 0,
+            newest_sequence: 0,
+            backward: None,
+            pictures_backward: 0,
+            begun: None,
             heard: None,
             since: now,
             bytes_then: 0,
@@ -83,6 +95,7 @@ impl Meter {
         }
         self.bytes += packet.payload.len() as u64;
         self.heard = Some(now);
+        self.begun.get_or_insert(now);
         // Late packets and repairs belong to pictures that were counted.
         let ahead = self
             .newest
@@ -90,10 +103,26 @@ impl Meter {
         if !(-OTHER_CLOCK..=0).contains(&ahead) {
             self.pictures += 1;
             self.newest = Some(packet.timestamp);
+            if self.newest_ssrc != packet.ssrc {
+                (self.newest_ssrc, self.newest_sequence) = (packet.ssrc, packet.sequence);
+            }
             self.looks = LOOKS;
+        } else if ahead < 0 && packet.sequence > self.newest_sequence && packet.ssrc == self.newest_ssrc {
+            self.note_backward(packet.timestamp);
+        }
+        if packet.ssrc == self.newest_ssrc {
+            self.newest_sequence = self.newest_sequence.max(packet.sequence);
         }
         if self.looks > 0 && self.newest == Some(packet.timestamp) {
             self.look(packet, now);
+        }
+    }
+
+    /// A picture that is to be shown before one that was sent before it. Late packets and repairs have lower sequence numbers.
+    fn note_backward(&mut self, timestamp: u32) {
+        if self.backward != Some(timestamp) && matches!(self.codec, Codec::H264 | Codec::H265) {
+            self.backward = Some(timestamp);
+            self.pictures_backward += 1;
         }
     }
 
@@ -124,6 +153,27 @@ impl Meter {
         self.heard
     }
 
+    /// How many pictures of H.264 or H.265 were sent in another order than they are to be shown in: B-frames, which WebRTC does not
+    /// have.
+    pub(super) fn pictures_backward(&self) -> u64 {
+        self.pictures_backward
+    }
+
+    /// How long its viewers have waited for a keyframe, where it is video that comes.
+    pub(super) fn keyframe_wait(&self, now: Instant) -> Option<Duration> {
+        let is_video = self.codec.kind() == Kind::Video;
+        let since = self
+            .keyframe
+            .or(self.begun)
+            .filter(|_| is_video && self.is_active(now))?;
+        Some(now.saturating_duration_since(since))
+    }
+
+    fn is_active(&self, now: Instant) -> bool {
+        self.heard
+            .is_some_and(|heard| now.saturating_duration_since(heard) < ACTIVE)
+    }
+
     /// Computes rates; once a second.
     pub(super) fn tick(&mut self, now: Instant) {
         let elapsed = now.saturating_duration_since(self.since);
@@ -138,12 +188,11 @@ impl Meter {
     }
 
     pub(super) fn flow(&self, track: TrackId, now: Instant) -> Flow {
-        let heard = |heard: Instant| now.saturating_duration_since(heard) < ACTIVE;
         Flow {
             track,
             bitrate_bps: self.bitrate_bps,
             frames_per_second: self.frames_per_second,
-            active: self.heard.is_some_and(heard),
+            active: self.is_active(now),
             keyframes: self.keyframes,
             keyframe_age: self.keyframe.map(|came| now.saturating_duration_since(came)),
         }

@@ -15,7 +15,7 @@ use super::{meter::Meter, port::bit, stall::Stall};
 use crate::{
     codec,
     journal::Journal,
-    snapshot::{Info, Snapshot, Stalls},
+    snapshot::{Info, Signs, Snapshot, Stalls},
     tap::{Pushed, Tap},
 };
 
@@ -160,7 +160,7 @@ impl Session {
     }
 
     pub(super) fn apply(&mut self, event: &Event, now: Instant) {
-        self.journal.apply(event);
+        self.journal.apply(event, self.age(now));
         match event {
             Event::Track { track, codec, mid, .. } => {
                 self.announced |= bit(*track);
@@ -206,6 +206,11 @@ impl Session {
             recording_packets_lost: self.tap.as_ref().map_or(0, Tap::packets_lost),
             age: self.age(now),
             silent: now.saturating_duration_since(heard.unwrap_or(self.started)),
+            signs: Signs {
+                keyframe_wait: self.meters.iter().filter_map(|meter| meter.keyframe_wait(now)).max(),
+                keyframe_seen: self.meters.iter().any(|meter| meter.keyframe().is_some()),
+                pictures_backward: self.meters.iter().map(Meter::pictures_backward).sum(),
+            },
         }
     }
 }
@@ -263,6 +268,7 @@ mod tests {
                 dropped: Default::default(),
                 nacks: 0,
                 keyframe_requests: 0,
+                handshake_datagrams: 0,
             };
             session.snapshot(now, stats).to_message(&info).silent_ms
         };

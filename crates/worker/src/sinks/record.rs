@@ -38,7 +38,7 @@ use crate::{
     voice::Voice,
 };
 use job::{Going, Job};
-pub(crate) use progress::Progress;
+pub(crate) use progress::{Disk, Progress};
 pub(crate) use read::Recorded;
 use sink::{Sink, Source};
 

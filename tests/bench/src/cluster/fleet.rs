@@ -20,8 +20,9 @@ use whipcord_proto::{
     directory::SessionEntry,
     worker::{
         CreateSessionRequest, CreateSessionResponse, DeleteSessionRequest, DeleteSessionResponse, DrainRequest,
-        DrainResponse, GetSessionRequest, GetSessionResponse, ListSessionsRequest, ListSessionsResponse, Owner,
-        PatchSessionRequest, PatchSessionResponse, ReadRecordingRequest, ReadRecordingResponse,
+        DrainResponse, ExplainSessionRequest, ExplainSessionResponse, GetSessionRequest, GetSessionResponse,
+        ListSessionsRequest, ListSessionsResponse, Owner, PatchSessionRequest, PatchSessionResponse,
+        ReadRecordingRequest, ReadRecordingResponse,
         worker_service_server::{WorkerService, WorkerServiceServer},
     },
 };
@@ -226,6 +227,13 @@ impl WorkerService for Service {
     }
 
     async fn get_session(&self, _: Request<GetSessionRequest>) -> Result<Response<GetSessionResponse>, Status> {
+        Err(Status::unimplemented("nobody asks in this benchmark"))
+    }
+
+    async fn explain_session(
+        &self,
+        _: Request<ExplainSessionRequest>,
+    ) -> Result<Response<ExplainSessionResponse>, Status> {
         Err(Status::unimplemented("nobody asks in this benchmark"))
     }
 

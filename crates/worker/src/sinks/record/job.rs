@@ -3,6 +3,7 @@
 //! It must not know layers: what of the feed is muxed, the sink decides.
 
 use std::{
+    io::ErrorKind,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
@@ -10,7 +11,7 @@ use std::{
 use opentelemetry::Context;
 use tracing::{info, warn};
 
-use super::{Totals, file::File, sink::Sink};
+use super::{Totals, file::File, progress, sink::Sink};
 use crate::{
     tap::{Feed, Item},
     trace::session as trace,
@@ -163,11 +164,16 @@ impl Job {
                 self.unwritten.clear();
                 self.disk = Disk::Good;
                 if disk != Disk::Good {
+                    self.sink.report_disk(progress::Disk::Takes);
                     info!(recording = self.path(), "the recording goes on");
                 }
             }
             (Err(error), disk) => {
                 self.disk = Disk::Failing { retry: now + RETRY };
+                self.sink.report_disk(match error.kind() {
+                    ErrorKind::StorageFull | ErrorKind::QuotaExceeded => progress::Disk::Full,
+                    _ => progress::Disk::Refuses,
+                });
                 if disk == Disk::Good {
                     self.totals.errors.fetch_add(1, Relaxed);
                     warn!(recording = self.path(), %error, "the recording cannot be written and loses media; it is tried again each second");

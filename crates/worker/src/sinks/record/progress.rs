@@ -1,7 +1,7 @@
 //! How far a recording is: written by its writer, read by whoever asks.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
@@ -22,6 +22,16 @@ pub(crate) struct Progress {
     pictures: Box<[AtomicU64]>,
     /// The recorded video track's id, plus 1; 0 before it is chosen.
     video: AtomicU64,
+    disk: AtomicU8,
+}
+
+/// What the disk did with what was written last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Disk {
+    Takes,
+    /// No space, or none of its user's.
+    Full,
+    Refuses,
 }
 
 impl Progress {
@@ -37,6 +47,7 @@ impl Progress {
             frames_dropped: zero(),
             pictures: (0..tracks).map(|_| zero()).collect(),
             video: zero(),
+            disk: AtomicU8::new(Disk::Takes as u8),
         }
     }
 
@@ -80,6 +91,18 @@ impl Progress {
             .checked_sub(1)
             .and_then(|id| u8::try_from(id).ok())
             .map(TrackId)
+    }
+
+    pub(crate) fn disk(&self) -> Disk {
+        match self.disk.load(Relaxed) {
+            full if full == Disk::Full as u8 => Disk::Full,
+            refuses if refuses == Disk::Refuses as u8 => Disk::Refuses,
+            _ => Disk::Takes,
+        }
+    }
+
+    pub(super) fn set_disk(&self, disk: Disk) {
+        self.disk.store(disk as u8, Relaxed);
     }
 
     pub(super) fn set_bytes(&self, bytes: u64) {

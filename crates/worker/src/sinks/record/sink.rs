@@ -10,7 +10,7 @@ use whipcord_whip::{Kind, Section};
 
 use super::{
     layers::{Held, Layers, Verdict},
-    progress::Progress,
+    progress::{self, Progress},
 };
 use crate::tap::Item;
 
@@ -164,6 +164,10 @@ impl Sink {
     }
 
     /// Tells how far it is, with so many bytes in the file.
+    pub(super) fn report_disk(&self, disk: progress::Disk) {
+        self.progress.set_disk(disk);
+    }
+
     pub(super) fn report(&self, bytes: u64) {
         self.progress.set_bytes(bytes);
         self.progress.set(self.recording.stats());

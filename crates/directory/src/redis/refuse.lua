@@ -1,0 +1,12 @@
+-- Notes refused requests. KEYS: those of good tokens, those of others. Takes: how long they are kept in ms, how many of each at most; then
+-- of each: 1 where its token was good, and `WHAT STREAM`.
+local kept, most = tonumber(ARGV[A]), tonumber(ARGV[A + 1])
+for i = A + 2, #ARGV, 2 do
+    redis.call('ZADD', KEYS[ARGV[i] == '1' and 5 or 6], now, ARGV[i + 1])
+end
+for i = 5, 6 do
+    redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', now - kept)
+    redis.call('ZREMRANGEBYRANK', KEYS[i], 0, -most - 1)
+    redis.call('PEXPIRE', KEYS[i], kept)
+end
+return { 'ok' }

@@ -1,0 +1,62 @@
+//! Requests that gateways refused, told to all of them: so that whichever is asked can say why there is no session.
+//!
+//! A bounded set, each refusal in it once with the time of its last: those of good tokens apart, so that strangers take no place of
+//! theirs. Here in memory; in Redis two sorted sets of the same sizes.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use whipcord_identity::StreamName;
+
+/// How long they are kept.
+pub const REFUSALS_KEPT: Duration = Duration::from_secs(3600);
+/// Of each kind: with names of 255 bytes 0.4 MB, usual are 60 kB. A gateway tells at most 64 a second, and of one stranger's address 16 an hour.
+pub const REFUSALS_MAX: usize = 1024;
+
+/// A refused request, but for when it was.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Refusal {
+    pub stream: StreamName,
+    /// What was refused and why, in the gateways' own words, without white space.
+    pub what: String,
+    /// A good token came with it, that could name the stream.
+    pub proven: bool,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Refusals(HashMap<Refusal, Instant>);
+
+impl Refusals {
+    pub(crate) fn note(&mut self, refusals: &[Refusal], now: Instant) {
+        self.0
+            .retain(|_, at| now.saturating_duration_since(*at) < REFUSALS_KEPT);
+        for refusal in refusals {
+            let alike = self.0.keys().filter(|known| known.proven == refusal.proven).count();
+            if alike >= REFUSALS_MAX && !self.0.contains_key(refusal) {
+                self.forget_oldest(refusal.proven);
+            }
+            self.0.insert(refusal.clone(), now);
+        }
+    }
+
+    /// With the time since each one's last.
+    pub(crate) fn of(&self, stream: &StreamName, now: Instant) -> Vec<(Refusal, Duration)> {
+        let ages = self
+            .0
+            .iter()
+            .map(|(refusal, at)| (refusal, now.saturating_duration_since(*at)));
+        ages.filter(|(refusal, age)| refusal.stream == *stream && *age < REFUSALS_KEPT)
+            .map(|(refusal, age)| (refusal.clone(), age))
+            .collect()
+    }
+
+    fn forget_oldest(&mut self, proven: bool) {
+        let alike = self.0.iter().filter(|(known, _)| known.proven == proven);
+        let oldest = alike.min_by_key(|(_, at)| **at).map(|(known, _)| known.clone());
+        if let Some(oldest) = oldest {
+            self.0.remove(&oldest);
+        }
+    }
+}

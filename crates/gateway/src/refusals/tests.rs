@@ -1,0 +1,71 @@
+use super::*;
+use crate::auth;
+
+fn name(number: usize) -> StreamName {
+    format!("cam/{number}").parse().unwrap()
+}
+
+fn address(number: u8) -> Source {
+    Source::Address([192, 0, 2, number].into())
+}
+
+fn refuse(refusals: &Refusals, stream: usize, source: Source) {
+    refusals.note(name(stream), &Method::POST, &Error::Auth(auth::Error::Invalid), source);
+}
+
+fn told(refusals: &Refusals) -> usize {
+    let untold = refusals.untold();
+    refusals.set_told(&untold, true);
+    untold.len()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_kept_once_for_an_hour_after_its_last() {
+    let refusals = Refusals::default();
+    for _ in 0..10 {
+        refuse(&refusals, 1, address(1));
+        tokio::time::advance(Duration::from_secs(60)).await;
+    }
+    let noted = refusals.of(&name(1));
+    assert_eq!(noted.len(), 1);
+    assert_eq!((noted[0].age, noted[0].proven), (Duration::from_secs(60), false));
+    assert_eq!(noted[0].reason.refused, Refused::TokenInvalid);
+    tokio::time::advance(REFUSALS_KEPT).await;
+    assert_eq!(refusals.of(&name(1)), []);
+}
+
+#[tokio::test]
+async fn one_stranger_flushes_nobody_here_or_elsewhere_but_itself() {
+    let refusals = Refusals::default();
+    refuse(&refusals, 1, address(1));
+    refuse(&refusals, 2, Source::Bearer(Bearer::new(b"one")));
+    assert_eq!(told(&refusals), 2);
+    (100..10_000).for_each(|stream| refuse(&refusals, stream, address(2)));
+    assert_eq!((refusals.of(&name(1)).len(), refusals.of(&name(2)).len()), (1, 1));
+    assert_eq!(refusals.lock().strangers.0.len(), 1 + PER_ADDRESS_MAX);
+    // Others hear of none beyond its part.
+    assert_eq!(told(&refusals), 0);
+}
+
+#[tokio::test]
+async fn strangers_together_take_no_bearers_place_and_there_is_a_most() {
+    let refusals = Refusals::default();
+    refuse(&refusals, 0, Source::Bearer(Bearer::new(b"one")));
+    for stranger in 0..=255 {
+        (0..20).for_each(|stream| refuse(&refusals, 1 + 20 * usize::from(stranger) + stream, address(stranger)));
+    }
+    assert_eq!(refusals.lock().strangers.0.len(), REFUSALS_MAX);
+    assert!(refusals.of(&name(0))[0].proven);
+}
+
+#[test]
+fn a_reason_survives_the_way_to_another_gateway() {
+    let reason = Reason::new(&Method::POST, &Error::NoWorker).unwrap();
+    assert_eq!(reason.to_text(), "POST/no_capacity/no_worker");
+    assert_eq!(Reason::parse(&reason.to_text()), Some(reason));
+    assert_eq!(Reason::new(&Method::GET, &Error::NoWorker), None);
+    for broken in ["", "POST", "POST/later/x", "GET/no_capacity/x"] {
+        assert_eq!(Reason::parse(broken), None, "{broken}");
+    }
+    assert_eq!(word("\u{1b}[2Jno_codec\n"), "no_codec".to_owned());
+}

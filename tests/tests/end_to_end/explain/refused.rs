@@ -1,0 +1,75 @@
+//! POSTs that were refused, asked of another gateway than the one that refused them.
+
+use std::{fs, time::SystemTime};
+
+use aws_lc_rs::hmac;
+use whipcord_tests::{
+    cluster::Cluster,
+    http,
+    load::{Failure, Session, offer_codec},
+};
+
+use super::diagnosed;
+use crate::faults::{OFFER, headers};
+
+/// A token for the stream, signed with the cluster's secret, that was over an hour ago.
+fn expired(cluster: &Cluster, stream: &str) -> String {
+    let secret = fs::read(cluster.folder().join("token.secret")).unwrap();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let claims = format!(r#"{{"streams":["{stream}"],"exp":{}}}"#, now.as_secs() - 3600);
+    let signed = [r#"{"alg":"HS256","typ":"JWT"}"#, &claims].map(|part| base64url(part.as_bytes()));
+    let signed = signed.join(".");
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.trim_ascii());
+    let tag = hmac::sign(&key, signed.as_bytes());
+    format!("{signed}.{}", base64url(tag.as_ref()))
+}
+
+/// RFC 4648 §5, without padding.
+fn base64url(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let groups = bytes.chunks(3).flat_map(|group| {
+        let bits = group.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
+        let letters = [18, 12, 6, 0].map(|shift| ALPHABET[(bits >> shift) as usize & 63]);
+        letters.into_iter().take(group.len() + 1)
+    });
+    groups.map(char::from).collect()
+}
+
+#[test]
+fn what_one_gateway_refused_another_one_explains() {
+    let mut cluster = Cluster::start(2, 1);
+    let origin = cluster.origin(0);
+    let over = expired(&cluster, "live/over");
+    let refused = |stream: &str, token: &str| {
+        let url = format!("{origin}/whip/{stream}");
+        http::request("POST", &url, &headers(&format!("Bearer {token}")), OFFER).status
+    };
+    assert_eq!(refused("live/over", &over), 401);
+    assert_eq!(refused("live/guess", "guessed"), 401);
+    let codec = offer_codec(&origin, "live/codec", cluster.token(), "THEORA");
+    assert!(matches!(codec, Err(Failure::Refused(422))), "{codec:?}");
+
+    let told = diagnosed(&cluster, 1, "live/over", "token_expired", || {});
+    assert_eq!(
+        (&told["refused"][0]["has_token"], &told["session"]),
+        (&true.into(), &().into())
+    );
+    assert!(!told.to_string().contains(&over), "{told}");
+    let told = diagnosed(&cluster, 1, "live/guess", "token_invalid", || {});
+    assert_eq!(told["refused"][0]["has_token"], false);
+    diagnosed(&cluster, 1, "live/codec", "codec_refused", || {});
+    let text = cluster.explain(1, "live/codec", &[]).unwrap();
+    assert!(text.starts_with("The offer was refused: it has no codec"), "{text}");
+    assert_eq!(cluster.explain(1, "live/nothing", &[]), None);
+
+    // Without Redis each knows its own, and says so.
+    cluster.kill_redis();
+    assert_eq!(refused("live/late", "guessed"), 401);
+    let own = diagnosed(&cluster, 0, "live/late", "token_invalid", || {});
+    assert_eq!(own["refused_by"], "gateway");
+    assert_eq!(cluster.explain(1, "live/late", &[]), None);
+    // Sessions are asked of their workers.
+    let session = Session::connect(&origin, "live/late", cluster.token()).unwrap();
+    let told = diagnosed(&cluster, 1, session.sid(), "no_media", || {});
+    assert_eq!(told["refused_by"], "gateway");
+}
