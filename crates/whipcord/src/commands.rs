@@ -24,24 +24,24 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         // What the others have to say is on stderr too.
         _ => "warn",
     };
-    telemetry::install(&args.telemetry, default_level)?;
+    let levels = telemetry::install(&args.telemetry, default_level)?;
     let stop = signal::watch().map_err(Failure::Signals)?;
     match args.command {
         Command::Standalone(config) => {
-            serve("whipcord-standalone", async |metrics| {
-                standalone::run(*config, metrics, stop).await
+            serve("whipcord-standalone", levels, async |pages| {
+                standalone::run(*config, pages, stop).await
             })
             .await
         }
         Command::Gateway(config) => {
-            serve("whipcord-gateway", async |metrics| {
-                gateway::run(*config, metrics, stop).await
+            serve("whipcord-gateway", levels, async |pages| {
+                gateway::run(*config, pages, stop).await
             })
             .await
         }
         Command::Worker(config) => {
-            serve("whipcord-worker", async |metrics| {
-                worker::run(*config, metrics, stop).await
+            serve("whipcord-worker", levels, async |pages| {
+                worker::run(*config, pages, stop).await
             })
             .await
         }
@@ -61,11 +61,12 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
 /// Runs a role, and sends what is left of its traces and metrics when it has ended.
 async fn serve(
     service: &'static str,
-    role: impl AsyncFnOnce(telemetry::Metrics) -> Result<(), Failure>,
+    levels: telemetry::Levels,
+    role: impl AsyncFnOnce(telemetry::Pages) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     resources::prepare();
-    let telemetry = telemetry::Telemetry::start(service)?;
-    let outcome = role(telemetry.metrics()).await;
+    let telemetry = telemetry::Telemetry::start(service, levels)?;
+    let outcome = role(telemetry.pages()).await;
     telemetry.end().await;
     outcome
 }

@@ -16,7 +16,7 @@ use crate::{
         internal::{self, Addresses, Internal, Role},
         keys,
         listen::{self, listen},
-        telemetry::Metrics,
+        telemetry::Pages,
         tls, tokens,
     },
 };
@@ -42,7 +42,7 @@ pub(crate) struct Config {
     internal: internal::Config,
     #[command(flatten)]
     gateway: whipcord_gateway::Config,
-    /// HTTP address for operators: /healthz, /readyz, /metrics, /api
+    /// HTTP address for operators: /healthz, /readyz, /metrics, /log, /api
     #[arg(long, value_name = "ADDR", env = "WHIPCORD_ADMIN", default_value = "127.0.0.1:9090", value_parser = listen::address)]
     admin: SocketAddr,
     /// When ready, print one line of JSON on stdout instead of a text
@@ -70,14 +70,14 @@ pub(crate) enum StartError {
 }
 
 /// Runs until `stop` is cancelled; then what is in flight ends, and workers report elsewhere.
-pub(crate) async fn run(config: Config, metrics: Metrics, stop: CancellationToken) -> Result<(), Failure> {
+pub(crate) async fn run(config: Config, pages: Pages, stop: CancellationToken) -> Result<(), Failure> {
     let end = CancellationToken::new();
     let Started {
         gateway,
         reports,
         admin,
         ready,
-    } = start(&config, metrics, stop.clone(), end.clone()).await?;
+    } = start(&config, pages, stop.clone(), end.clone()).await?;
     ready.print(config.json).map_err(Failure::Stdout)?;
     // It may be asked to stop while it waits for Redis.
     stop.run_until_cancelled(tell_readiness(&gateway, &admin)).await;
@@ -115,7 +115,7 @@ struct Started {
 
 async fn start(
     config: &Config,
-    metrics: Metrics,
+    pages: Pages,
     stop: CancellationToken,
     end: CancellationToken,
 ) -> Result<Started, StartError> {
@@ -144,7 +144,7 @@ async fn start(
         workers,
         stop.clone(),
     );
-    admin.serve(gateway.admin().merge(metrics.router()));
+    admin.serve(gateway.admin().merge(pages.router()));
     let routes = Routes::new(gateway.directory_service());
     let reports = tokio::spawn(internal.serve(grpc, routes, Role::Worker, stop));
     info!(http = %http_address, grpc = %grpc_address, admin = admin.url(), "listening");

@@ -27,7 +27,7 @@ use crate::{
         admin::{Admin, Readiness},
         listen::{self, listen},
         random,
-        telemetry::Metrics,
+        telemetry::Pages,
         tls, tokens,
     },
 };
@@ -77,10 +77,10 @@ pub(crate) enum StartError {
 const REGISTRATION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Runs until `stop` is cancelled, then ends all sessions well.
-pub(crate) async fn run(config: Config, metrics: Metrics, stop: CancellationToken) -> Result<(), Failure> {
+pub(crate) async fn run(config: Config, pages: Pages, stop: CancellationToken) -> Result<(), Failure> {
     let json = config.json;
     let recordings = config.worker.recordings.clone();
-    let standalone = Standalone::start(config, metrics).await?;
+    let standalone = Standalone::start(config, pages).await?;
     let announcement = standalone.announcement(recordings);
     announcement.print(json).map_err(Failure::Stdout)?;
     // By a signal or, before that, by an operator's word.
@@ -109,7 +109,7 @@ struct Standalone {
 
 impl Standalone {
     /// Binds everything, starts the roles, and waits until the worker is registered.
-    async fn start(config: Config, metrics: Metrics) -> Result<Self, StartError> {
+    async fn start(config: Config, pages: Pages) -> Result<Self, StartError> {
         let [stop_worker, stop_gateway, stop_pipes] = std::array::from_fn(|_| CancellationToken::new());
         let (authority, token) = authority(&config.gateway.auth, stop_pipes.clone())?;
         let (http, http_address) = listen(config.http, "encoders", "--http").await?;
@@ -136,7 +136,7 @@ impl Standalone {
             Workers::new(move |_| to_worker.clone()),
             stop_gateway.clone(),
         );
-        admin.serve(gateway.admin().merge(metrics.router()));
+        admin.serve(gateway.admin().merge(pages.router()));
         let directory_service = Server::builder().serve_with_incoming_shutdown(
             gateway.directory_service(),
             from_worker,

@@ -16,7 +16,7 @@ use crate::{
         internal::{self, Addresses, Internal, Role},
         keys,
         listen::{self, listen},
-        telemetry::Metrics,
+        telemetry::Pages,
     },
 };
 
@@ -55,7 +55,7 @@ pub(crate) struct Config {
     internal: internal::Config,
     #[command(flatten)]
     worker: whipcord_worker::Config,
-    /// HTTP address for operators: /healthz, /readyz, /metrics
+    /// HTTP address for operators: /healthz, /readyz, /metrics, /log
     #[arg(long, value_name = "ADDR", env = "WHIPCORD_ADMIN", default_value = "127.0.0.1:9091", value_parser = listen::address)]
     admin: SocketAddr,
     /// When ready, print one line of JSON on stdout instead of a text
@@ -81,9 +81,9 @@ pub(crate) enum StartError {
 }
 
 /// Runs until `stop` is cancelled; then serves what lives until it ends or the deadline passes.
-pub(crate) async fn run(config: Config, metrics: Metrics, stop: CancellationToken) -> Result<(), Failure> {
+pub(crate) async fn run(config: Config, pages: Pages, stop: CancellationToken) -> Result<(), Failure> {
     let (drained, end) = (CancellationToken::new(), CancellationToken::new());
-    let started = start(&config, metrics, drained.clone(), end.clone()).await?;
+    let started = start(&config, pages, drained.clone(), end.clone()).await?;
     let Started {
         worker,
         requests,
@@ -121,7 +121,7 @@ struct Started {
 
 async fn start(
     config: &Config,
-    metrics: Metrics,
+    pages: Pages,
     drained: CancellationToken,
     end: CancellationToken,
 ) -> Result<Started, StartError> {
@@ -130,7 +130,7 @@ async fn start(
     let internal = Internal::open(&config.internal, Role::Worker, &config.cluster_id, end.clone())?;
     let (grpc, grpc_address) = listen(config.grpc, "gateways", "--grpc").await?;
     let admin = Admin::start(config.admin, end.clone()).await?;
-    admin.serve(metrics.router());
+    admin.serve(pages.router());
     let address = advertised(config.grpc_advertise.as_ref(), grpc_address, &config.gateways)?;
     let identity = Identity {
         cluster_id: config.cluster_id.clone(),

@@ -10,6 +10,7 @@ mod doctor;
 mod explain;
 mod faults;
 
+mod log;
 mod metrics;
 mod no_collector;
 mod process;

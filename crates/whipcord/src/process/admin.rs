@@ -1,12 +1,15 @@
-//! The admin listener: `/healthz` (the process lives), `/readyz` (new sessions are welcome), `/metrics`, and a role's API below `/api`. For
-//! operators, not for encoders.
+//! The admin listener: `/healthz` (the process lives), `/readyz` (new sessions are welcome), `/metrics`, `/log`, and a role's API below
+//! `/api`. For operators, not for encoders.
 
 mod taken;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::State,
     http::{StatusCode, header::CACHE_CONTROL},
     response::IntoResponse,
@@ -40,6 +43,10 @@ pub(crate) enum Readiness {
     Outdated,
     Draining,
 }
+
+/// Where a request comes from: in its extensions.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) IpAddr);
 
 /// Probes, a scraper and a few people: far below this.
 const CONNECTIONS_MAX: usize = 64;
@@ -101,7 +108,8 @@ async fn serve(listener: TcpListener, router: watch::Receiver<Router>, end: Canc
             match listener.accept().await {
                 Ok((stream, peer)) => match vacancy.take(peer.ip()) {
                     Some(place) => {
-                        let connection = serve_connection(stream, router.borrow().clone(), place);
+                        let router = router.borrow().clone().layer(Extension(Peer(peer.ip())));
+                        let connection = serve_connection(stream, router, place);
                         connections.spawn(end.clone().run_until_cancelled_owned(connection));
                     }
                     None => debug!(%peer, "refused an admin connection: this address has as many as it may"),
@@ -135,7 +143,7 @@ fn router(readiness: watch::Receiver<Readiness>) -> Router {
             (
                 StatusCode::NOT_FOUND,
                 NOT_STORED,
-                "there are /healthz, /readyz and /metrics, and a gateway's /api\n",
+                "there are /healthz, /readyz, /metrics and /log, and a gateway's /api\n",
             )
         })
         .with_state(readiness)

@@ -2,6 +2,7 @@
 //! OpenTelemetry; here is decided where that goes. It must not know what is measured.
 
 mod export;
+mod levels;
 mod log;
 mod metrics;
 mod runtime;
@@ -10,6 +11,7 @@ mod told;
 
 use std::{env, time::Duration};
 
+use axum::Router;
 use opentelemetry::{KeyValue, global};
 use opentelemetry_sdk::{
     Resource,
@@ -21,8 +23,9 @@ use opentelemetry_sdk::{
 
 use crate::process;
 
+pub(crate) use levels::Levels;
 pub(crate) use log::{Config, FilterError, install};
-pub(crate) use metrics::Metrics;
+use metrics::Metrics;
 use told::Refused;
 
 /// Why telemetry cannot start as it was told: one sentence, which names the variable to change.
@@ -49,12 +52,19 @@ pub(crate) struct Telemetry {
     /// `None` where no collector is named: then nothing is recorded, either.
     traces: Option<SdkTracerProvider>,
     meters: SdkMeterProvider,
+    pages: Pages,
+}
+
+/// What operators may ask of a process's telemetry.
+#[derive(Debug, Clone)]
+pub(crate) struct Pages {
     metrics: Metrics,
+    levels: Levels,
 }
 
 impl Telemetry {
     /// Installs the providers of this process; `service` is its name in traces, unless OTEL_SERVICE_NAME gives another.
-    pub(crate) fn start(service: &'static str) -> Result<Self, Error> {
+    pub(crate) fn start(service: &'static str, levels: Levels) -> Result<Self, Error> {
         let resource = resource(service);
         let metrics = Metrics::default();
         let mut meters = SdkMeterProvider::builder()
@@ -83,12 +93,12 @@ impl Telemetry {
         Ok(Self {
             traces,
             meters,
-            metrics,
+            pages: Pages { metrics, levels },
         })
     }
 
-    pub(crate) fn metrics(&self) -> Metrics {
-        self.metrics.clone()
+    pub(crate) fn pages(&self) -> Pages {
+        self.pages.clone()
     }
 
     /// Sends what is left.
@@ -101,6 +111,13 @@ impl Telemetry {
             let _ = self.meters.shutdown_with_timeout(FLUSH_TIMEOUT);
         });
         let _ = tokio::time::timeout(2 * FLUSH_TIMEOUT, flush).await;
+    }
+}
+
+impl Pages {
+    /// For the admin address.
+    pub(crate) fn router(self) -> Router {
+        self.metrics.router().merge(self.levels.router())
     }
 }
 

@@ -14,6 +14,8 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
+use super::levels::Levels;
+
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 pub(crate) struct Config {
@@ -59,29 +61,42 @@ pub(crate) struct FilterError(#[from] ParseError);
 const QUIET: &str = "rtc=off,rtc_dtls=off,rtc_sctp=off,rtc_ice=off,rtc_stun=off,rtc_interceptor=off,rtc_mdns=off,webrtc=off,\
                      rustls_platform_verifier=off,opentelemetry=warn,h2=warn,hyper=warn,hyper_util=warn,tonic=warn,tower=warn,rustls=warn,mio=warn";
 
-/// Installs the subscriber of this process. What the user names comes last, and wins over [`QUIET`].
-pub(crate) fn install(config: &Config, default_level: &str) -> Result<(), FilterError> {
+/// Installs the subscriber of this process.
+pub(crate) fn install(config: &Config, default_level: &str) -> Result<Levels, FilterError> {
     let directives = config
         .log
         .as_deref()
         .filter(|filter| !filter.is_empty())
         .unwrap_or(default_level);
-    let filter = EnvFilter::try_new(format!("{QUIET},{directives}"))?;
     let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(filter(directives)?)
         .with_writer(io::stderr);
-    match config.log_format {
-        Shape::Text => subscriber
-            .event_format(Traced::Text(
-                Format::default().with_ansi(io::IsTerminal::is_terminal(&io::stderr())),
-            ))
-            .init(),
-        Shape::Json => subscriber
-            .fmt_fields(JsonFields::new())
-            .event_format(Traced::Json(Format::default().json().flatten_event(true)))
-            .init(),
-    }
-    Ok(())
+    let first = directives.to_owned();
+    Ok(match config.log_format {
+        Shape::Text => {
+            let ansi = io::IsTerminal::is_terminal(&io::stderr());
+            let subscriber = subscriber
+                .event_format(Traced::Text(Format::default().with_ansi(ansi)))
+                .with_filter_reloading();
+            let handle = subscriber.reload_handle();
+            subscriber.init();
+            Levels::new(first, move |filter| handle.reload(filter))
+        }
+        Shape::Json => {
+            let subscriber = subscriber
+                .fmt_fields(JsonFields::new())
+                .event_format(Traced::Json(Format::default().json().flatten_event(true)))
+                .with_filter_reloading();
+            let handle = subscriber.reload_handle();
+            subscriber.init();
+            Levels::new(first, move |filter| handle.reload(filter))
+        }
+    })
+}
+
+/// What the user names comes last, and wins over [`QUIET`].
+pub(super) fn filter(directives: &str) -> Result<EnvFilter, FilterError> {
+    Ok(EnvFilter::try_new(format!("{QUIET},{directives}"))?)
 }
 
 /// A line, and at its end the trace it belongs to, where one is recorded.

@@ -7,7 +7,7 @@ use prometheus::{Encoder as _, Registry, TEXT_FORMAT, TextEncoder};
 
 /// All series of this process.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Metrics(Registry);
+pub(super) struct Metrics(Registry);
 
 impl Metrics {
     pub(super) fn reader(&self) -> Result<PrometheusExporter, OTelSdkError> {
@@ -18,7 +18,7 @@ impl Metrics {
     }
 
     /// GET /metrics, for the admin address.
-    pub(crate) fn router(self) -> Router {
+    pub(super) fn router(self) -> Router {
         let render = async move || ([(CONTENT_TYPE, TEXT_FORMAT)], self.render());
         Router::new().route("/metrics", get(render))
     }
