@@ -27,7 +27,7 @@ use crate::{
         admin::{Admin, Readiness},
         listen::{self, listen},
         random,
-        telemetry::Pages,
+        telemetry::{self, Pages},
         tls, tokens,
     },
 };
@@ -136,7 +136,8 @@ impl Standalone {
             Workers::new(move |_| to_worker.clone()),
             stop_gateway.clone(),
         );
-        admin.serve(gateway.admin().merge(pages.router()));
+        let streams = telemetry::streams(worker.stream_series());
+        admin.serve(gateway.admin().merge(pages.router()).merge(streams));
         let directory_service = Server::builder().serve_with_incoming_shutdown(
             gateway.directory_service(),
             from_worker,

@@ -16,7 +16,7 @@ use crate::{
         internal::{self, Addresses, Internal, Role},
         keys,
         listen::{self, listen},
-        telemetry::Pages,
+        telemetry::{self, Pages},
     },
 };
 
@@ -130,7 +130,7 @@ async fn start(
     let internal = Internal::open(&config.internal, Role::Worker, &config.cluster_id, end.clone())?;
     let (grpc, grpc_address) = listen(config.grpc, "gateways", "--grpc").await?;
     let admin = Admin::start(config.admin, end.clone()).await?;
-    admin.serve(pages.router());
+    admin.serve(pages.clone().router());
     let address = advertised(config.grpc_advertise.as_ref(), grpc_address, &config.gateways)?;
     let identity = Identity {
         cluster_id: config.cluster_id.clone(),
@@ -143,6 +143,7 @@ async fn start(
     let gateways = Gateways::new(move || dialled.dial(internal::endpoint(), Arc::clone(&addresses), Role::Gateway))
         .naming(move || asked.last().map_or_else(String::new, |address| address.to_string()));
     let worker = Worker::start(config.worker.clone(), identity, gateways, drained).await?;
+    admin.serve(pages.router().merge(telemetry::streams(worker.stream_series())));
     let requests = tokio::spawn(internal.serve(grpc, Routes::new(worker.service()), Role::Gateway, end));
     let ready = Announcement::Worker {
         media: worker.media_addresses().to_vec(),

@@ -7,6 +7,8 @@ use std::{
 
 use whipcord_whip::{Codec, DataPolicy};
 
+use crate::streams::STREAMS_MAX;
+
 /// Options of a worker, as flags and as environment variables.
 #[derive(clap::Args, Clone, Debug)]
 #[group(skip)]
@@ -36,6 +38,11 @@ pub struct Config {
     /// Offered data channels: accept, echo or refuse
     #[arg(long, value_name = "WHAT", env = "WHIPCORD_DATA_CHANNEL", default_value = "accept")]
     pub data_channel: DataPolicy,
+
+    /// Streams with series of their own at /metrics/streams, the oldest first (default: none)
+    #[arg(long, value_name = "N", env = "WHIPCORD_STREAM_METRICS", default_value_t = 0, hide_default_value = true,
+          value_parser = clap::value_parser!(u32).range(0..=i64::from(STREAMS_MAX)))]
+    pub stream_metrics: u32,
 
     /// Sessions accepted at once.
     #[arg(long, value_name = "N", env = "WHIPCORD_SESSIONS_MAX", default_value_t = 1000,

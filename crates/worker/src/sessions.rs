@@ -266,6 +266,11 @@ impl Sessions {
         of_stream.max_by_key(|info| info.epoch).map(|info| info.sid)
     }
 
+    /// Of all that have been made and have not ended.
+    pub(crate) fn infos(&self) -> Vec<Arc<Info>> {
+        self.lock().entries.values().filter_map(Entry::info).cloned().collect()
+    }
+
     pub(crate) fn info(&self, sid: SessionId) -> Option<Arc<Info>> {
         self.lock().entries.get(&sid).and_then(Entry::info).cloned()
     }

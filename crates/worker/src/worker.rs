@@ -19,7 +19,7 @@ use whipcord_udp::{Options, Socket};
 use whipcord_whip::Preferences;
 
 use crate::{
-    Config, Service, advertise,
+    Config, Service, StreamSeries, advertise,
     chronicle::Chronicle,
     control::{Control, Downloads, Grace},
     metrics, random,
@@ -52,6 +52,7 @@ pub struct Identity {
 pub struct Worker {
     control: Arc<Control>,
     registered: watch::Receiver<bool>,
+    stream_metrics: u32,
     ending: tokio::task::JoinHandle<()>,
 }
 
@@ -160,6 +161,7 @@ impl Worker {
         Ok(Self {
             control,
             registered,
+            stream_metrics: config.stream_metrics,
             ending: tokio::spawn(ending.run()),
         })
     }
@@ -167,6 +169,12 @@ impl Worker {
     /// The gRPC service by which gateways reach this worker.
     pub fn service(&self) -> WorkerServiceServer<Service> {
         WorkerServiceServer::new(Service::new(Arc::clone(&self.control)))
+    }
+
+    /// The series of single streams; `None` where nobody asked for them.
+    pub fn stream_series(&self) -> Option<StreamSeries> {
+        let is_wanted = self.stream_metrics > 0;
+        is_wanted.then(|| StreamSeries::new(Arc::clone(&self.control), self.stream_metrics))
     }
 
     /// This start of the worker, as requests must name it.

@@ -41,6 +41,7 @@ pub(crate) fn serve() -> anyhow::Result<()> {
             advertise: vec![],
             recordings: None,
             codecs: vec![Codec::Vp8],
+            stream_metrics: 0,
             sessions_max: 10_000,
             data_channel: DataPolicy::Accept,
         };

@@ -177,6 +177,45 @@ fn a_worker_counts_a_sessions_way_media_and_end() {
 }
 
 #[test]
+fn streams_have_series_of_their_own_where_they_are_asked_for_and_not_more_than_that() {
+    let mut cluster = Cluster::new();
+    cluster.start_redis();
+    cluster.start_gateway(0, &[]);
+    cluster.start_worker(0, &[]);
+    cluster.wait_until_known(0);
+    let url = format!("{}/metrics/streams", cluster.worker_admin(0));
+    assert_eq!(http::request("GET", &url, &[], "").status, 404, "nobody asked for them");
+    cluster.start_worker(0, &["--stream-metrics", "1"]);
+    cluster.wait_until_known(0);
+    let connect = |stream: &str| Session::connect(&cluster.origin(0), stream, cluster.token()).unwrap();
+    let (mut first, second) = (connect("studio/cam-1"), connect("studio/cam-2"));
+    let series = |name: &str| format!("{name}{{stream=\"studio/cam-1\",sid=\"{}\"", first.sid());
+    let expected = [
+        series("whipcord_stream_state") + ",state=\"connected\"} 1",
+        series("whipcord_stream_created_seconds") + "}",
+        series("whipcord_stream_bitrate_bps") + ",kind=\"video\"}",
+        series("whipcord_stream_packets_lost") + ",kind=\"video\"} 0",
+        series("whipcord_stream_jitter_seconds") + ",kind=\"video\"}",
+        series("whipcord_stream_keyframe_age_seconds") + "}",
+        "whipcord_streams_omitted 1".to_owned(),
+    ];
+    first.send_keyframe();
+    let text = eventually("the first has all of its series", COUNTED, || {
+        first.send();
+        let text = http::request("GET", &url, &[], "").body;
+        let has = |series: &String| text.lines().any(|line| line.starts_with(series.as_str()));
+        expected.iter().all(has).then_some(text)
+    });
+    assert!(!text.contains("cam-2"), "one was asked for:\n{text}");
+    assert_eq!(first.delete(&cluster.origin(0)).unwrap(), 200);
+    eventually("the other has its place", COUNTED, || {
+        let text = http::request("GET", &url, &[], "").body;
+        (text.contains(second.sid()) && !text.contains(first.sid())).then_some(())
+    });
+    assert_names_nothing(&cluster.worker_metrics(0), second.sid());
+}
+
+#[test]
 fn every_metric_that_is_sent_is_written_down() {
     let collector = Collector::start();
     let mut cluster = Cluster::new();

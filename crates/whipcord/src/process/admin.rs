@@ -143,7 +143,7 @@ fn router(readiness: watch::Receiver<Readiness>) -> Router {
             (
                 StatusCode::NOT_FOUND,
                 NOT_STORED,
-                "there are /healthz, /readyz, /metrics and /log, and a gateway's /api\n",
+                "there are /healthz, /readyz, /metrics and /log, a worker's /metrics/streams, and a gateway's /api\n",
             )
         })
         .with_state(readiness)

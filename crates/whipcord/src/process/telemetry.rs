@@ -26,6 +26,7 @@ use crate::process;
 pub(crate) use levels::Levels;
 pub(crate) use log::{Config, FilterError, install};
 use metrics::Metrics;
+pub(crate) use metrics::streams;
 use told::Refused;
 
 /// Why telemetry cannot start as it was told: one sentence, which names the variable to change.

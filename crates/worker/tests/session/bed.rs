@@ -156,6 +156,7 @@ pub(crate) async fn start(
         advertise: Vec::new(),
         recordings: Some(recordings.path().to_owned()),
         codecs: vec![Codec::H264, Codec::Vp8, Codec::Opus],
+        stream_metrics: 0,
         sessions_max: 10,
         data_channel: DataPolicy::Accept,
     };

@@ -93,6 +93,7 @@ async fn a_worker_that_cannot_start_says_why() {
         advertise: Vec::new(),
         recordings: None,
         codecs: vec![Codec::H264, Codec::Vp8, Codec::Opus],
+        stream_metrics: 0,
         sessions_max: 1,
         data_channel: DataPolicy::Accept,
     };
