@@ -87,6 +87,10 @@ impl Meter {
         }
     }
 
+    pub(super) fn set_codec(&mut self, codec: Codec) {
+        self.codec = codec;
+    }
+
     #[inline]
     pub(super) fn count(&mut self, packet: &Packet<'_>, now: Instant) {
         // Padding fills a path with nothing, also where a layer has stopped.

@@ -167,6 +167,10 @@ impl Session {
                 let meters = self.meters.len().max(usize::from(track.0) + 1);
                 let codec = codec::in_media(*codec);
                 self.meters.resize_with(meters, || Meter::new(codec, now));
+                // One that came about with a track behind it has that one's.
+                if let Some(meter) = self.meters.get_mut(usize::from(track.0)) {
+                    meter.set_codec(codec);
+                }
                 if let (Some(tap), Some(section)) = (&mut self.tap, self.info.section_of(mid)) {
                     tap.announce(*track, section);
                 }
@@ -239,14 +243,12 @@ mod tests {
     use std::collections::HashMap;
 
     use whipcord_peer::Packet;
+    use whipcord_whip::{Codec, Kind};
 
     use super::*;
 
-    #[test]
-    fn a_session_is_silent_since_media_came_last_or_since_it_began() {
-        let begin = Instant::now();
-        let at = |seconds| begin + Duration::from_secs(seconds);
-        let info = Arc::new(Info {
+    fn info() -> Arc<Info> {
+        Arc::new(Info {
             sid: SessionId::new([1; 16]),
             stream: "cam".parse().unwrap(),
             epoch: whipcord_identity::Epoch(1),
@@ -256,7 +258,44 @@ mod tests {
             recording: None,
             trace: Default::default(),
             heard: Default::default(),
-        });
+        })
+    }
+
+    #[test]
+    fn the_keyframes_of_a_picture_are_seen_also_where_its_sound_comes_first() {
+        let begin = Instant::now();
+        let mut session = Session::new(info(), None, begin);
+        for (track, kind, codec) in [(1, Kind::Audio, Codec::Opus), (0, Kind::Video, Codec::H264)] {
+            let event = Event::Track {
+                track: TrackId(track),
+                kind,
+                codec,
+                mid: track.to_string(),
+                rid: None,
+                ssrc: 1,
+            };
+            session.apply(&event, begin);
+        }
+        for track in [1, 0] {
+            let packet = Packet {
+                track: TrackId(track),
+                ssrc: 1,
+                sequence: 1,
+                timestamp: 1,
+                marker: false,
+                payload: &[0x65, 0x88],
+            };
+            session.meters[usize::from(track)].count(&packet, begin);
+        }
+        let keyframes = [0, 1].map(|track| session.meters[track].keyframe());
+        assert_eq!(keyframes, [Some(begin), None]);
+    }
+
+    #[test]
+    fn a_session_is_silent_since_media_came_last_or_since_it_began() {
+        let begin = Instant::now();
+        let at = |seconds| begin + Duration::from_secs(seconds);
+        let info = info();
         let mut session = Session::new(Arc::clone(&info), None, begin);
         let silent = |session: &Session, now| {
             let stats = Stats {
