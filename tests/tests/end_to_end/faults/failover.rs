@@ -10,7 +10,12 @@ use whipcord_tests::{
     redis::{Answer, Redis},
 };
 
-use super::{asking::Asking, index, post, redis::UNLIMITED, studio::Studio};
+use super::{
+    asking::Asking,
+    index, post,
+    redis::UNLIMITED,
+    studio::{PICTURE, Studio},
+};
 
 /// Sentinels agree, elect and promote within seconds, nodes of a Cluster find each other; a loaded machine gets this long.
 const AGREED: Duration = Duration::from_secs(30);
@@ -61,7 +66,7 @@ impl Load {
         assert!(watched.keys().all(|status| [204, 503].contains(status)), "{watched:?}");
         assert!(watched[&204] > 0, "{watched:?}");
         let (media_gap, _) = self.studio.finish(&self.cluster);
-        assert_eq!(media_gap.as_millis(), 0);
+        assert!(media_gap < PICTURE, "{media_gap:?}");
         media_gap
     }
 }

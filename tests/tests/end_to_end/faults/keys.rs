@@ -16,7 +16,10 @@ use whipcord_tests::{
     whipcord::binary,
 };
 
-use super::{redis::UNLIMITED, studio::Studio};
+use super::{
+    redis::UNLIMITED,
+    studio::{PICTURE, Studio},
+};
 
 /// Files are read again this often.
 const REREAD: Duration = Duration::from_secs(10);
@@ -186,7 +189,7 @@ fn keys_are_rotated_in_skewed_order() {
         assert_eq!(session.delete(&origins[n % 2]).unwrap(), 200);
     }
     let (media_gap, _) = studio.finish(&cluster);
-    assert_eq!(media_gap.as_millis(), 0);
+    assert!(media_gap < PICTURE, "{media_gap:?}");
     let cost = Cost {
         noticed,
         recovered: Some(recovered),

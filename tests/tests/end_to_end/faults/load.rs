@@ -16,7 +16,11 @@ use whipcord_tests::{
     proxy::Delaying,
 };
 
-use super::{delete, post, redis::UNLIMITED, studio::Studio};
+use super::{
+    delete, post,
+    redis::UNLIMITED,
+    studio::{PICTURE, Studio},
+};
 
 /// What ends a session that lost its stream: the commit of the one that took it, or else its worker's next report.
 const SETTLED: Duration = Duration::from_secs(10);
@@ -51,7 +55,8 @@ fn delayed() -> (Cluster, Vec<Delaying>) {
     (cluster, proxies)
 }
 
-/// Two POSTs leave at once, by a gateway each. The paths of the sessions that both made, if they did.
+/// Two POSTs leave at once, by a gateway each. The paths of the sessions that both made, if they did. Where Redis does not answer within
+/// its time, because so much is held back, a stream of one publisher is 503: its encoder asks again.
 fn race(cluster: &Cluster, stream: &str) -> [(u16, String); 2] {
     let barrier = Barrier::new(2);
     thread::scope(|scope| {
@@ -59,7 +64,10 @@ fn race(cluster: &Cluster, stream: &str) -> [(u16, String); 2] {
             let barrier = &barrier;
             scope.spawn(move || {
                 barrier.wait();
-                post(cluster, gateway, stream)
+                eventually("a POST is answered", SETTLED, || {
+                    let answer = post(cluster, gateway, stream);
+                    (answer.0 != 503).then_some(answer)
+                })
             })
         });
         posts.map(|post| post.join().unwrap())
@@ -177,7 +185,7 @@ fn two_posts_for_one_stream_at_one_barrier() {
     }
     assert!(counts.values().map(|(created, _)| created).sum::<usize>() >= all);
     let (media_gap, _) = studio.finish(&cluster);
-    assert_eq!(media_gap.as_millis(), 0);
+    assert!(media_gap < PICTURE, "{media_gap:?}");
     let cost = Cost {
         recovered: lanes.iter().map(|(_, longest)| *longest).max(),
         sessions_lost: Some(0),
@@ -271,7 +279,7 @@ fn all_encoders_of_a_worker_reconnect_at_once() {
             .then_some(())
     });
     let (media_gap, _) = studio.finish(&cluster);
-    assert_eq!(media_gap.as_millis(), 0);
+    assert!(media_gap < PICTURE, "{media_gap:?}");
     let cost = Cost {
         recovered: Some(connected),
         sessions_lost: Some(0),

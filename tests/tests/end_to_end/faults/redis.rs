@@ -14,7 +14,13 @@ use whipcord_tests::{
     load::{Crowd, Session},
 };
 
-use super::{OFFER, asking::Asking, delete, headers, index, post, studio::Studio, wait_until_sure};
+use super::{
+    OFFER,
+    asking::Asking,
+    delete, headers, index, post,
+    studio::{PICTURE, Studio},
+    wait_until_sure,
+};
 
 /// Requests of one address are a thousand encoders' here.
 pub(super) const UNLIMITED: [&str; 2] = ["--request-rate", "100000"];
@@ -90,7 +96,7 @@ fn redis_killed_then_a_new_gateway_started() {
         left.values().eq(["studio"]).then_some(())
     });
     let (media_gap, _) = studio.finish(&cluster);
-    assert_eq!(media_gap.as_millis(), 0);
+    assert!(media_gap < PICTURE, "{media_gap:?}");
     let cost = Cost {
         noticed: Some(noticed),
         recovered,
@@ -174,7 +180,7 @@ fn redis_comes_back_empty_and_is_flushed_while_duplicates_knock() {
     let lost = lost.count();
     assert_eq!(lost, 0);
     let (media_gap, _) = studio.finish(&cluster);
-    assert_eq!(media_gap.as_millis(), 0);
+    assert!(media_gap < PICTURE, "{media_gap:?}");
     let cost = Cost {
         noticed: Some(noticed),
         recovered: Some(recovered),

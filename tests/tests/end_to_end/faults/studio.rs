@@ -13,6 +13,10 @@ const FINISHED: Duration = Duration::from_secs(20);
 /// Packets after all that happened: a second of them.
 const GOES_ON: u64 = 200;
 
+/// From one picture to the next, which is no gap: none is missing ([`Studio::finish`] sees to that), and times in a recording follow the
+/// sender's clock by its reports, of which a loaded machine delays one.
+pub(super) const PICTURE: Duration = Duration::from_millis(33);
+
 /// It publishes the pattern, over and over, until it is told to stop.
 pub(super) struct Studio {
     child: Child,
