@@ -133,13 +133,17 @@ impl Cluster {
         place(&mut self.gateways, n, &mut command);
     }
 
-    /// Starts the nth worker, for the first time or again.
+    /// Starts the nth worker, for the first time or again. It records.
     pub fn start_worker(&mut self, n: usize, arguments: &[&str]) {
-        let program = match self.roads_to(n) {
-            Some(roads) => roads.command(&binary()),
-            None => Command::new(binary()),
-        };
-        self.start_worker_by(program, n, arguments);
+        let mut command = self.worker(self.worker_program(n), n);
+        self.record(&mut command, n);
+        place(&mut self.workers, n, command.args(arguments));
+    }
+
+    /// The same, but it does not record.
+    pub fn start_worker_without_recordings(&mut self, n: usize) {
+        let mut command = self.worker(self.worker_program(n), n);
+        place(&mut self.workers, n, &mut command);
     }
 
     /// The same with a disk for recordings of so many bytes, which is gone with it; as root.
@@ -152,10 +156,23 @@ impl Cluster {
         );
         let mut program = Command::new("unshare");
         program.args(["--mount", "sh", "-c", &mount]).arg(binary());
-        self.start_worker_by(program, n, arguments);
+        let mut command = self.worker(program, n);
+        self.record(&mut command, n);
+        place(&mut self.workers, n, command.args(arguments));
     }
 
-    fn start_worker_by(&mut self, program: Command, n: usize, arguments: &[&str]) {
+    fn record(&self, command: &mut Command, n: usize) {
+        command.arg("--recordings").arg(self.recordings_folder(n));
+    }
+
+    fn worker_program(&self, n: usize) -> Command {
+        match self.roads_to(n) {
+            Some(roads) => roads.command(&binary()),
+            None => Command::new(binary()),
+        }
+    }
+
+    fn worker(&self, program: Command, n: usize) -> Command {
         let address = self.worker_address(n);
         let mut command = self.command(program, "worker", address);
         for gateway in 0..GATEWAYS_MAX {
@@ -169,11 +186,8 @@ impl Cluster {
                 &format!("worker-{n}"),
             ])
             .arg("--ice-keys")
-            .arg(self.keys("worker", n).join("ice.keys"))
-            .arg("--recordings")
-            .arg(self.recordings_folder(n))
-            .args(arguments);
-        place(&mut self.workers, n, &mut command);
+            .arg(self.keys("worker", n).join("ice.keys"));
+        command
     }
 
     fn command(&self, mut command: Command, role: &str, address: IpAddr) -> Command {

@@ -19,7 +19,7 @@ mod tests;
 
 use crate::{
     frame::{Codec, Frame},
-    params::PictureSize,
+    params::{self, PictureSize, Vp9Parameters},
 };
 
 /// No frame grows beyond this. A keyframe of 8K video at 100 Mbit/s is about 4 MiB; a sender that never ends a frame
@@ -56,16 +56,33 @@ pub enum Damage {
     SpatialLayers,
 }
 
-/// The size of a picture at which a decoder can begin, where this payload begins one: what can be told of a track that is not
-/// put together. Without a state, so by one packet alone: an H.264 parameter set in fragments, or H.265 ones in packets of
-/// their own, are not found.
+/// The size of the pictures that begin with this payload's: what can be told of a track that is not put together. Without a state, so
+/// by one packet alone: a parameter set in fragments is not found.
 pub fn picture_size(codec: Codec, payload: &[u8]) -> Option<PictureSize> {
+    size_header(codec, payload).and_then(|header| size_told(codec, header))
+}
+
+/// The bytes that tell it, a parameter set or the beginning of a keyframe: whoever has read the same before need not read them again.
+/// It reads a few bytes, and allocates nothing.
+pub fn size_header(codec: Codec, payload: &[u8]) -> Option<&[u8]> {
     match codec {
-        Codec::H264 => h264::picture_size(payload),
-        Codec::H265 => h265::picture_size(payload),
-        Codec::Vp8 => vp8::picture_size(payload),
-        Codec::Vp9 => vp9::picture_size(payload),
-        Codec::Av1 => av1::picture_size(payload),
+        Codec::H264 => h264::size_header(payload),
+        Codec::H265 => h265::size_header(payload),
+        Codec::Vp8 => vp8::size_header(payload),
+        Codec::Vp9 => vp9::size_header(payload),
+        Codec::Av1 => av1::size_header(payload),
+        Codec::Opus => None,
+    }
+}
+
+/// The size that such bytes tell.
+pub fn size_told(codec: Codec, header: &[u8]) -> Option<PictureSize> {
+    match codec {
+        Codec::H264 => params::h264::Picture::of(header).map(|picture| picture.size),
+        Codec::H265 => params::h265::picture_size(header),
+        Codec::Vp8 => params::vp8_picture_size(header),
+        Codec::Vp9 => Vp9Parameters::of(header).map(|parameters| parameters.size),
+        Codec::Av1 => params::av1::picture_size(header),
         Codec::Opus => None,
     }
 }

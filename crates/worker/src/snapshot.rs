@@ -169,9 +169,11 @@ impl Snapshot {
         let counted = self.stats.tracks.iter().find(|counted| counted.track == track.id);
         let flow = self.flows.iter().find(|flow| flow.track == track.id);
         let recording = info.recording.as_deref().filter(|_| track.kind == Kind::Video);
-        let picture = recording.and_then(|progress| progress.picture(track.id));
         let recorded = recording.filter(|progress| progress.video_track() == Some(track.id));
         let pictures = flow.filter(|_| track.kind == Kind::Video);
+        // After its end only a recording tells.
+        let picture = recording.and_then(|progress| progress.picture(track.id));
+        let picture = flow.and_then(|flow| flow.size).or(picture);
         Track {
             mid: track.mid.clone(),
             kind: track.kind.as_str().to_owned(),

@@ -75,6 +75,73 @@ fn a_stream_goes_through_a_gateway_to_a_worker() {
     assert_eq!((recording.complaints.as_str(), recording.readable()), ("", 120));
 }
 
+/// Its shards read the sizes, which else a recording tells.
+#[test]
+fn sizes_are_listed_of_a_worker_that_records_nothing() {
+    let mut cluster = Cluster::new();
+    cluster.start_redis();
+    cluster.start_gateway(0, &[]);
+    cluster.start_worker_without_recordings(0);
+    cluster.wait_until_known(0);
+    let folder = tempfile::tempdir().unwrap();
+    let h265 = folder.path().join("pattern.mkv");
+    pattern::encode(&h265, 4, "libx265", "0");
+    let publish = |stream: &str, arguments: &[&str]| {
+        let mut command = Command::new(binary());
+        command.args(["publish", &cluster.whip_url(0, stream), "--token", cluster.token()]);
+        Ended(command.args(arguments).stdout(Stdio::null()).spawn().unwrap())
+    };
+    let _publishers = [
+        publish("h264", &["--loop", pattern::file().to_str().unwrap()]),
+        publish("h265", &["--loop", h265.to_str().unwrap()]),
+        publish("layers", &["--simulcast", "test"]),
+    ];
+    let expected = [
+        ("h264", vec![(640, 360)]),
+        ("h265", vec![(640, 360)]),
+        ("layers", vec![(320, 180), (640, 360), (1280, 720)]),
+    ];
+    for (stream, sizes) in expected {
+        eventually(&format!("the sizes of {stream} are listed"), CONNECTED, || {
+            (listed_sizes(&cluster, stream) == sizes).then_some(())
+        });
+    }
+    assert!(cluster.recordings("h264").is_empty());
+}
+
+/// Of the pictures of a stream, as `whipcord sessions` lists them.
+fn listed_sizes(cluster: &Cluster, stream: &str) -> Vec<(u64, u64)> {
+    let mut command = Command::new(binary());
+    command.args([
+        "sessions",
+        "--json",
+        "--stream",
+        stream,
+        "--admin",
+        &cluster.gateway_admin(0),
+    ]);
+    let output = command.args(["--token", cluster.token()]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let listed: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let tracks = listed["sessions"][0]["tracks"].as_array().cloned().unwrap_or_default();
+    let mut sizes: Vec<(u64, u64)> = tracks
+        .iter()
+        .filter_map(|track| Some((track["width"].as_u64()?, track["height"].as_u64()?)))
+        .collect();
+    sizes.sort_unstable();
+    sizes
+}
+
+/// A publisher that goes on for as long as its test.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 #[test]
 fn a_drain_ends_at_its_deadline_and_ends_well() {
     let mut cluster = Cluster::new();

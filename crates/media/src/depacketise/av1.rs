@@ -5,7 +5,7 @@
 
 use super::Damage;
 use crate::params::{
-    self, Av1Parameters, PictureSize,
+    self, Av1Parameters,
     av1::{self, OBU_EXTENSION, OBU_FORBIDDEN, OBU_HAS_SIZE, ObuType, leb128, obus, to_leb128},
 };
 
@@ -136,12 +136,38 @@ impl Av1 {
     }
 }
 
-/// In the packet that begins a coded video sequence: its sequence header comes first (§4.4).
-pub(super) fn picture_size(payload: &[u8]) -> Option<PictureSize> {
-    payload.first().filter(|header| *header & NEW_SEQUENCE != 0)?;
-    let mut data = Vec::new();
-    Av1::default().append(payload, &mut data).ok()?;
-    Av1Parameters::of(&data).map(|parameters| parameters.size)
+/// The sequence header, without its OBU's header, in the packet that begins a coded video sequence: it comes first there (§4.4), but for a
+/// delimiter.
+pub(super) fn size_header(payload: &[u8]) -> Option<&[u8]> {
+    let (&header, mut rest) = payload.split_first()?;
+    if header & (NEW_SEQUENCE | CONTINUES) != NEW_SEQUENCE {
+        return None;
+    }
+    let count = elements(header);
+    for index in 1..=2 {
+        let (obu, following) = element(rest, index == count).ok()?;
+        let is_whole = !following.is_empty() || header & CONTINUED == 0;
+        match ObuType::of(obu[0]) {
+            ObuType::TemporalDelimiter => rest = following,
+            ObuType::SequenceHeader if is_whole && obu.len() <= params::PARAMETER_SET_MAX => return body(obu),
+            _ => return None,
+        }
+    }
+    None
+}
+
+/// What an OBU has behind its header.
+fn body(obu: &[u8]) -> Option<&[u8]> {
+    let header = *obu.first()?;
+    let body = obu.get(if header & OBU_EXTENSION == 0 { 1 } else { 2 }..)?;
+    if header & OBU_FORBIDDEN != 0 {
+        return None;
+    }
+    if header & OBU_HAS_SIZE == 0 {
+        return Some(body);
+    }
+    let (size, payload) = leb128(body)?;
+    (size == payload.len()).then_some(payload)
 }
 
 /// N: a coded video sequence begins with this packet (AV1 RTP §4.4).

@@ -5,8 +5,8 @@ use super::{
     nal::{self, FU_START, Fragments},
 };
 use crate::params::{
-    self, PictureSize,
-    h264::{self, NalType, ParameterSets, Picture},
+    self,
+    h264::{self, NalType, ParameterSets},
 };
 
 /// Payload structures (RFC 6184 §5.2, table 1).
@@ -114,21 +114,16 @@ impl H264 {
     }
 }
 
-/// The size in a sequence parameter set, alone in the payload or in an aggregate: encoders that repeat it do so before each
-/// keyframe.
-pub(super) fn picture_size(payload: &[u8]) -> Option<PictureSize> {
+/// A sequence parameter set, alone in the payload or in an aggregate: encoders that repeat it do so before each keyframe.
+pub(super) fn size_header(payload: &[u8]) -> Option<&[u8]> {
     let (header, body) = payload.split_first()?;
     let is_sps = |nal: &&[u8]| NalType::of(nal) == NalType::Sps;
-    match header & 0x9f {
-        STAP_A => size_in(nal::aggregated(body).map_while(Result::ok).find(is_sps)?),
-        1..=23 => size_in(Some(payload).filter(is_sps)?),
+    let sps = match header & 0x9f {
+        STAP_A => nal::aggregated(body).map_while(Result::ok).find(is_sps),
+        1..=23 => Some(payload).filter(is_sps),
         _ => None,
-    }
-}
-
-fn size_in(sps: &[u8]) -> Option<PictureSize> {
-    let whole = (h264::SPS_MIN..=params::PARAMETER_SET_MAX).contains(&sps.len());
-    whole.then(|| Picture::of(sps))?.map(|picture| picture.size)
+    };
+    sps.filter(|sps| (h264::SPS_MIN..=params::PARAMETER_SET_MAX).contains(&sps.len()))
 }
 
 /// A slice of an IDR picture, whole, in an aggregate, or any fragment of one.

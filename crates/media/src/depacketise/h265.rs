@@ -8,7 +8,7 @@ use super::{
     nal::{self, FU_START, Fragments},
 };
 use crate::params::{
-    self, H265Parameters, PictureSize,
+    self, H265Parameters,
     h265::{self, NalType, ParameterSets},
 };
 
@@ -136,15 +136,16 @@ fn layer(nal: &[u8]) -> u8 {
     nal.first_chunk().map_or(0, |[high, low]| (high & 1) << 5 | low >> 3)
 }
 
-/// In an aggregate of all parameter sets, as encoders send it before a keyframe.
-pub(super) fn picture_size(payload: &[u8]) -> Option<PictureSize> {
-    let header = payload
-        .first_chunk::<2>()
-        .filter(|header| nal_type(**header) == AGGREGATION)?;
+/// A sequence parameter set of the base layer, alone in the payload or in an aggregate, as encoders send it before a keyframe.
+pub(super) fn size_header(payload: &[u8]) -> Option<&[u8]> {
+    let (header, body) = payload.split_first_chunk::<2>()?;
     check_header(*header).ok()?;
-    let mut data = Vec::new();
-    H265::default().append(payload, &mut data).ok()?;
-    H265Parameters::of(&data).map(|parameters| parameters.size)
+    let is_sps = |nal: &&[u8]| NalType::of(nal) == NalType::Sps && layer(nal) == 0;
+    let sps = match nal_type(*header) {
+        AGGREGATION => nal::aggregated(body).map_while(Result::ok).find(is_sps),
+        _ => Some(payload).filter(is_sps),
+    };
+    sps.filter(|sps| (h265::SPS_MIN..=params::PARAMETER_SET_MAX).contains(&sps.len()))
 }
 
 /// A slice of a picture of random access, whole, in an aggregate, or any fragment of one.

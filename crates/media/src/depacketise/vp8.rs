@@ -1,16 +1,17 @@
 //! VP8 (RFC 7741).
 
 use super::Damage;
-use crate::params::{self, PictureSize};
+use crate::params;
 
 pub(super) fn starts_frame(payload: &[u8]) -> bool {
     Descriptor::parse(payload).is_ok_and(|descriptor| descriptor.starts_frame)
 }
 
-pub(super) fn picture_size(payload: &[u8]) -> Option<PictureSize> {
-    let descriptor = Descriptor::parse(payload).ok()?;
-    let begins = descriptor.starts_frame.then(|| &payload[descriptor.size..])?;
-    params::vp8_picture_size(begins)
+/// The beginning of a keyframe: tag, start code and sides (RFC 6386 §9.1).
+pub(super) fn size_header(payload: &[u8]) -> Option<&[u8]> {
+    let descriptor = Descriptor::parse(payload).ok().filter(|found| found.starts_frame)?;
+    let header = payload[descriptor.size..].get(..10)?;
+    (header[0] & 1 == 0).then_some(header)
 }
 
 pub(super) fn is_of_keyframe(payload: &[u8]) -> bool {

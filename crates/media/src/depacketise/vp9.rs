@@ -4,16 +4,18 @@
 //! then show every layer. Such pictures are damage.
 
 use super::Damage;
-use crate::params::{PictureSize, Vp9Parameters, vp9};
+use crate::params::{Vp9Parameters, vp9};
 
 pub(super) fn starts_frame(payload: &[u8]) -> bool {
     Descriptor::parse(payload).is_ok_and(|descriptor| descriptor.starts_frame && descriptor.spatial_layer == 0)
 }
 
-pub(super) fn picture_size(payload: &[u8]) -> Option<PictureSize> {
+/// The beginning of a keyframe: no more than 73 bits come before the end of its sides.
+pub(super) fn size_header(payload: &[u8]) -> Option<&[u8]> {
     let descriptor = Descriptor::parse(payload).ok()?;
     let frame = (descriptor.starts_frame && descriptor.spatial_layer == 0).then(|| &payload[descriptor.size..])?;
-    Vp9Parameters::of(frame).map(|parameters| parameters.size)
+    let header = &frame[..frame.len().min(10)];
+    (vp9::is_keyframe(header) == Some(true)).then_some(header)
 }
 
 pub(super) fn is_of_keyframe(payload: &[u8]) -> bool {

@@ -119,23 +119,12 @@ impl Av1Parameters {
     pub fn of(keyframe: &[u8]) -> Option<Self> {
         let obu = obus(keyframe).find(|obu| obu.kind == ObuType::SequenceHeader)?;
         let mut bits = Bits::new(obu.payload);
-        let profile = bits.byte(3).filter(|profile| *profile <= 2)?;
-        // still_picture
-        bits.skip(1)?;
-        let reduced = bits.flag()?;
-        let point = if reduced {
-            OperatingPoint {
-                level_idx: bits.byte(5)?,
-                high_tier: false,
-            }
-        } else {
-            operating_points(&mut bits)?
-        };
-        let (width_bits, height_bits) = (bits.read(4)? + 1, bits.read(4)? + 1);
-        let size = PictureSize {
-            width: bits.read(width_bits)? + 1,
-            height: bits.read(height_bits)? + 1,
-        };
+        let Start {
+            profile,
+            reduced,
+            point,
+            size,
+        } = Start::parse(&mut bits)?;
         skip_tools(&mut bits, reduced)?;
         let color = Color::parse(&mut bits, profile)?;
         Some(Self {
@@ -148,6 +137,47 @@ impl Av1Parameters {
             subsampling_x: color.subsampling_x,
             subsampling_y: color.subsampling_y,
             chroma_sample_position: color.sample_position,
+            size,
+        })
+    }
+}
+
+/// The size that a sequence header tells.
+pub(crate) fn picture_size(sequence_header: &[u8]) -> Option<PictureSize> {
+    Start::parse(&mut Bits::new(sequence_header)).map(|start| start.size)
+}
+
+/// A sequence header up to the size of its frames (§5.5.1).
+struct Start {
+    profile: u8,
+    reduced: bool,
+    point: OperatingPoint,
+    size: PictureSize,
+}
+
+impl Start {
+    fn parse(bits: &mut Bits<'_>) -> Option<Self> {
+        let profile = bits.byte(3).filter(|profile| *profile <= 2)?;
+        // still_picture
+        bits.skip(1)?;
+        let reduced = bits.flag()?;
+        let point = if reduced {
+            OperatingPoint {
+                level_idx: bits.byte(5)?,
+                high_tier: false,
+            }
+        } else {
+            operating_points(bits)?
+        };
+        let (width_bits, height_bits) = (bits.read(4)? + 1, bits.read(4)? + 1);
+        let size = PictureSize {
+            width: bits.read(width_bits)? + 1,
+            height: bits.read(height_bits)? + 1,
+        };
+        Some(Self {
+            profile,
+            reduced,
+            point,
             size,
         })
     }

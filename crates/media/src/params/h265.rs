@@ -142,6 +142,11 @@ impl H265Parameters {
     }
 }
 
+/// The size that an SPS tells.
+pub(crate) fn picture_size(sps: &[u8]) -> Option<PictureSize> {
+    Sps::parse(sps).map(|sps| sps.size)
+}
+
 /// The beginning of an SPS (§7.3.2.2.1).
 struct Sps {
     id: u32,

@@ -1,11 +1,14 @@
-//! What each track of a session carries: bits and pictures per second, keyframes, and whether anything comes.
+//! What each track of a session carries: bits and pictures per second, keyframes and their size, and whether anything comes.
 //!
 //! Per packet it is an addition and a comparison, for the first packets of a picture a look at a few bytes; rates are computed once a
-//! second.
+//! second, and a size where the bytes that tell it are others than before.
 
 use std::time::{Duration, Instant};
 
-use whipcord_media::{Codec, Kind, depacketise::is_of_keyframe};
+use whipcord_media::{
+    Codec, Kind, PictureSize,
+    depacketise::{is_of_keyframe, size_header, size_told},
+};
 use whipcord_peer::{Packet, event::TrackId};
 
 /// A track that brought nothing for so long is not active: twice the distance of pictures where a browser has nothing new to
@@ -18,6 +21,10 @@ const OTHER_CLOCK: i32 = 900_000;
 /// Packets of a picture that are looked at for a keyframe. Before its first slice there may be a delimiter, three parameter sets and an
 /// SEI message, each in a packet of its own.
 const LOOKS: u8 = 6;
+
+/// A parameter set is read no more often: some 2 µs and an allocation, which whoever makes up another one for each packet would have
+/// for each. An encoder that changes its size tells it with a keyframe, and these are seconds apart.
+const READ_PAUSE: Duration = Duration::from_millis(100);
 
 /// One track's counts.
 #[derive(Debug)]
@@ -45,8 +52,23 @@ pub(super) struct Meter {
     keyframes: u64,
     /// When the last of them began to come.
     keyframe: Option<Instant>,
+    size: Size,
     bitrate_bps: u64,
     frames_per_second: f64,
+}
+
+/// Of its pictures.
+#[derive(Debug, Default)]
+enum Size {
+    #[default]
+    Untold,
+    Told {
+        /// The bytes that told it, as they came.
+        by: Vec<u8>,
+        at: Instant,
+        /// None where they cannot be read.
+        size: Option<PictureSize>,
+    },
 }
 
 /// What a track carries at a moment.
@@ -61,6 +83,29 @@ pub(crate) struct Flow {
     pub(crate) keyframes: u64,
     /// Since the last of them began to come.
     pub(crate) keyframe_age: Option<Duration>,
+    pub(crate) size: Option<PictureSize>,
+}
+
+impl Size {
+    /// Where these bytes are others than before, and those not of a moment ago.
+    fn read(&mut self, codec: Codec, header: &[u8], now: Instant) {
+        let mut by = match self {
+            Self::Told { by, at, .. } if *by == header || now.saturating_duration_since(*at) < READ_PAUSE => return,
+            Self::Told { by, .. } => std::mem::take(by),
+            Self::Untold => Vec::new(),
+        };
+        by.clear();
+        by.extend_from_slice(header);
+        let size = size_told(codec, header);
+        *self = Self::Told { by, at: now, size };
+    }
+
+    fn get(&self) -> Option<PictureSize> {
+        match self {
+            Self::Untold => None,
+            Self::Told { size, .. } => *size,
+        }
+    }
 }
 
 impl Meter {
@@ -82,6 +127,7 @@ impl Meter {
             looks: 0,
             keyframes: 0,
             keyframe: None,
+            size: Size::Untold,
             bitrate_bps: 0,
             frames_per_second: 0.0,
         }
@@ -132,6 +178,9 @@ impl Meter {
 
     fn look(&mut self, packet: &Packet<'_>, now: Instant) {
         self.looks -= 1;
+        if let Some(header) = size_header(self.codec, packet.payload) {
+            self.size.read(self.codec, header, now);
+        }
         if is_of_keyframe(self.codec, packet.payload) {
             self.looks = 0;
             self.keyframes += 1;
@@ -199,6 +248,7 @@ impl Meter {
             active: self.is_active(now),
             keyframes: self.keyframes,
             keyframe_age: self.keyframe.map(|came| now.saturating_duration_since(came)),
+            size: self.size.get(),
         }
     }
 }
@@ -250,6 +300,7 @@ mod tests {
                 active: true,
                 keyframes: 0,
                 keyframe_age: None,
+                size: None,
             };
             assert_eq!(flow, expected, "second {n}");
         }
@@ -271,6 +322,56 @@ mod tests {
         assert_eq!((flow.bitrate_bps, flow.frames_per_second), (0, 0.0));
         count(&mut meter, 4_000_000, 10, at(3000));
         assert!(meter.flow(TRACK, at(3000)).active);
+    }
+
+    /// Made by x264 and libvpx.
+    const SPS_320: &[u8] = b"\x67\x42\xc0\x0d\xda\x05\x07\xec\x04\x40\x00\x00\x03\x00\x40\x00\x00\x0f\x03\xc5\x0a\xa8";
+    const VP8_320: &[u8] = b"\x10\x10\x02\x00\x9d\x01\x2a\x40\x01\xf0\x00\x00";
+    const VP8_160: &[u8] = b"\x10\x10\x02\x00\x9d\x01\x2a\xa0\x00\x78\x00\x00";
+
+    fn carry(meter: &mut Meter, timestamp: u32, payload: &[u8], now: Instant) -> Option<(u32, u32)> {
+        let packet = Packet {
+            track: TRACK,
+            ssrc: 1,
+            sequence: 1,
+            timestamp,
+            marker: false,
+            payload,
+        };
+        meter.count(&packet, now);
+        meter.flow(TRACK, now).size.map(|size| (size.width, size.height))
+    }
+
+    #[test]
+    fn the_size_is_what_the_last_keyframe_told() {
+        let begin = Instant::now();
+        let at = |ms| begin + Duration::from_millis(ms);
+        let mut meter = Meter::new(Codec::Vp8, begin);
+        assert_eq!(carry(&mut meter, 1, &[0x10, 0x11, 0, 0], at(0)), None);
+        assert_eq!(carry(&mut meter, 3001, VP8_320, at(40)), Some((320, 240)));
+        assert_eq!(carry(&mut meter, 6001, &[0x10, 0x11, 0, 0], at(80)), Some((320, 240)));
+        // A moment after the other: with the next keyframe.
+        assert_eq!(carry(&mut meter, 9001, VP8_160, at(120)), Some((320, 240)));
+        assert_eq!(carry(&mut meter, 12_001, VP8_160, at(160)), Some((160, 120)));
+        // A late packet is of a picture that was counted.
+        assert_eq!(carry(&mut meter, 9001, VP8_320, at(400)), Some((160, 120)));
+        let broken = [&VP8_160[..7], &[0; 5]].concat();
+        assert_eq!(carry(&mut meter, 15_001, &broken, at(800)), None, "of no sides");
+    }
+
+    #[test]
+    fn a_parameter_set_before_the_keyframe_tells_its_size() {
+        let begin = Instant::now();
+        let mut meter = Meter::new(Codec::H264, begin);
+        for payload in [&[0x09, 0xf0][..], &[0x06, 0x05]] {
+            assert_eq!(carry(&mut meter, 3001, payload, begin), None);
+        }
+        assert_eq!(carry(&mut meter, 3001, SPS_320, begin), Some((320, 240)));
+        assert_eq!(carry(&mut meter, 3001, &[0x65, 0x88], begin), Some((320, 240)));
+        // Behind the keyframe nothing is looked at.
+        let mut meter = Meter::new(Codec::H264, begin);
+        carry(&mut meter, 3001, &[0x65, 0x88], begin);
+        assert_eq!(carry(&mut meter, 3001, SPS_320, begin), None);
     }
 
     #[test]

@@ -3,12 +3,12 @@
 use super::*;
 
 /// Made by libaom: 320 x 240.
-const SEQUENCE: &[u8] = b"\x0a\x0b\x00\x00\x00\x04\x3c\xff\xbc\xda\xf9\x00\x40";
+pub(super) const SEQUENCE: &[u8] = b"\x0a\x0b\x00\x00\x00\x04\x3c\xff\xbc\xda\xf9\x00\x40";
 const KEY: &[u8] = b"\x32\x03\x10\xaa\xbb";
 const INTER: &[u8] = b"\x32\x02\x30\xcc";
 const METADATA: &[u8] = b"\x2a\x01\xee";
-const SENT_SEQUENCE: &[u8] = b"\x08\x00\x00\x00\x04\x3c\xff\xbc\xda\xf9\x00\x40";
-const SENT_KEY: &[u8] = b"\x30\x10\xaa\xbb";
+pub(super) const SENT_SEQUENCE: &[u8] = b"\x08\x00\x00\x00\x04\x3c\xff\xbc\xda\xf9\x00\x40";
+pub(super) const SENT_KEY: &[u8] = b"\x30\x10\xaa\xbb";
 const SENT_INTER: &[u8] = b"\x30\x30\xcc";
 
 fn av1(timestamp: u64, keyframe: bool, obus: &[&[u8]]) -> Result<Frame, Damage> {
@@ -20,7 +20,7 @@ fn av1(timestamp: u64, keyframe: bool, obus: &[&[u8]]) -> Result<Frame, Damage> 
 }
 
 /// Behind an aggregation header with W = 0.
-fn measured(header: u8, elements: &[&[u8]]) -> Vec<u8> {
+pub(super) fn measured(header: u8, elements: &[&[u8]]) -> Vec<u8> {
     let elements = elements
         .iter()
         .flat_map(|element| [&[element.len() as u8][..], element].concat());
@@ -44,7 +44,7 @@ fn assert_cases<'a>(cases: impl IntoIterator<Item = Case<'a>>) {
 }
 
 /// W = 1: one element of the rest.
-fn one(flags: u8, element: &[u8]) -> Vec<u8> {
+pub(super) fn one(flags: u8, element: &[u8]) -> Vec<u8> {
     [&[flags | 0x10][..], element].concat()
 }
 
@@ -176,7 +176,7 @@ fn a_hole_loses_the_frame_it_is_in() {
 
 #[test]
 fn malformed_payloads_cost_their_frame_and_no_other() {
-    let long = [&b"\x10\x08"[..], &[0; crate::params::PARAMETER_SET_MAX]].concat();
+    let long = [&b"\x10\x08"[..], &[0; params::PARAMETER_SET_MAX]].concat();
     let cases: [(&[u8], Damage); 14] = [
         (b"\x10", Damage::Truncated),
         (b"\x20\x02\x30\x30", Damage::Truncated),

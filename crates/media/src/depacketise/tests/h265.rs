@@ -3,21 +3,22 @@
 use super::*;
 
 /// Made by x265: 320 x 240.
-const VPS: &[u8] = b"\x40\x01\x0c\x01\xff\xff\x01\x60\x00\x00\x03\x00\x90\x00\x00\x03\x00\x00\x03\x00\x3c\x92\x80\x90";
-const SPS: &[u8] =
+pub(super) const VPS: &[u8] =
+    b"\x40\x01\x0c\x01\xff\xff\x01\x60\x00\x00\x03\x00\x90\x00\x00\x03\x00\x00\x03\x00\x3c\x92\x80\x90";
+pub(super) const SPS: &[u8] =
     b"\x42\x01\x01\x01\x60\x00\x00\x03\x00\x90\x00\x00\x03\x00\x00\x03\x00\x3c\xa0\x0a\x08\x0f\x16\x59\x2a\x49\x32\xbc";
-const PPS: &[u8] = b"\x44\x01\xc1\x72\xb4";
+pub(super) const PPS: &[u8] = b"\x44\x01\xc1\x72\xb4";
 const SEI: &[u8] = b"\x4e\x01\x05\x01\x80";
-const IDR: &[u8] = b"\x28\x01\xaf\x08\x48";
+pub(super) const IDR: &[u8] = b"\x28\x01\xaf\x08\x48";
 const SECOND_SLICE_OF_IDR: &[u8] = b"\x28\x01\x2f\x08\x48";
-const CRA: &[u8] = b"\x2a\x01\xaf\x08";
+pub(super) const CRA: &[u8] = b"\x2a\x01\xaf\x08";
 const SLICE: &[u8] = b"\x02\x01\xd0\x09";
 const SECOND_SLICE: &[u8] = b"\x02\x01\x50\x09";
 const FILLER: &[u8] = b"\x4c\x01\xff\x80";
 /// nuh_layer_id 1.
 const ENHANCEMENT: &[u8] = b"\x02\x09\xd0\x09";
 
-fn aggregate(nals: &[&[u8]]) -> Vec<u8> {
+pub(super) fn aggregate(nals: &[&[u8]]) -> Vec<u8> {
     let units = nals
         .iter()
         .flat_map(|nal| [&(nal.len() as u16).to_be_bytes()[..], nal].concat());
@@ -209,7 +210,7 @@ fn malformed_payloads_cost_their_frame_and_no_other() {
 }
 
 const fn params_max() -> usize {
-    crate::params::PARAMETER_SET_MAX
+    params::PARAMETER_SET_MAX
 }
 
 #[test]

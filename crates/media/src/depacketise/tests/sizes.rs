@@ -21,7 +21,26 @@ fn a_payload_that_begins_a_keyframe_tells_the_size() {
     let with_picture_id = [&[0x90, 0x80, 0x81, 0x02][..], &KEYFRAME[1..]].concat();
     let forbidden = [&[0xe7][..], &SPS[1..]].concat();
     let cut = stap_a(&[b"\x09\xf0", SPS]);
-    let cases: [(&str, Codec, &[u8], bool); 13] = [
+    let sets = h265::aggregate(&[h265::VPS, h265::SPS, h265::PPS]);
+    let enhancement = [&[0x42, 0x09][..], &h265::SPS[2..]].concat();
+    let vp9 = [&[0x08][..], vp9::KEY].concat();
+    let second_layer = [&[0x28, 0x02, 0x00][..], vp9::KEY].concat();
+    let sequence = av1::one(0x08, av1::SENT_SEQUENCE);
+    let with_size = av1::measured(0x08, &[&[0x12, 0x00], av1::SEQUENCE, av1::SENT_KEY]);
+    let continued = av1::one(0x48, av1::SENT_SEQUENCE);
+    let no_sequence = av1::one(0x00, av1::SENT_SEQUENCE);
+    let cases: [(&str, Codec, &[u8], bool); 24] = [
+        ("a parameter set of H.265 alone", Codec::H265, h265::SPS, true),
+        ("among all of them", Codec::H265, &sets, true),
+        ("of an enhancement layer", Codec::H265, &enhancement, false),
+        ("another parameter set", Codec::H265, h265::VPS, false),
+        ("cut off", Codec::H265, &h265::SPS[..20], false),
+        ("VP9", Codec::Vp9, &vp9, true),
+        ("VP9, another spatial layer", Codec::Vp9, &second_layer, false),
+        ("a sequence header", Codec::Av1, &sequence, true),
+        ("one with its size behind a delimiter", Codec::Av1, &with_size, true),
+        ("one that goes on in the next packet", Codec::Av1, &continued, false),
+        ("where no sequence begins", Codec::Av1, &no_sequence, false),
         ("a parameter set alone", Codec::H264, SPS, true),
         (
             "the first of an aggregate",
@@ -99,19 +118,57 @@ fn a_packet_tells_that_it_is_of_a_keyframe() {
     }
 }
 
+#[test]
+fn bytes_that_tell_the_same_are_the_same() {
+    // What differs from keyframe to keyframe is not among them.
+    let sets = |end: &[u8]| h265::aggregate(&[h265::VPS, h265::SPS, h265::PPS, end]);
+    let sequence = |end: &[u8]| av1::measured(0x08, &[av1::SENT_SEQUENCE, end]);
+    for (codec, one, other) in [
+        (Codec::H265, sets(h265::IDR), sets(h265::CRA)),
+        (Codec::Av1, sequence(av1::SENT_KEY), sequence(&[0x30, 0x10, 0xcc])),
+        (
+            Codec::Vp9,
+            [&[0x08][..], vp9::KEY, &[1, 2]].concat(),
+            [&[0x08][..], vp9::KEY, &[3]].concat(),
+        ),
+    ] {
+        assert_ne!(one, other);
+        assert!(size_header(codec, &one).is_some(), "{codec:?}");
+        assert_eq!(size_header(codec, &one), size_header(codec, &other), "{codec:?}");
+    }
+}
+
 proptest! {
     /// The same packet, put together, says the same.
     #[test]
-    fn any_payload_tells_a_size_that_its_frame_has_or_none(mut payload in payload(), start in 0..3usize) {
-        let start: &[u8] = [&[], KEYFRAME, SPS][start];
+    fn any_payload_tells_a_size_that_its_frame_has_or_none(
+        mut payload in payload(),
+        start in 0..6usize,
+        flip in any::<proptest::sample::Index>(),
+        mask in prop_oneof![Just(0), any::<u8>()],
+    ) {
+        let vp9 = [&[0x08][..], vp9::KEY].concat();
+        let av1 = av1::one(0x08, av1::SENT_SEQUENCE);
+        let start: &[u8] = [&[], KEYFRAME, SPS, h265::SPS, &vp9, &av1][start];
         payload.splice(..0, start.iter().copied());
-        for codec in [Codec::H264, Codec::Vp8, Codec::Opus] {
+        if !payload.is_empty() {
+            let at = flip.index(payload.len());
+            payload[at] ^= mask;
+        }
+        for codec in [Codec::H264, Codec::H265, Codec::Vp8, Codec::Vp9, Codec::Av1, Codec::Opus] {
             let Some(size) = picture_size(codec, &payload) else { continue };
             prop_assert!(size.width > 0 && size.height > 0);
+            prop_assert!(size_header(codec, &payload).is_some_and(|header| header.len() <= params::PARAMETER_SET_MAX));
             let frames = run(codec, &[Marked(1, &payload), Plain(1, PPS), Marked(1, IDR)]);
-            if let (Codec::Vp8, Some(Ok(frame))) = (codec, frames.first()) {
-                prop_assert!(frame.keyframe);
-                prop_assert_eq!(crate::params::vp8_picture_size(&frame.data), Some(size));
+            match (codec, frames.first()) {
+                (Codec::Vp8, Some(Ok(frame))) => {
+                    prop_assert!(frame.keyframe);
+                    prop_assert_eq!(params::vp8_picture_size(&frame.data), Some(size));
+                }
+                (Codec::Vp9, Some(Ok(frame))) => {
+                    prop_assert_eq!(Vp9Parameters::of(&frame.data).map(|parameters| parameters.size), Some(size));
+                }
+                _ => {}
             }
         }
     }

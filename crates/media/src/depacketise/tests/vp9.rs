@@ -3,7 +3,7 @@
 use super::*;
 
 /// Made by libvpx: 320 x 240.
-const KEY: &[u8] = b"\x82\x49\x83\x42\x00\x13\xf0\x0e\xf6\x08";
+pub(super) const KEY: &[u8] = b"\x82\x49\x83\x42\x00\x13\xf0\x0e\xf6\x08";
 const INTER: &[u8] = b"\x86\x00";
 
 fn vp9(timestamp: u64, keyframe: bool, data: &[u8]) -> Result<Frame, Damage> {
