@@ -1,6 +1,12 @@
 //! What must stay secret, in the most talkative log there is.
 
-use std::{process::Command, time::Duration};
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::{TcpStream, UdpSocket},
+    process::Command,
+    time::Duration,
+};
 
 use whipcord_tests::{
     cluster::Cluster,
@@ -69,7 +75,7 @@ fn forms(secret: &str) -> [String; 4] {
 }
 
 /// What a stranger may write anywhere.
-const CANARIES: [&str; 7] = [
+const CANARIES: [&str; 20] = [
     "canary-refused-token",
     "canary-session-name",
     "canary-attribute",
@@ -77,6 +83,19 @@ const CANARIES: [&str; 7] = [
     "canary-fragment",
     "canary-query",
     "canaryhint",
+    "canary-basic",
+    "canary-cookie",
+    "canary-content-type",
+    "canary-if-match",
+    "canary-origin",
+    "canary-forwarded",
+    "canary-path",
+    "canary-request-line",
+    "canary-api-token",
+    "canary-api-body",
+    "canary-stats-token",
+    "canary-stun",
+    "canary-redis-password",
 ];
 
 /// An ICE restart's.
@@ -97,6 +116,14 @@ fn start(collector: &Collector) -> Cluster {
     cluster.start_gateway(0, &[]);
     cluster.start_worker(0, &[]);
     cluster.wait_until_known(0);
+    // Redis asks for none, and says so.
+    let password = cluster.folder().join("password");
+    fs::write(&password, "canary-redis-password").unwrap();
+    cluster.start_gateway(1, &["--redis-password-file", password.to_str().unwrap()]);
+    eventually("Redis has refused the password", SENT, || {
+        let log = cluster.gateway_log(1);
+        log.contains("no connection to Redis").then_some(())
+    });
     cluster
 }
 
@@ -117,12 +144,16 @@ fn confide(cluster: &Cluster) -> Vec<String> {
     let location = created.header("location").unwrap();
     let path = &location[location.find("/whip/").unwrap()..];
     be_refused(&url, &authorization, &offer);
+    be_refused_elsewhere(cluster, &authorization, &offer);
     let fragment = [
         ("Content-Type", "application/trickle-ice-sdpfrag"),
         ("If-Match", "\"*\""),
     ];
     let patch = |body: &str| http::request("PATCH", &format!("{}{path}", cluster.origin(0)), &fragment, body);
     assert_eq!(patch("canary-fragment\r\n").status, 400);
+    let stale = [fragment[0], ("If-Match", "\"canary-if-match\"")];
+    let stale = http::request("PATCH", &format!("{}{path}", cluster.origin(0)), &stale, RESTART);
+    assert_eq!(stale.status, 412, "{stale:?}");
     let restarted = patch(RESTART);
     assert_eq!(
         (restarted.status, delete(cluster, 0, path)),
@@ -159,6 +190,72 @@ fn be_refused(url: &str, authorization: &str, offer: &str) {
     }
 }
 
+/// By every other way in: headers, paths, the operators' address, and the media port.
+fn be_refused_elsewhere(cluster: &Cluster, authorization: &str, offer: &str) {
+    let (origin, url) = (cluster.origin(0), cluster.whip_url(0, "planted-leak"));
+    let post = |header: (&str, &str)| {
+        let headers = [
+            ("Authorization", authorization),
+            ("Content-Type", "application/sdp"),
+            header,
+        ];
+        http::request("POST", &url, &headers, "canary-malformed").status
+    };
+    let carried = [
+        ("Cookie", "session=canary-cookie"),
+        ("Origin", "https://canary-origin.example.com"),
+        ("X-Forwarded-For", "canary-forwarded"),
+    ];
+    assert_eq!(carried.map(post), [400; 3]);
+    let refused = |method: &str, url: &str, headers: &[(&str, &str)], body: &str| {
+        let refused = http::request(method, url, headers, body);
+        assert!((400..500).contains(&refused.status), "{method} {url}: {refused:?}");
+    };
+    let basic = [
+        ("Authorization", "Basic canary-basic"),
+        ("Content-Type", "application/sdp"),
+    ];
+    refused("POST", &url, &basic, offer);
+    let typed = [
+        ("Authorization", authorization),
+        ("Content-Type", "text/canary-content-type"),
+    ];
+    refused("POST", &url, &typed, offer);
+    refused("GET", &format!("{origin}/canary-path"), &[], "");
+    refused(
+        "POST",
+        &format!("{origin}/whip/%2e%2e/canary-path"),
+        &headers(authorization),
+        offer,
+    );
+    let stats = [("Authorization", "Bearer canary-stats-token")];
+    refused("GET", &format!("{origin}/whip-stats?canary-query=2"), &stats, "");
+    let api = format!("{}/api/sessions", cluster.gateway_admin(0));
+    refused("GET", &api, &[("Authorization", "Bearer canary-api-token")], "");
+    let drain = format!("{}/api/workers/worker-0/drain", cluster.gateway_admin(0));
+    let json = [("Authorization", authorization), ("Content-Type", "application/json")];
+    refused("POST", &drain, &json, "{\"canary-api-body\":");
+    for address in [origin.as_str(), &cluster.gateway_admin(0), &cluster.worker_admin(0)] {
+        let mut connection = TcpStream::connect(address.trim_start_matches("http://")).unwrap();
+        connection.write_all(b"canary-request-line\r\n\r\n").unwrap();
+        // It is closed, or refused first.
+        let _ = connection.read_to_end(&mut Vec::new());
+    }
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket
+        .send_to(&stray_check(b"canary-stun:abcd"), cluster.media(0))
+        .unwrap();
+}
+
+/// A Binding request of nobody's (RFC 8489 §5, §14.3), whose USERNAME has 16 bytes.
+fn stray_check(username: &[u8; 16]) -> Vec<u8> {
+    let mut check = vec![0, 1, 0, 20, 0x21, 0x12, 0xa4, 0x42];
+    check.extend([7; 12]);
+    check.extend([0, 6, 0, 16]);
+    check.extend(username);
+    check
+}
+
 #[test]
 fn no_secret_of_a_request_is_in_what_a_cluster_tells_of_itself() {
     let collector = Collector::start();
@@ -172,6 +269,11 @@ fn no_secret_of_a_request_is_in_what_a_cluster_tells_of_itself() {
     });
     let said = [
         ("the gateway's log", cluster.gateway_log(0), "planted-leak"),
+        (
+            "the other gateway's log",
+            cluster.gateway_log(1),
+            "no connection to Redis",
+        ),
         ("the worker's log", cluster.worker_log(0), "planted-leak"),
         ("spans and metrics", collector.text(), "planted-leak"),
         (
