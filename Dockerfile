@@ -10,7 +10,7 @@
 
 # The release that rust-toolchain.toml names, which is not brought along: it would fetch what only checks need.
 ARG RUST_IMAGE=rust:1.95.0-bookworm
-# Any with glibc of Debian 12 or newer, and libgcc.
+# Any with glibc of Debian 12 or newer, libgcc, and authorities (ca-certificates): without these servers run, and `whipcord sessions` does not.
 ARG RUNTIME_IMAGE=gcr.io/distroless/cc-debian12:nonroot
 # Where the program comes from: build or prebuilt.
 ARG PROGRAM=build
@@ -23,7 +23,7 @@ COPY . .
 RUN find crates -type f ! -name Cargo.toml ! -name lib.rs ! -name main.rs ! -name build.rs -delete \
     && mkdir -p tests/src tests/tests/interop tests/bench/src \
     && touch tests/src/lib.rs tests/tests/interop/main.rs tests/bench/src/main.rs \
-    && find . -name '*.rs' -exec sh -c 'for file; do echo "fn main() {}" >"$file"; done' sh {} + \
+    && find . -name '*.rs' -exec sh -c 'for file; do echo "fn main() { }" >"$file"; done' sh {} + \
     && find . -depth -type d -empty -delete
 
 FROM ${RUST_IMAGE} AS build
