@@ -5,12 +5,11 @@ use std::{
     fs,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
-    process::{Command, ExitStatus},
+    process::Command,
     sync::atomic::{AtomicU8, Ordering},
     time::Duration,
 };
 
-use rustix::process::Signal;
 use serde::Deserialize;
 use tempfile::TempDir;
 
@@ -22,6 +21,7 @@ use crate::{
     whipcord::{self, Session, binary},
 };
 
+mod ends;
 mod keys;
 mod operators;
 mod redis;
@@ -321,47 +321,6 @@ impl Cluster {
             .collect();
         files.sort();
         files
-    }
-
-    pub fn kill_gateway(&mut self, n: usize) {
-        running(&mut self.gateways, n).kill();
-    }
-
-    pub fn kill_worker(&mut self, n: usize) {
-        running(&mut self.workers, n).kill();
-    }
-
-    /// SIGTERM, and waits for the end.
-    pub fn terminate_gateway(&mut self, n: usize) -> ExitStatus {
-        running(&mut self.gateways, n).terminate()
-    }
-
-    /// SIGTERM, and waits for the end.
-    pub fn terminate_worker(&mut self, n: usize) -> ExitStatus {
-        running(&mut self.workers, n).terminate()
-    }
-
-    /// How the nth worker ended, if it has.
-    pub fn worker_ended(&mut self, n: usize) -> Option<ExitStatus> {
-        running(&mut self.workers, n).ended()
-    }
-
-    pub fn signal_worker(&mut self, n: usize, signal: Signal) {
-        running(&mut self.workers, n).signal(signal);
-    }
-
-    pub fn signal_gateway(&mut self, n: usize, signal: Signal) {
-        running(&mut self.gateways, n).signal(signal);
-    }
-
-    /// SIGSTOP, and waits until all of it stands still.
-    pub fn stop_worker(&mut self, n: usize) {
-        running(&mut self.workers, n).stop();
-    }
-
-    /// SIGSTOP, and waits until all of it stands still.
-    pub fn stop_gateway(&mut self, n: usize) {
-        running(&mut self.gateways, n).stop();
     }
 
     pub fn gateway_log(&mut self, n: usize) -> String {

@@ -9,6 +9,7 @@ mod meter;
 mod outbox;
 mod port;
 mod session;
+mod size;
 mod stall;
 
 use std::{

@@ -80,13 +80,7 @@ impl Session {
         Self::begin(origin, stream, token, codec, &[])
     }
 
-    fn begin(
-        origin: &str,
-        stream: &str,
-        token: &str,
-        codec: &str,
-        headers: &[(&str, &str)],
-    ) -> Result<Self, Failure> {
+    fn begin(origin: &str, stream: &str, token: &str, codec: &str, headers: &[(&str, &str)]) -> Result<Self, Failure> {
         let Posted {
             server,
             role,

@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 
 use whipcord_media::{
     Codec, Kind, PictureSize,
-    depacketise::{is_of_keyframe, size_header, size_told},
+    depacketise::{is_of_keyframe, size_header},
 };
 use whipcord_peer::{Packet, event::TrackId};
+
+use super::size::Size;
 
 /// A track that brought nothing for so long is not active: twice the distance of pictures where a browser has nothing new to
 /// show.
@@ -21,10 +23,6 @@ const OTHER_CLOCK: i32 = 900_000;
 /// Packets of a picture that are looked at for a keyframe. Before its first slice there may be a delimiter, three parameter sets and an
 /// SEI message, each in a packet of its own.
 const LOOKS: u8 = 6;
-
-/// A parameter set is read no more often: some 2 µs and an allocation, which whoever makes up another one for each packet would have
-/// for each. An encoder that changes its size tells it with a keyframe, and these are seconds apart.
-const READ_PAUSE: Duration = Duration::from_millis(100);
 
 /// One track's counts.
 #[derive(Debug)]
@@ -57,20 +55,6 @@ pub(super) struct Meter {
     frames_per_second: f64,
 }
 
-/// Of its pictures.
-#[derive(Debug, Default)]
-enum Size {
-    #[default]
-    Untold,
-    Told {
-        /// The bytes that told it, as they came.
-        by: Vec<u8>,
-        at: Instant,
-        /// None where they cannot be read.
-        size: Option<PictureSize>,
-    },
-}
-
 /// What a track carries at a moment.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Flow {
@@ -84,28 +68,6 @@ pub(crate) struct Flow {
     /// Since the last of them began to come.
     pub(crate) keyframe_age: Option<Duration>,
     pub(crate) size: Option<PictureSize>,
-}
-
-impl Size {
-    /// Where these bytes are others than before, and those not of a moment ago.
-    fn read(&mut self, codec: Codec, header: &[u8], now: Instant) {
-        let mut by = match self {
-            Self::Told { by, at, .. } if *by == header || now.saturating_duration_since(*at) < READ_PAUSE => return,
-            Self::Told { by, .. } => std::mem::take(by),
-            Self::Untold => Vec::new(),
-        };
-        by.clear();
-        by.extend_from_slice(header);
-        let size = size_told(codec, header);
-        *self = Self::Told { by, at: now, size };
-    }
-
-    fn get(&self) -> Option<PictureSize> {
-        match self {
-            Self::Untold => None,
-            Self::Told { size, .. } => *size,
-        }
-    }
 }
 
 impl Meter {
