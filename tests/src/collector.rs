@@ -22,6 +22,7 @@ use opentelemetry_proto::tonic::{
 };
 pub use otlp::span::SpanKind;
 use tokio::{net::TcpListener, runtime::Runtime};
+pub use tonic::Code;
 use tonic::{Request, Response, Status, transport::server::TcpIncoming};
 
 /// Ends when dropped.
@@ -52,8 +53,20 @@ pub struct Span {
     pub end: u64,
 }
 
+/// How it answers.
+#[derive(Debug, Clone, Copy, Default)]
+pub enum Manner {
+    #[default]
+    Takes,
+    Refuses(Code),
+    /// Reads what it is sent, and says nothing.
+    Hangs,
+}
+
 #[derive(Debug, Default)]
 struct Sent {
+    /// Requests that were not taken.
+    refused: usize,
     spans: Vec<Span>,
     /// Names of metrics.
     metrics: Vec<String>,
@@ -62,12 +75,21 @@ struct Sent {
 }
 
 #[derive(Debug, Clone, Default)]
-struct Kept(Arc<Mutex<Sent>>);
+struct Kept {
+    manner: Manner,
+    sent: Arc<Mutex<Sent>>,
+}
 
 impl Collector {
     /// # Panics
     /// When it cannot listen.
     pub fn start() -> Self {
+        Self::start_with(Manner::Takes)
+    }
+
+    /// # Panics
+    /// As [`Collector::start`].
+    pub fn start_with(manner: Manner) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -77,7 +99,10 @@ impl Collector {
             .block_on(TcpListener::bind("127.0.0.1:0"))
             .expect("a free port can be had");
         let address = listener.local_addr().expect("a listener has an address");
-        let kept = Kept::default();
+        let kept = Kept {
+            manner,
+            ..Kept::default()
+        };
         let server = tonic::transport::Server::builder()
             .add_service(TraceServiceServer::new(kept.clone()))
             .add_service(MetricsServiceServer::new(kept.clone()))
@@ -104,6 +129,11 @@ impl Collector {
         self.kept.lock().metrics.clone()
     }
 
+    /// How many requests it did not take.
+    pub fn refused(&self) -> usize {
+        self.kept.lock().refused
+    }
+
     /// Every request so far with all that is in it, to be searched.
     pub fn text(&self) -> String {
         self.kept.lock().text.clone()
@@ -111,8 +141,22 @@ impl Collector {
 }
 
 impl Kept {
+    async fn admit(&self) -> Result<(), Status> {
+        match self.manner {
+            Manner::Takes => Ok(()),
+            Manner::Refuses(code) => {
+                self.lock().refused += 1;
+                Err(Status::new(code, "not now"))
+            }
+            Manner::Hangs => {
+                self.lock().refused += 1;
+                std::future::pending().await
+            }
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Sent> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -122,6 +166,7 @@ impl TraceService for Kept {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        self.admit().await?;
         let request = request.into_inner();
         self.lock().text.push_str(&format!("{request:?}\n"));
         for resource in request.resource_spans {
@@ -140,6 +185,7 @@ impl MetricsService for Kept {
         &self,
         request: Request<ExportMetricsServiceRequest>,
     ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
+        self.admit().await?;
         let request = request.into_inner();
         self.lock().text.push_str(&format!("{request:?}\n"));
         let resources = request.resource_metrics.into_iter();

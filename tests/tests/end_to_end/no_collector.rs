@@ -1,4 +1,4 @@
-//! A collector that is away, or does not answer: publishing goes on, and one line of log says so.
+//! A collector that is away, refuses, or does not answer: publishing goes on, and one line of log says so.
 
 use std::{
     net::TcpListener,
@@ -6,7 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use whipcord_tests::{cluster::Cluster, eventually, pattern, recording::Recording, whipcord::binary};
+use whipcord_tests::{
+    cluster::Cluster,
+    collector::{Code, Collector, Manner},
+    eventually, pattern,
+    recording::Recording,
+    whipcord::binary,
+};
 
 use crate::faults::post;
 
@@ -17,7 +23,23 @@ const NOTICED: Duration = Duration::from_secs(20);
 const ANSWERED: Duration = Duration::from_secs(10);
 
 #[test]
-fn one_that_refuses_costs_one_line() {
+fn one_that_refuses_what_it_is_sent_costs_one_line() {
+    for code in [Code::Unavailable, Code::ResourceExhausted] {
+        let collector = Collector::start_with(Manner::Refuses(code));
+        publishing_goes_on(&collector.endpoint());
+        assert!(collector.refused() > 2, "{code:?}: it was asked again and again");
+    }
+}
+
+#[test]
+fn one_that_takes_requests_and_never_answers_them_costs_one_line() {
+    let collector = Collector::start_with(Manner::Hangs);
+    publishing_goes_on(&collector.endpoint());
+    assert!(collector.refused() > 2, "it was asked again and again");
+}
+
+#[test]
+fn one_that_is_gone_costs_one_line() {
     // Nobody listens at it: whoever did has gone.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     publishing_goes_on(&format!("http://{port}"));
