@@ -120,7 +120,28 @@ fn a_worker_counts_a_sessions_way_media_and_end() {
         ended == 1.0
     });
     let text = cluster.worker_metrics(0);
-    let exactly = [
+    for (series, expected) in of_a_session(sent) {
+        assert_eq!(value(&text, series), Some(expected), "{series} in\n{text}");
+    }
+    let granted = value(&text, "whipcord_udp_receive_buffer_bytes{");
+    assert!(granted.is_some_and(|bytes| bytes > 0.0), "{text}");
+    for series in [
+        "whipcord_shard_busy_seconds_total{shard=\"0\"",
+        "whipcord_directory_report_lag_seconds_count{kind=\"beat\"",
+        "whipcord_directory_report_lag_seconds_count{kind=\"hello\"",
+        "whipcord_runtime_tasks{",
+    ] {
+        assert!(
+            value(&text, series).is_some_and(|value| value > 0.0),
+            "{series} in\n{text}"
+        );
+    }
+    assert_names_nothing(&text, session.sid());
+}
+
+/// What a worker's series are after one session with so many packets.
+fn of_a_session(sent: f64) -> [(&'static str, f64); 17] {
+    [
         ("whipcord_session_active{", 0.0),
         ("whipcord_session_created_total{", 1.0),
         ("whipcord_session_duration_seconds_count{reason=\"deleted\"", 1.0),
@@ -156,24 +177,7 @@ fn a_worker_counts_a_sessions_way_media_and_end() {
         ),
         ("whipcord_udp_dropped_total{reason=\"malformed\"", 1.0),
         ("whipcord_recording_errors_total{", 0.0),
-    ];
-    for (series, expected) in exactly {
-        assert_eq!(value(&text, series), Some(expected), "{series} in\n{text}");
-    }
-    let granted = value(&text, "whipcord_udp_receive_buffer_bytes{");
-    assert!(granted.is_some_and(|bytes| bytes > 0.0), "{text}");
-    for series in [
-        "whipcord_shard_busy_seconds_total{shard=\"0\"",
-        "whipcord_directory_report_lag_seconds_count{kind=\"beat\"",
-        "whipcord_directory_report_lag_seconds_count{kind=\"hello\"",
-        "whipcord_runtime_tasks{",
-    ] {
-        assert!(
-            value(&text, series).is_some_and(|value| value > 0.0),
-            "{series} in\n{text}"
-        );
-    }
-    assert_names_nothing(&text, session.sid());
+    ]
 }
 
 #[test]
