@@ -14,7 +14,7 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, stream};
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
-use whipcord_directory::Worker;
+use whipcord_directory::{Freshness, Worker};
 use whipcord_identity::{SessionId, StreamName, WorkerId};
 use whipcord_proto::{
     convert,
@@ -79,6 +79,7 @@ struct Answers {
 impl Shared {
     pub(crate) async fn explain(&self, subject: Subject) -> Result<Explanation, Error> {
         let answers = self.ask_all(&subject).await;
+        let orphaned = self.orphaned(&subject);
         let newest = newest(answers.told);
         let stream = match (&newest, subject) {
             (Some(told), _) => Some(told.stream.clone()),
@@ -91,21 +92,26 @@ impl Shared {
         };
         // A session that lives says more than what strangers were refused; of what is over the last counts.
         let refused_last = refused.iter().find(|noted| noted.reason.method == "POST");
-        let refused_last = refused_last.filter(|noted| match &newest {
-            Some(told) => told.ended().is_some_and(|ended| noted.age < ended),
-            None => true,
+        let refused_last = refused_last.filter(|noted| match (&newest, &orphaned) {
+            (Some(told), _) => told.ended().is_some_and(|ended| noted.age < ended),
+            (None, Some((_, placed))) => noted.age < *placed,
+            (None, None) => true,
         });
-        let (diagnosis, before_end) = match (&newest, refused_last) {
-            (_, Some(noted)) => (Diagnosis::Refused(noted.reason.refused), None),
-            (Some(told), None) => told.judge(),
-            (None, None) if !answers.unanswered.is_empty() => (Diagnosis::WorkerAway, None),
-            (None, None) if !answers.dead.is_empty() => (Diagnosis::WorkerDied, None),
-            (None, None) => return Err(Error::NothingKnown),
-        };
         let mut unanswered = answers.unanswered;
-        if diagnosis == Diagnosis::WorkerDied {
-            unanswered = answers.dead;
-        }
+        let (diagnosis, before_end) = match (&newest, refused_last, orphaned) {
+            (_, Some(noted), _) => (Diagnosis::Refused(noted.reason.refused), None),
+            (Some(told), None, _) => told.judge(),
+            (None, None, Some((worker, _))) => {
+                unanswered.push(worker);
+                (Diagnosis::WorkerDied, None)
+            }
+            (None, None, None) if !unanswered.is_empty() => (Diagnosis::WorkerAway, None),
+            (None, None, None) if !answers.dead.is_empty() => {
+                unanswered = answers.dead;
+                (Diagnosis::WorkerDied, None)
+            }
+            (None, None, None) => return Err(Error::NothingKnown),
+        };
         unanswered.sort();
         unanswered.dedup();
         Ok(Explanation {
@@ -116,6 +122,15 @@ impl Shared {
             refused_is_complete,
             unanswered,
         })
+    }
+
+    /// The worker that this gateway gave it to, and how long ago, where that start of the worker is no more.
+    fn orphaned(&self, subject: &Subject) -> Option<(WorkerId, Duration)> {
+        let (owner, age) = self.placed.find(subject)?;
+        let view = self.directory.workers();
+        let is_there = |worker: &Worker| worker.hello.incarnation == owner.incarnation;
+        let is_gone = view.freshness == Freshness::Current && !view.workers.iter().any(is_there);
+        is_gone.then_some((owner.worker, age))
     }
 
     async fn ask_all(&self, subject: &Subject) -> Answers {

@@ -19,6 +19,7 @@ mod limits;
 mod metrics;
 mod operators;
 mod page;
+mod placed;
 mod placement;
 mod problem;
 mod random;
@@ -76,6 +77,7 @@ struct Shared {
     workers: Workers,
     rates: rates::Rates,
     refusals: refusals::Refusals,
+    placed: placed::Placed,
     metrics: metrics::Metrics,
     page: page::Page,
     /// For answers of `/whip-stats`.
@@ -104,6 +106,7 @@ impl Gateway {
         let shared = Arc::new(Shared {
             rates: rates::Rates::new(config.request_rate),
             refusals: refusals::Refusals::default(),
+            placed: placed::Placed::default(),
             metrics: metrics::Metrics::new(),
             page: page::Page::new(config.public_url.as_ref()),
             waiting: Semaphore::new(limits::WAITING_MAX),

@@ -11,6 +11,7 @@ mod cost;
 mod loss;
 mod outage;
 mod races;
+mod refusals;
 mod rules;
 mod sentinel;
 mod snapshots;

@@ -59,7 +59,7 @@ pub(crate) enum Diagnosis {
     EndedOtherwise,
     /// Nobody who answers knows it, and somebody does not answer.
     WorkerAway,
-    /// Nobody knows it, and a worker's process has just been found dead.
+    /// Nobody knows it, and the worker it was given to is no more, or one has just been found dead.
     WorkerDied,
     /// There is no session: its POST was refused.
     Refused(Refused),
@@ -292,7 +292,7 @@ impl Diagnosis {
             Self::Fault => "a defect of the server ended it",
             Self::EndedOtherwise => "it ended, for a reason that this version does not know",
             Self::WorkerAway => "no worker that answers knows it: its worker is unreachable, or died",
-            Self::WorkerDied => "its worker seems to have died: one did a moment ago, and no other knows it",
+            Self::WorkerDied => "its worker's process seems to have died or been ended, and what it knew of the session is gone with it",
             Self::Refused(refused) => refused.sentence(),
         };
         text.to_owned()

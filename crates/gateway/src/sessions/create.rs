@@ -288,6 +288,7 @@ impl Shared {
                 }
             }
         }
+        self.placed.note(&session);
         let Session { sid, stream, owner } = session;
         info!(%sid, %stream, worker = %owner.worker, "session placed");
         let hint = Hint { owner, address }.seal(Power::Publish, &self.keys, &stream, sid, random::bytes());

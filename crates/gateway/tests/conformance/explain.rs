@@ -132,6 +132,7 @@ async fn a_refused_patch_is_told_and_is_no_reason_why_there_is_no_session() {
 #[tokio::test]
 async fn workers_that_do_not_answer_are_named_and_not_waited_for() {
     let bed = Bed::start().await;
+    let published = bed.publish("cam").await;
     let _lease = bed.hello_as(1, 1).await;
     bed.worker.state().behaviour.insert(1, Behaviour::Away);
     let unknown = "/api/sessions/AAAAAAAAAAAAAAAAAAAAAA/explain";
@@ -140,7 +141,6 @@ async fn workers_that_do_not_answer_are_named_and_not_waited_for() {
         (&explained["diagnosis"], &explained["unanswered"]),
         (&json!("worker_away"), &json!(["worker-1"]))
     );
-    let published = bed.publish("cam").await;
     let found = get(&bed, &format!("/api/sessions/{}/explain", published.sid())).await;
     assert_eq!(
         (&found["diagnosis"], &found["unanswered"]),

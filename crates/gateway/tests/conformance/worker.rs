@@ -1,5 +1,7 @@
 //! A worker by script: it keeps sessions as the contract says, and does otherwise where it is told.
 
+mod session;
+
 use std::{
     collections::{HashMap, VecDeque},
     pin::Pin,
@@ -11,15 +13,16 @@ use tokio::sync::oneshot;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Code, Request, Response, Status};
 use whipcord_proto::worker::{
-    ConnectionState, CreateSessionRequest, CreateSessionResponse, DataChannels, DeleteReason, DeleteSessionRequest,
-    DeleteSessionResponse, DrainRequest, DrainResponse, ExplainSessionRequest, ExplainSessionResponse,
-    GetSessionRequest, GetSessionResponse, IceRestart, ListSessionsRequest, ListSessionsResponse, Owner,
-    PatchSessionRequest, PatchSessionResponse, ReadRecordingRequest, ReadRecordingResponse, RecordingFile,
-    RecordingFormat, Session, Track,
+    CreateSessionRequest, CreateSessionResponse, DeleteReason, DeleteSessionRequest, DeleteSessionResponse,
+    DrainRequest, DrainResponse, ExplainSessionRequest, ExplainSessionResponse, GetSessionRequest, GetSessionResponse,
+    IceRestart, ListSessionsRequest, ListSessionsResponse, Owner, PatchSessionRequest, PatchSessionResponse,
+    ReadRecordingRequest, ReadRecordingResponse, RecordingFile, RecordingFormat, Session,
     explain_session_request::Subject,
     read_recording_response::Part,
     worker_service_server::{WorkerService, WorkerServiceServer},
 };
+
+use session::session;
 
 pub(crate) const ANSWER: &str =
     "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=ice-pwd:planted0answer0password\r\n";
@@ -372,43 +375,5 @@ impl WorkerService for Worker {
         state.drained.push(request.deadline_seconds);
         let sessions = state.sessions.len() as u32;
         Ok(Response::new(DrainResponse { sessions }))
-    }
-}
-
-fn session(sid: &[u8], live: &Live) -> Session {
-    let track = |kind: &str, codec: &str| Track {
-        kind: kind.to_owned(),
-        codec: codec.to_owned(),
-        ..Track::default()
-    };
-    Session {
-        session_id: sid.to_vec(),
-        stream: live.stream.clone(),
-        created_at_ms: 1_800_000_000_250,
-        state: ConnectionState::Connected.into(),
-        tracks: vec![
-            track("audio", "opus"),
-            Track {
-                rid: "h".to_owned(),
-                width: 1280,
-                height: 720,
-                bitrate_bps: 2_500_000,
-                frames_per_second: 29.9,
-                keyframe_age_ms: Some(1250),
-                active: true,
-                ..track("video", "H264")
-            },
-        ],
-        metadata: live.metadata.clone(),
-        packets_received: 42,
-        recording: "live/cam/x.mp4".to_owned(),
-        pinned: true,
-        data_channels: Some(DataChannels {
-            open: 1,
-            messages_received: 3,
-            bytes_received: 25,
-        }),
-        silent_ms: live.silent_ms,
-        ..Session::default()
     }
 }

@@ -372,4 +372,63 @@ mod tests {
         assert_eq!(send(6001, &[0x41, 0x9a], 80), one);
         assert_eq!(send(9001, &[0x65, 0x88], 120), (2, Some(Duration::from_millis(880))));
     }
+
+    /// Sent in the order of these times, the packet of each third lost and repaired later.
+    fn backward(codec: Codec, times: &[u32]) -> u64 {
+        let begin = Instant::now();
+        let mut meter = Meter::new(codec, begin);
+        let mut send = |(sequence, time): (u64, u32)| {
+            let packet = Packet {
+                track: TRACK,
+                ssrc: 1,
+                sequence,
+                timestamp: time.wrapping_mul(3600).wrapping_sub(40_000),
+                marker: true,
+                payload: &[0x41, 0x9a],
+            };
+            meter.count(&packet, begin);
+        };
+        let packets = || (1..).zip(times.iter().copied());
+        packets().filter(|(n, _)| n % 3 != 0).for_each(&mut send);
+        packets().filter(|(n, _)| n % 3 == 0).for_each(&mut send);
+        meter.pictures_backward()
+    }
+
+    #[test]
+    fn pictures_sent_after_a_later_one_are_told_from_packets_that_come_late() {
+        let in_order: Vec<u32> = (1..40).collect();
+        // Shown as numbered: 4 2 3, 7 5 6, ...; of each group the last is repaired later.
+        let reordered: Vec<u32> = (0..13).flat_map(|group| [4, 2, 3].map(|n| 3 * group + n)).collect();
+        assert_eq!(backward(Codec::H264, &in_order), 0);
+        assert_eq!(backward(Codec::H264, &reordered), 13);
+        assert_eq!(backward(Codec::H265, &reordered), 13);
+        // Others have no such pictures: a jump is a clock's.
+        assert_eq!(backward(Codec::Vp8, &reordered), 0);
+    }
+
+    #[test]
+    fn video_that_comes_waits_for_a_keyframe_and_sound_does_not() {
+        let begin = Instant::now();
+        let at = |seconds| begin + Duration::from_secs(seconds);
+        let packet = |payload, timestamp| Packet {
+            track: TRACK,
+            ssrc: 1,
+            sequence: 1,
+            timestamp,
+            marker: true,
+            payload,
+        };
+        let mut meter = Meter::new(Codec::H264, begin);
+        assert_eq!(meter.keyframe_wait(at(9)), None);
+        meter.count(&packet(&[0x41, 0x9a], 1), at(1));
+        meter.count(&packet(&[0x41, 0x9a], 3001), at(9));
+        assert_eq!(meter.keyframe_wait(at(9)), Some(Duration::from_secs(8)));
+        meter.count(&packet(&[0x65, 0x88], 6001), at(10));
+        assert_eq!(meter.keyframe_wait(at(11)), Some(Duration::from_secs(1)));
+        // A layer that stopped has nobody who waits.
+        assert_eq!(meter.keyframe_wait(at(12)), None);
+        let mut sound = Meter::new(Codec::Opus, begin);
+        sound.count(&packet(&[1], 1), at(1));
+        assert_eq!(sound.keyframe_wait(at(1)), None);
+    }
 }

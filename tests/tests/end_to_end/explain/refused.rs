@@ -69,7 +69,8 @@ fn what_one_gateway_refused_another_one_explains() {
     assert_eq!(own["refused_by"], "gateway");
     assert_eq!(cluster.explain(1, "live/late", &[]), None);
     // Sessions are asked of their workers.
-    let session = Session::connect(&origin, "live/late", cluster.token()).unwrap();
-    let told = diagnosed(&cluster, 1, session.sid(), "no_media", || {});
+    let mut session = Session::connect(&origin, "live/late", cluster.token()).unwrap();
+    let sid = session.sid().to_owned();
+    let told = diagnosed(&cluster, 1, &sid, "no_media", || session.check());
     assert_eq!(told["refused_by"], "gateway");
 }
