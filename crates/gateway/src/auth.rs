@@ -10,12 +10,13 @@ mod static_key;
 use std::{
     fmt, io,
     path::{Path, PathBuf},
-    sync::{Arc, PoisonError, RwLock},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use aws_lc_rs::digest;
 use http::{HeaderMap, header};
+use tokio::sync::watch;
 use whipcord_identity::StreamName;
 use zeroize::Zeroizing;
 
@@ -71,15 +72,13 @@ pub struct Files {
 
 type File = (PathBuf, Zeroizing<Vec<u8>>);
 
-/// Decides about tokens. Cheap to clone: clones share the keys, which may be replaced.
+/// Decides about tokens, by the keys of the moment: what former ones made good is so no more. Cheap to clone.
 #[derive(Clone)]
-pub struct Authority(
-    /// Owned by the clones; held for one pointer's copy.
-    Arc<RwLock<Arc<Keys>>>,
-);
+pub struct Authority(watch::Receiver<Arc<Keys>>);
 
+/// What tokens are checked by: secret.
 #[derive(Default)]
-struct Keys {
+pub struct Keys {
     jwt: Jwt,
     static_keys: StaticKeys,
 }
@@ -105,14 +104,10 @@ pub enum Scope {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Bearer([u8; 16]);
 
-impl Authority {
-    /// Reads the key files; without any, no token is good.
-    pub fn from_config(config: &Config) -> Result<Self, ConfigError> {
-        Self::from_files(&config.read()?)
-    }
-
+impl Keys {
+    /// Without any, no token is good.
     pub fn from_files(files: &Files) -> Result<Self, ConfigError> {
-        let mut keys = Keys::default();
+        let mut keys = Self::default();
         let jwt = |path: &Path, error| ConfigError::Jwt {
             path: path.to_owned(),
             error,
@@ -133,20 +128,26 @@ impl Authority {
                 return Err(ConfigError::NoStreamKey { path: path.clone() });
             }
         }
-        Ok(Self::new(keys))
+        Ok(keys)
+    }
+}
+
+impl Authority {
+    /// Reads the key files; without any, no token is good.
+    pub fn from_config(config: &Config) -> Result<Self, ConfigError> {
+        Ok(Self::fixed(Keys::from_files(&config.read()?)?))
     }
 
-    /// Other keys in place of these, for all clones: what the former ones made good is so no more.
-    pub fn replace(&self, with: &Self) {
-        let keys = with.keys();
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = keys;
+    /// By keys that whoever reads their files again replaces.
+    pub fn following(keys: watch::Receiver<Arc<Keys>>) -> Self {
+        Self(keys)
     }
 
     /// Knows one HS256 secret, made for this process: tokens come from [`Authority::mint`] alone.
     pub fn ephemeral(random: [u8; 32]) -> Self {
         let mut jwt = Jwt::default();
         jwt.add_secret(&random).expect("32 bytes are long enough for HS256");
-        Self::new(Keys {
+        Self::fixed(Keys {
             jwt,
             static_keys: StaticKeys::default(),
         })
@@ -185,18 +186,24 @@ impl Authority {
         }
     }
 
-    fn new(keys: Keys) -> Self {
-        Self(Arc::new(RwLock::new(Arc::new(keys))))
+    fn fixed(keys: Keys) -> Self {
+        Self(watch::channel(Arc::new(keys)).1)
     }
 
     fn keys(&self) -> Arc<Keys> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.0.borrow())
     }
 }
 
 impl fmt::Debug for Files {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Files(***)")
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Keys(***)")
     }
 }
 

@@ -65,7 +65,7 @@ impl Client {
             };
             forwarded::read(&parts.headers, written, is_trusted)
         } else {
-            forwarded::complain(&parts.headers, connection.peer);
+            shared.proxy_complaint.make(&parts.headers, connection.peer);
             Forwarded::default()
         };
         let base = match &shared.config.public_url {

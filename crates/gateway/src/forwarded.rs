@@ -63,16 +63,23 @@ pub(crate) fn read(headers: &HeaderMap, written: Written, is_trusted: impl Fn(&I
     }
 }
 
-/// Says once, for whoever set up a proxy and sees URLs that lead nowhere, that its fields are not believed.
-pub(crate) fn complain(headers: &HeaderMap, peer: IpAddr) {
-    static COMPLAINED: Once = Once::new();
-    if [X_FORWARDED_HOST, X_FORWARDED_PROTO]
-        .iter()
-        .any(|name| headers.contains_key(name))
-    {
-        COMPLAINED.call_once(|| {
-            warn!(%peer, "X-Forwarded-Host or -Proto came from an address that is not trusted: if it is your proxy's, name it with --trusted-proxy");
-        });
+/// Whether it has been said that a proxy's fields are not believed, for whoever set it up and sees URLs that lead nowhere.
+#[derive(Debug)]
+pub(crate) struct Complaint(Once);
+
+impl Complaint {
+    pub(crate) fn new() -> Self {
+        Self(Once::new())
+    }
+
+    /// Says it once.
+    pub(crate) fn make(&self, headers: &HeaderMap, peer: IpAddr) {
+        let names = [X_FORWARDED_HOST, X_FORWARDED_PROTO];
+        if names.iter().any(|name| headers.contains_key(name)) {
+            self.0.call_once(|| {
+                warn!(%peer, "X-Forwarded-Host or -Proto came from an address that is not trusted: if it is your proxy's, name it with --trusted-proxy");
+            });
+        }
     }
 }
 

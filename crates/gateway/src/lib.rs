@@ -80,6 +80,7 @@ struct Shared {
     placed: placed::Placed,
     metrics: metrics::Metrics,
     page: page::Page,
+    proxy_complaint: forwarded::Complaint,
     /// For answers of `/whip-stats`.
     stats_permits: Arc<Semaphore>,
     /// For POSTs that wait until a worker has room.
@@ -109,6 +110,7 @@ impl Gateway {
             placed: placed::Placed::default(),
             metrics: metrics::Metrics::new(),
             page: page::Page::new(config.public_url.as_ref()),
+            proxy_complaint: forwarded::Complaint::new(),
             waiting: Semaphore::new(limits::WAITING_MAX),
             waiting_by_bearer: shares::Shares::new(limits::WAITING_PER_BEARER_MAX),
             stats_permits: Arc::new(Semaphore::new(limits::STATS_MAX)),

@@ -88,7 +88,7 @@ pub(crate) fn network(address: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use super::*;
 
@@ -104,6 +104,16 @@ mod tests {
             matches!(refused, Err(Error::TooManyRequests { retry_after }) if retry_after <= Duration::from_secs(1))
         );
         assert!(rates.check_address("192.0.2.2".parse().unwrap()).is_ok());
+    }
+
+    /// As the line about a worker that nobody reaches, of which each POST finds one.
+    #[test]
+    fn a_flood_of_lines_is_no_flood_of_the_log() {
+        let rates = Rates::new(NonZeroU32::MIN);
+        let begun = Instant::now();
+        let said = (0..100_000).filter(|_| rates.may_log()).count() as u64;
+        let most = 5 * (2 + begun.elapsed().as_secs());
+        assert!((5..=most).contains(&said), "{said} lines");
     }
 
     #[test]

@@ -33,7 +33,7 @@ use tonic::{
 use tracing::{debug, error, warn};
 use whipcord_identity::{ClusterId, WorkerAddress};
 
-use super::{places::Places, tls as certificates};
+use super::{places::Places, reload};
 use connection::Connection;
 use tls::{Files, Tls};
 
@@ -155,7 +155,7 @@ impl Internal {
                     authority: authority.clone(),
                     name: tls::name(own, cluster),
                 };
-                let tls = certificates::follow("the internal certificate", shutdown.clone(), move || files.load())?;
+                let tls = reload::load("the internal certificate", shutdown.clone(), move || files.load())?;
                 validity::watch(tls.clone(), shutdown);
                 Security::Tls {
                     gateway: tls::name(Role::Gateway, cluster),

@@ -2,6 +2,7 @@
 
 use std::{fmt::Display, time::Duration};
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -13,6 +14,31 @@ const EVERY: Duration = Duration::from_secs(10);
 pub(crate) enum Reread {
     Changed,
     Same,
+}
+
+/// Loads now, and again whenever what is read changes.
+pub(crate) fn load<C, T, E>(
+    what: &'static str,
+    shutdown: CancellationToken,
+    load: impl Fn() -> Result<(C, T), E> + Send + 'static,
+) -> Result<watch::Receiver<T>, E>
+where
+    E: Display + Send + 'static,
+    C: PartialEq + Send + 'static,
+    T: Send + Sync + 'static,
+{
+    let (mut current, first) = load()?;
+    let (sender, receiver) = watch::channel(first);
+    follow(what, shutdown, move || {
+        let (contents, made) = load()?;
+        if contents == current {
+            return Ok::<_, E>(Reread::Same);
+        }
+        sender.send_replace(made);
+        current = contents;
+        Ok(Reread::Changed)
+    });
+    Ok(receiver)
 }
 
 /// Reads `what` again and again until `shutdown`. What cannot be read leaves what was read before, and is said once.

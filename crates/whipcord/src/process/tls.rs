@@ -1,7 +1,6 @@
 //! TLS for encoders; and certificates and keys in PEM files, for it and for the internal one.
 
 use std::{
-    fmt::Display,
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -15,7 +14,7 @@ use rustls::{
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::reload::{self, Reread};
+use super::reload;
 
 #[derive(Clone, Debug, clap::Args)]
 #[group(skip)]
@@ -71,33 +70,8 @@ impl Config {
             config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
             Ok((contents, Arc::new(config)))
         };
-        Ok(Some(follow("the TLS certificate", shutdown, load)?))
+        Ok(Some(reload::load("the TLS certificate", shutdown, load)?))
     }
-}
-
-/// Loads now, and again whenever what is read changes.
-pub(super) fn follow<C, T, E>(
-    what: &'static str,
-    shutdown: CancellationToken,
-    load: impl Fn() -> Result<(C, T), E> + Send + 'static,
-) -> Result<watch::Receiver<T>, E>
-where
-    E: Display + Send + 'static,
-    C: PartialEq + Send + 'static,
-    T: Send + Sync + 'static,
-{
-    let (mut current, first) = load()?;
-    let (sender, receiver) = watch::channel(first);
-    reload::follow(what, shutdown, move || {
-        let (contents, made) = load()?;
-        if contents == current {
-            return Ok::<_, E>(Reread::Same);
-        }
-        sender.send_replace(made);
-        current = contents;
-        Ok(Reread::Changed)
-    });
-    Ok(receiver)
 }
 
 pub(super) fn provider() -> Arc<CryptoProvider> {
