@@ -127,15 +127,14 @@ def rollout(count=ENCODERS, mode=(), broken=(), level=None):
             failed = {**later.end(60), **encoders.end(DEADLINE)}
             if failed:
                 raise Failure(f"ended badly: {failed}")
-            gaps = sorted(counted.gaps.get(stream, 0) for stream in encoders.streams)
+            gaps = counted.gaps(encoders.streams)
     finally:
         encoders.stop()
         if later:
             later.stop()
     lab.until("the old workers are gone", lambda: len(lab.objects("pods", "app.kubernetes.io/component=worker")) == len(after))
     lab.uninstall()
-    # Two looks and the call: shorter gaps are not seen.
-    return f"{count} encoders, upgraded in {took:.0f} s, 0 lost, gaps as far as looks tell: median {gaps[len(gaps) // 2]:.1f} s, longest {gaps[-1]:.1f} s"
+    return f"{count} encoders, upgraded in {took:.0f} s, 0 lost, without media at most {gaps[len(gaps) // 2]:.2f} s (median), {gaps[-1]:.2f} s (longest)"
 
 
 def broken_rollout():
@@ -152,6 +151,51 @@ def broken_rollout():
         lab.uninstall()
         return "helm upgrade fails, and both old workers serve on"
     raise Failure(f"a rollout whose pods are never ready is said to be whole: {said}")
+
+
+def scaled():
+    """Whoever sets the number of workers is not overruled by an upgrade: neither the one by which that begins, nor the next."""
+    lab.namespace()
+    lab.helm("install", [])
+
+    def wanted():
+        return lab.objects("deployments", "app.kubernetes.io/component=worker")[0]["spec"]["replicas"]
+
+    elsewhere = ["worker.autoscaling.mode=external", "worker.autoscaling.minReplicas=1"]
+    lab.helm("upgrade", elsewhere)
+    if wanted() != 2:
+        raise Failure(f"{wanted()} workers of 2 after the upgrade that hands them over")
+    lab.kubectl("scale", "deployment", f"{lab.RELEASE}-worker", "--replicas=1")
+    lab.helm("upgrade", [*elsewhere, "worker.podAnnotations.version=two"])
+    if wanted() != 1:
+        raise Failure(f"{wanted()} workers, where 1 was set")
+    lab.uninstall()
+    return "2 stay 2, and 1 stays 1"
+
+
+def full_disk():
+    """A full volume of recordings stops recording, and neither the session nor the pod."""
+    lab.namespace()
+    # A second of the test picture is 100 kB.
+    lab.helm("install", ["worker.replicas=1", "worker.recordings.mode=emptyDir", "worker.recordings.size=1Mi"])
+    token = lab.token()
+    worker = lab.pods("worker")[0]
+    encoders = Encoders(1, 30, token)
+    try:
+        failed = encoders.end(120)
+    finally:
+        encoders.stop()
+    if failed:
+        raise Failure(f"the session ended with the disk: {failed}")
+    told = lab.run(lab.LAB / "on.sh", "node1", "curl", "-sS", "-m", "5", f"http://{worker['status']['podIP']}:9091/metrics").stdout
+    refused = [line for line in told.splitlines() if line.startswith("whipcord_recording_errors_total") and not line.endswith(" 0")]
+    after = lab.pods("worker")[0]
+    if not refused:
+        raise Failure("nothing is said of a disk that is full")
+    if after["metadata"]["uid"] != worker["metadata"]["uid"] or after["status"]["containerStatuses"][0]["restartCount"]:
+        raise Failure(f"the worker did not outlive it: {after['status']}")
+    lab.uninstall()
+    return f"30 s of media to the end, {refused[0].split()[-1]} refused write counted"
 
 
 def drained_node():
@@ -226,8 +270,10 @@ def kept_keys():
     """An upgrade keeps what the first install made."""
     lab.namespace()
     lab.helm("install", [])
+
     def secret():
         return lab.objects("secrets", "app.kubernetes.io/name=whipcord")[0]["data"]
+
     before = secret()
     lab.helm("upgrade", ["log.level=debug"])
     if secret() != before:
@@ -246,6 +292,8 @@ ROWS = {
     "own_keys": own_keys,
     "unreachable": unreachable,
     "kept_keys": kept_keys,
+    "scaled": scaled,
+    "full_disk": full_disk,
     "rollout": rollout,
     "rollout_hostNetwork": lambda: rollout(6, ["worker.media.exposure=hostNetwork"]),
     "rollout_nodePort": lambda: rollout(6, ["worker.media.exposure=nodePort"], level="restricted"),

@@ -50,13 +50,12 @@ class Encoders:
 
 
 class Counted:
-    """What workers count, asked of any gateway twice a second: of each stream its worker, its packets, and its longest standstill."""
+    """What workers count, asked of any gateway twice a second: of each stream its session now, and how its packets grew."""
 
     def __init__(self, token):
         self.token = token
         self.now = {}
-        self.since = {}
-        self.gaps = {}
+        self.grown = {}
         self.refused = []
         self.stopped = threading.Event()
         self.thread = threading.Thread(target=self._watch, daemon=True)
@@ -71,22 +70,22 @@ class Counted:
 
     def _watch(self):
         while not self.stopped.wait(LOOK):
+            asked = time.monotonic()
             try:
-                self._look(sessions(self.token))
+                found = sessions(self.token)
             except (Failure, subprocess.TimeoutExpired, ValueError, IndexError) as failure:
                 # A gateway that ends in this moment; the next look asks another.
                 self.refused.append(str(failure))
+                continue
+            # Counted somewhere between question and answer.
+            at = (asked + time.monotonic()) / 2
+            for session in found:
+                self.now[session["stream"]] = session
+                self.grown.setdefault(session["sid"], []).append((at, session["packets_received"]))
 
-    def _look(self, found):
-        at = time.monotonic()
-        for session in found:
-            stream, packets = session["stream"], session["packets_received"]
-            before = self.now.get(stream)
-            if before is None or packets != before["packets_received"]:
-                if before is not None and before["sid"] == session["sid"]:
-                    self.gaps[stream] = max(self.gaps.get(stream, 0), at - self.since[stream])
-                self.now[stream] = session
-                self.since[stream] = at
+    def gaps(self, streams):
+        """Of each of these streams the longest time between two looks for which no packets came, at the stream's own rate; in seconds, sorted."""
+        return sorted(longest_gap(self.grown[session["sid"]]) for session in self.of(streams).values())
 
     def of(self, streams):
         """Those of these streams that are counted."""
@@ -101,6 +100,14 @@ class Counted:
             return len(now) == len(streams) and all(now[s]["packets_received"] >= before.get(s, 0) + packets for s in streams)
 
         lab.until(f"{packets} more packets of each of {len(streams)} streams (counted are {len(self.of(streams))})", all_do)
+
+
+def longest_gap(looks):
+    """Packets come evenly: those that are missing between two looks are time without media. What a look's own time may err by is in it."""
+    (first, none), (last, all_of_them) = looks[0], looks[-1]
+    rate = (all_of_them - none) / (last - first)
+    between = zip(looks, looks[1:])
+    return max(max(0.0, (b - a) - (came - had) / rate) for (a, had), (b, came) in between)
 
 
 def sessions(token):
