@@ -1,5 +1,6 @@
 //! The directory in memory: tables and rules. Time is passed in; an expired lease or reservation is dropped at the next look.
 
+mod record;
 mod streams;
 
 use std::{
@@ -10,7 +11,10 @@ use std::{
 
 use whipcord_identity::{Incarnation, SessionId, StreamName, WorkerNumber};
 
-use self::streams::{Entry, State, Streams};
+use self::{
+    record::Record,
+    streams::{Entry, State, Streams},
+};
 use crate::{
     CommitError, Freshness, Health, Hello, HelloError, Lease, Load, Lookup, PlaceError, Placement, ReportError,
     Reported, SESSIONS_PER_STREAM_MAX, SESSIONS_PER_WORKER_MAX, Session, Takeover, Timing, View, WORKERS_MAX, Worker,
@@ -27,17 +31,6 @@ pub(crate) struct Memory {
     pub(crate) refusals: Refusals,
     /// Of the last lease given.
     serial: u64,
-}
-
-#[derive(Debug)]
-struct Record {
-    hello: Hello,
-    serial: u64,
-    health: Health,
-    renewed: Instant,
-    load: Load,
-    agreement: Agreement,
-    sessions: HashMap<SessionId, StreamName>,
 }
 
 #[derive(Debug)]
@@ -385,17 +378,6 @@ impl Memory {
         }
         for (stream, sid) in self.streams.reserved_before(self.timing.reservation, now) {
             self.forget(&stream, sid);
-        }
-    }
-}
-
-impl From<&Record> for Worker {
-    fn from(record: &Record) -> Self {
-        Self {
-            hello: record.hello.clone(),
-            health: record.health,
-            sessions: record.sessions.len(),
-            load: record.load,
         }
     }
 }

@@ -292,7 +292,9 @@ impl Diagnosis {
             Self::Fault => "a defect of the server ended it",
             Self::EndedOtherwise => "it ended, for a reason that this version does not know",
             Self::WorkerAway => "no worker that answers knows it: its worker is unreachable, or died",
-            Self::WorkerDied => "its worker's process seems to have died or been ended, and what it knew of the session is gone with it",
+            Self::WorkerDied => {
+                "its worker's process seems to have died or been ended, and what it knew of the session is gone with it"
+            }
             Self::Refused(refused) => refused.sentence(),
         };
         text.to_owned()
