@@ -37,7 +37,7 @@ pub(crate) struct Info {
 }
 
 /// A session's state at a moment.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Snapshot {
     pub(crate) journal: Journal,
     pub(crate) stats: Stats,

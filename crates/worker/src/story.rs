@@ -216,7 +216,6 @@ mod tests {
     use whipcord_peer::Stats;
 
     use super::*;
-    use crate::{journal::Journal, snapshot::Signs};
 
     fn at(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
@@ -224,16 +223,13 @@ mod tests {
 
     fn snapshot(age: u64, packets: u64, silent: u64) -> Snapshot {
         Snapshot {
-            journal: Journal::default(),
             stats: Stats {
                 packets,
                 ..Stats::default()
             },
-            flows: Vec::new(),
-            recording_packets_lost: 0,
             age: at(age),
             silent: at(silent),
-            signs: Signs::default(),
+            ..Snapshot::default()
         }
     }
 

@@ -8,14 +8,15 @@ use crate::tally::Counts;
 fn snapshot() -> Snapshot {
     let mut journal = Journal::default();
     for (id, codec) in [(0, Codec::Opus), (1, Codec::Vp8)] {
-        journal.apply(&Event::Track {
+        let event = Event::Track {
             track: TrackId(id),
             kind: codec.kind(),
             codec,
             mid: id.to_string(),
             rid: None,
             ssrc: id.into(),
-        });
+        };
+        journal.apply(&event, Duration::ZERO);
     }
     let track = |id, jitter, round_trip| TrackStats {
         track: TrackId(id),
@@ -32,6 +33,7 @@ fn snapshot() -> Snapshot {
         active,
         keyframes: 1,
         keyframe_age: None,
+        size: None,
     };
     Snapshot {
         journal,
@@ -43,8 +45,7 @@ fn snapshot() -> Snapshot {
         keyframes: 3,
         stalls: Stalls { audio: 1, video: 0 },
         recording_packets_lost: 7,
-        age: Duration::from_secs(9),
-        silent: Duration::ZERO,
+        ..Snapshot::default()
     }
 }
 

@@ -5,7 +5,7 @@ use whipcord_peer::{Event, Stats, event::TrackId, stats::TrackStats};
 use whipcord_whip::Codec;
 
 use super::*;
-use crate::{journal::Journal, shard::Flow, snapshot::Stalls};
+use crate::{journal::Journal, shard::Flow};
 
 fn info(number: u8) -> Arc<Info> {
     Arc::new(Info {
@@ -25,14 +25,15 @@ fn info(number: u8) -> Arc<Info> {
 fn snapshot() -> Snapshot {
     let mut journal = Journal::default();
     for id in [0, 1] {
-        journal.apply(&Event::Track {
+        let event = Event::Track {
             track: TrackId(id),
             kind: Kind::Video,
             codec: Codec::Vp8,
             mid: "0".to_owned(),
             rid: Some(id.to_string()),
             ssrc: id.into(),
-        });
+        };
+        journal.apply(&event, Duration::ZERO);
     }
     let counted = |id| TrackStats {
         track: TrackId(id),
@@ -49,6 +50,7 @@ fn snapshot() -> Snapshot {
         active,
         keyframes: 1,
         keyframe_age: Some(Duration::from_millis(age)),
+        size: None,
     };
     Snapshot {
         journal,
@@ -57,11 +59,7 @@ fn snapshot() -> Snapshot {
             ..Stats::default()
         },
         flows: vec![flow(0, true, 1250), flow(1, false, 9000)],
-        keyframes: 2,
-        stalls: Stalls::default(),
-        recording_packets_lost: 0,
-        age: Duration::from_secs(9),
-        silent: Duration::ZERO,
+        ..Snapshot::default()
     }
 }
 
