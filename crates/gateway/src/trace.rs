@@ -148,10 +148,15 @@ fn user_agent(headers: &HeaderMap) -> Option<String> {
     Some(agent.chars().take(USER_AGENT_BYTES_MAX).collect())
 }
 
+/// What an encoder says of its trace, but for `tracestate`: it may be all of a request's head, would be in each span and each call to a
+/// worker, and nobody here reads it.
 struct Headers<'a>(&'a HeaderMap);
 
 impl Extractor for Headers<'_> {
     fn get(&self, key: &str) -> Option<&str> {
+        if key.eq_ignore_ascii_case("tracestate") {
+            return None;
+        }
         self.0.get(key)?.to_str().ok()
     }
 

@@ -6,10 +6,10 @@
 use std::{
     fmt::{Display, Write as _},
     sync::Arc,
-    time::{Duration, UNIX_EPOCH},
+    time::{Duration, Instant, UNIX_EPOCH},
 };
 
-use tokio::time::timeout;
+use tokio::{sync::Mutex, time::timeout};
 use whipcord_identity::SessionId;
 use whipcord_whip::Kind;
 
@@ -28,11 +28,16 @@ const ASKED_AT_ONCE: usize = 100;
 /// A shard answers within a turn.
 const ANSWER_MAX: Duration = Duration::from_secs(1);
 
+/// Their rates are of a second, too. Each look is time that the shard does not have for media.
+const FRESH: Duration = Duration::from_secs(1);
+
 /// The series of a worker's streams. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct StreamSeries {
     control: Arc<Control>,
     limit: usize,
+    /// The last text, and when it was made.
+    shown: Arc<Mutex<Option<(Instant, String)>>>,
 }
 
 /// A family of series: its name, and what it says.
@@ -70,11 +75,24 @@ impl StreamSeries {
         Self {
             control,
             limit: limit.min(STREAMS_MAX) as usize,
+            shown: Arc::default(),
         }
     }
 
-    /// All of them, as text.
+    /// All of them, as text. However many ask, it is made once a [`FRESH`].
     pub async fn text(&self) -> String {
+        let mut shown = self.shown.lock().await;
+        if let Some((at, text)) = shown.as_ref()
+            && at.elapsed() < FRESH
+        {
+            return text.clone();
+        }
+        let text = self.now().await;
+        *shown = Some((Instant::now(), text.clone()));
+        text
+    }
+
+    async fn now(&self) -> String {
         let mut infos = self.control.sessions.infos();
         let all = infos.len();
         // The same ones at each look, whoever comes and goes after them.

@@ -44,9 +44,12 @@ pub(crate) enum Readiness {
     Draining,
 }
 
-/// Where a request comes from: in its extensions.
+/// Of the connection that a request comes by: in its extensions.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Peer(pub(crate) IpAddr);
+pub(crate) struct Ends {
+    pub(crate) peer: IpAddr,
+    pub(crate) local: IpAddr,
+}
 
 /// Probes, a scraper and a few people: far below this.
 const CONNECTIONS_MAX: usize = 64;
@@ -108,7 +111,13 @@ async fn serve(listener: TcpListener, router: watch::Receiver<Router>, end: Canc
             match listener.accept().await {
                 Ok((stream, peer)) => match vacancy.take(peer.ip()) {
                     Some(place) => {
-                        let router = router.borrow().clone().layer(Extension(Peer(peer.ip())));
+                        // A connection that has none is closed already.
+                        let Ok(local) = stream.local_addr() else { continue };
+                        let ends = Ends {
+                            peer: peer.ip(),
+                            local: local.ip(),
+                        };
+                        let router = router.borrow().clone().layer(Extension(ends));
                         let connection = serve_connection(stream, router, place);
                         connections.spawn(end.clone().run_until_cancelled_owned(connection));
                     }

@@ -24,7 +24,7 @@ pub(super) struct Port {
     certificate: Certificate,
     limits: Limits,
     candidates: Vec<SocketAddr>,
-    sessions: Sessions,
+    pub(super) sessions: Sessions,
     pub(super) outbox: Outbox,
     /// Sessions that media was received for since their taps were last asked for keyframe requests.
     touched: Vec<SessionKey>,
@@ -32,6 +32,8 @@ pub(super) struct Port {
     buffer: Vec<u8>,
     /// Panics since the last turn that had none.
     pub(super) faults: u32,
+    /// Whose packet is on its way to its meters and sinks.
+    pub(super) delivering: Option<SessionKey>,
 }
 
 impl Port {
@@ -52,6 +54,7 @@ impl Port {
             touched: Vec::new(),
             buffer: Vec::new(),
             faults: 0,
+            delivering: None,
         }
     }
 
@@ -167,12 +170,17 @@ impl Port {
         self.take_events(now);
     }
 
-    /// A defect in the Mux ended the turn. It costs the session that was served, and the rest of one batch; no other session.
+    /// A defect ended the turn: in the Mux, or in what reads a packet's codec. It costs the session that was served, and the rest of one
+    /// batch; no other session.
     pub(super) fn on_panic(&mut self, panic: &(dyn Any + Send)) {
         self.outbox.event(Notice::Fault {
             message: message_of(panic),
         });
         self.touched.clear();
+        if let Some(session) = self.delivering.take() {
+            self.mux.close(Instant::now(), session, EndReason::Fault);
+            return;
+        }
         if self.mux.fault().is_some() {
             return;
         }
@@ -198,7 +206,9 @@ impl Port {
             // Its announcement goes before it.
             self.take_events(now);
         }
+        self.delivering = Some(session);
         let resumed = self.sessions.media(session, packet, arrival);
+        self.delivering = None;
         if resumed {
             self.mux.request_keyframe(session, packet.track);
         }

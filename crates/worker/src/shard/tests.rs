@@ -133,6 +133,18 @@ fn a_panic_outside_any_session_ends_none() {
 }
 
 #[test]
+fn a_panic_over_what_a_packet_carries_ends_its_session_alone() {
+    let mut bench = Bench::new(2);
+    assert!(bench.create(1) && bench.create(2));
+    let port = &mut bench.shard.port;
+    port.delivering = port.sessions.keys().first().copied();
+    port.on_panic(&"a defect");
+    bench.shard.turn();
+    assert_eq!(bench.snapshots(&[1, 2]).len(), 1);
+    assert_eq!(bench.notices(), (vec![EndReason::Fault], 1));
+}
+
+#[test]
 fn panics_without_end_end_every_session_and_then_new_ones_are_served() {
     let mut bench = Bench::new(2);
     assert!(bench.create(1) && bench.create(2));

@@ -10,7 +10,11 @@ use std::{
 use axum::{
     Extension, Router,
     extract::{DefaultBodyLimit, Request, State},
-    http::{HeaderMap, StatusCode, header::HOST, uri::Authority},
+    http::{
+        HeaderMap, HeaderName, StatusCode,
+        header::{FORWARDED, HOST, VIA},
+        uri::Authority,
+    },
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::get,
@@ -19,7 +23,9 @@ use tracing::warn;
 use tracing_subscriber::{EnvFilter, reload};
 
 use super::log::{self, FilterError};
-use crate::process::admin::Peer;
+use crate::process::admin::Ends;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Of a filter: dozens of targets with levels.
 const FILTER_BYTES_MAX: usize = 1024;
@@ -40,7 +46,7 @@ struct Shared {
 #[derive(Debug, thiserror::Error)]
 enum Error {
     #[error("give a level, or targets with levels, as in whipcord_worker=debug,info")]
-    Empty,
+    NoTargets,
     #[error(transparent)]
     Filter(#[from] FilterError),
     #[error("the log is gone: {0}")]
@@ -80,8 +86,8 @@ impl Levels {
     }
 
     fn set(&self, filter: &str) -> Result<(), Error> {
-        if filter.is_empty() {
-            return Err(Error::Empty);
+        if filter.is_empty() || filter.contains(['[', '{']) {
+            return Err(Error::NoTargets);
         }
         let parsed = log::filter(filter)?;
         let mut current = self.current();
@@ -103,10 +109,17 @@ impl fmt::Debug for Levels {
     }
 }
 
-/// Who is here, and is no page in a browser here: one that had its own name point here would send that as Host.
-async fn admit(peer: Option<Extension<Peer>>, request: Request, next: Next) -> Response {
-    let is_here = peer.is_some_and(|Extension(Peer(address))| address.to_canonical().is_loopback());
-    if is_here && names_no_other(request.headers()) {
+/// Who is here, and is no page in a browser here: one that had its own name point here would send that as Host. A proxy that brings
+/// others' requests comes from 127.0.0.0/8 to the pod's own address (a mesh's does), or says that it is one.
+async fn admit(ends: Option<Extension<Ends>>, request: Request, next: Next) -> Response {
+    let is_here = ends.is_some_and(|Extension(Ends { peer, local })| {
+        [peer, local].iter().all(|address| address.to_canonical().is_loopback())
+    });
+    let headers = request.headers();
+    let is_direct = [FORWARDED, VIA, X_FORWARDED_FOR]
+        .iter()
+        .all(|name| !headers.contains_key(name));
+    if is_here && is_direct && names_no_other(headers) {
         return next.run(request).await;
     }
     let sentence = "only from this machine: by its 127.0.0.1, kubectl port-forward, or docker exec\n";
@@ -141,10 +154,23 @@ mod tests {
         (Levels::new("info".to_owned(), apply), applied)
     }
 
-    async fn ask(levels: &Levels, peer: &str, host: &str, method: &str, body: &str) -> (u16, String) {
-        let router = levels.clone().router().layer(Extension(Peer(peer.parse().unwrap())));
-        let request = Request::builder().method(method).uri("/log").header(HOST, host);
-        let request = request.body(Body::from(body.to_owned())).unwrap();
+    async fn ask(levels: &Levels, method: &str, body: &str) -> (u16, String) {
+        let request = Request::builder().method(method).header(HOST, "127.0.0.1:1");
+        send(
+            levels,
+            ("127.0.0.1", "127.0.0.1"),
+            request.body(Body::from(body.to_owned())).unwrap(),
+        )
+        .await
+    }
+
+    async fn send(levels: &Levels, (peer, local): (&str, &str), mut request: Request) -> (u16, String) {
+        let ends = Ends {
+            peer: peer.parse().unwrap(),
+            local: local.parse().unwrap(),
+        };
+        *request.uri_mut() = "/log".parse().unwrap();
+        let router = levels.clone().router().layer(Extension(ends));
         let response = router.oneshot(request).await.unwrap();
         let status = response.status().as_u16();
         let body = to_bytes(response.into_body(), 1 << 16).await.unwrap();
@@ -154,19 +180,42 @@ mod tests {
     #[tokio::test]
     async fn only_who_is_here_changes_what_is_logged() {
         let table = [
-            ("127.0.0.1", "127.0.0.1:9090", 200),
-            ("::1", "[::1]:9090", 200),
-            ("::ffff:127.0.0.1", "localhost:9090", 200),
-            ("10.0.0.7", "127.0.0.1:9090", 403),
-            ("10.0.0.7", "10.0.0.9:9090", 403),
-            ("127.0.0.1", "rebound.example.com:9090", 403),
-            ("127.0.0.1", "", 403),
+            ("127.0.0.1", "127.0.0.1", "host: 127.0.0.1:9090", 200),
+            ("::1", "::1", "host: [::1]:9090", 200),
+            ("::ffff:127.0.0.1", "::ffff:127.0.0.1", "host: localhost:9090", 200),
+            ("10.0.0.7", "127.0.0.1", "host: 127.0.0.1:9090", 403),
+            ("10.0.0.7", "10.0.0.9", "host: 10.0.0.9:9090", 403),
+            // By a mesh's proxy, which is in the same pod.
+            ("127.0.0.6", "10.0.0.9", "host: 10.0.0.9:9090", 403),
+            ("127.0.0.1", "127.0.0.1", "host: rebound.example.com:9090", 403),
+            ("127.0.0.1", "127.0.0.1", "", 403),
+            (
+                "127.0.0.1",
+                "127.0.0.1",
+                "host: localhost, x-forwarded-for: 10.0.0.7",
+                403,
+            ),
+            (
+                "127.0.0.1",
+                "127.0.0.1",
+                "host: localhost, forwarded: for=10.0.0.7",
+                403,
+            ),
+            ("127.0.0.1", "127.0.0.1", "host: localhost, via: 1.1 proxy", 403),
         ];
-        for (peer, host, expected) in table {
+        for (peer, local, headers, expected) in table {
             let (levels, applied) = levels();
-            let (status, _) = ask(&levels, peer, host, "PUT", "debug").await;
-            assert_eq!(status, expected, "{peer} {host}");
-            assert_eq!(*applied.lock().unwrap(), usize::from(expected == 200), "{peer} {host}");
+            let mut request = Request::builder().method("PUT");
+            for (name, value) in headers.split(", ").filter_map(|header| header.split_once(": ")) {
+                request = request.header(name, value);
+            }
+            let (status, _) = send(&levels, (peer, local), request.body("debug".into()).unwrap()).await;
+            assert_eq!(status, expected, "{peer} {local} {headers}");
+            assert_eq!(
+                *applied.lock().unwrap(),
+                usize::from(expected == 200),
+                "{peer} {local} {headers}"
+            );
         }
     }
 
@@ -183,6 +232,7 @@ mod tests {
                 "whipcord_worker=debug,info\n",
             ),
             ("PUT", "whipcord=loud", 400, ""),
+            ("PUT", "[session{sid=\"a\"}]=trace", 400, ""),
             ("PUT", "", 400, ""),
             ("PUT", long.as_str(), 413, ""),
             ("GET", "", 200, "whipcord_worker=debug,info\n"),
@@ -190,7 +240,7 @@ mod tests {
             ("POST", "debug", 405, ""),
         ];
         for (method, body, status, answer) in table {
-            let answered = ask(&levels, "127.0.0.1", "127.0.0.1:1", method, body).await;
+            let answered = ask(&levels, method, body).await;
             assert_eq!(answered.0, status, "{method} {body}: {answered:?}");
             assert!(
                 answer.is_empty() || answered.1 == answer,

@@ -94,9 +94,11 @@ pub(crate) fn install(config: &Config, default_level: &str) -> Result<Levels, Fi
     })
 }
 
-/// What the user names comes last, and wins over [`QUIET`].
+/// What the user names comes last, and wins over [`QUIET`]. The values of fields are no regular expressions: a few dozen bytes of one can
+/// take all memory.
 pub(super) fn filter(directives: &str) -> Result<EnvFilter, FilterError> {
-    Ok(EnvFilter::try_new(format!("{QUIET},{directives}"))?)
+    let builder = EnvFilter::builder().with_regex(false);
+    Ok(builder.parse(format!("{QUIET},{directives}"))?)
 }
 
 /// A line, and at its end the trace it belongs to, where one is recorded.
