@@ -118,11 +118,20 @@ impl Directory {
         }
     }
 
-    /// Renews a lease, and tells what the worker carries.
+    /// Renews a lease, and tells what the worker carries, which takes more.
     pub async fn beat(&self, lease: &Lease, load: Load) -> Result<(), ReportError> {
+        self.renew(lease, load, Health::Alive).await
+    }
+
+    /// The same of a worker that takes no new sessions.
+    pub async fn beat_draining(&self, lease: &Lease, load: Load) -> Result<(), ReportError> {
+        self.renew(lease, load, Health::Draining).await
+    }
+
+    async fn renew(&self, lease: &Lease, load: Load, health: Health) -> Result<(), ReportError> {
         match &self.0 {
-            Store::Memory(memory) => lock(memory).beat(lease, load, now()),
-            Store::Redis(redis) => redis.beat(lease, load).await,
+            Store::Memory(memory) => lock(memory).beat(lease, load, health, now()),
+            Store::Redis(redis) => redis.beat(lease, load, health).await,
         }
     }
 

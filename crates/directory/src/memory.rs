@@ -89,7 +89,7 @@ impl Memory {
         Ok(Lease { incarnation, serial })
     }
 
-    pub(crate) fn beat(&mut self, lease: &Lease, load: Load, now: Instant) -> Result<(), ReportError> {
+    pub(crate) fn beat(&mut self, lease: &Lease, load: Load, health: Health, now: Instant) -> Result<(), ReportError> {
         let timing = self.timing;
         let record = self.leased(lease, now)?;
         let known = record.sessions.len();
@@ -99,8 +99,7 @@ impl Memory {
             return Err(ReportError::Expired);
         }
         record.renewed = now;
-        record.load = load;
-        record.health = Health::of(load);
+        (record.load, record.health) = (load, health);
         let number = record.hello.number;
         if let Some(claim) = self.numbers.get_mut(&number) {
             claim.until = now + timing.number_rest;

@@ -31,9 +31,9 @@ use self::{
     wire::{mode, pack},
 };
 use crate::{
-    CommitError, Config, ConfigError, Hello, HelloError, Lease, Load, Lookup, PlaceError, Placement, ReportError,
-    Reported, SESSIONS_PER_STREAM_MAX, SESSIONS_PER_WORKER_MAX, Session, Timing, Unavailable, View, WORKERS_MAX,
-    Worker, lock,
+    CommitError, Config, ConfigError, Health, Hello, HelloError, Lease, Load, Lookup, PlaceError, Placement,
+    ReportError, Reported, SESSIONS_PER_STREAM_MAX, SESSIONS_PER_WORKER_MAX, Session, Timing, Unavailable, View,
+    WORKERS_MAX, Worker, lock,
 };
 
 pub use connection::CALL_MAX;
@@ -131,9 +131,11 @@ impl Redis {
         Ok(Lease { incarnation, serial })
     }
 
-    pub(crate) async fn beat(&self, lease: &Lease, load: Load) -> Result<(), ReportError> {
+    pub(crate) async fn beat(&self, lease: &Lease, load: Load, health: Health) -> Result<(), ReportError> {
         let seen = lock(&self.cache).seen();
-        let standing = lock(&self.reporters).beat(lease, load).ok_or(ReportError::Expired)?;
+        let standing = lock(&self.reporters)
+            .beat(lease, load, health)
+            .ok_or(ReportError::Expired)?;
         match standing {
             Standing::Adrift { since } if seen.is_some_and(|seen| seen > since) => Err(self.expired(lease)),
             Standing::Adrift { .. } => Ok(()),
@@ -326,7 +328,7 @@ impl Redis {
         let hello = self.hellos(&[incarnation]).await.ok()?.pop()??;
         Some(Worker {
             hello,
-            health: crate::Health::Alive,
+            health: Health::Alive,
             sessions: 0,
             load: Load::default(),
         })

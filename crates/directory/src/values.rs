@@ -34,8 +34,6 @@ pub struct Load {
     pub packets_per_second: u64,
     /// Of all it may use, in percent.
     pub cpu: u8,
-    /// It takes no new sessions.
-    pub draining: bool,
 }
 
 /// A worker whose lease lives.
@@ -56,13 +54,6 @@ pub enum Health {
     Suspect,
     /// It serves what lives there, and takes nothing new.
     Draining,
-}
-
-impl Health {
-    /// Of one that reports.
-    pub(crate) fn of(load: Load) -> Self {
-        if load.draining { Self::Draining } else { Self::Alive }
-    }
 }
 
 /// The workers, as last heard of.

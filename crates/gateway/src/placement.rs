@@ -142,7 +142,6 @@ mod tests {
             sessions: sessions as u32,
             packets_per_second,
             cpu,
-            draining: false,
         };
         Worker {
             load,

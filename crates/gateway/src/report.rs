@@ -222,9 +222,12 @@ impl Reporter {
                     sessions: heartbeat.sessions,
                     packets_per_second: heartbeat.packets_per_second,
                     cpu: u8::try_from(heartbeat.cpu_percent).unwrap_or(u8::MAX).min(100),
-                    draining: heartbeat.draining,
                 };
-                directory.beat(&self.lease, load).await
+                if heartbeat.draining {
+                    directory.beat_draining(&self.lease, load).await
+                } else {
+                    directory.beat(&self.lease, load).await
+                }
             }
             Report::Delta(delta) => {
                 let removed = delta.removed.iter().map(|sid| convert::session_id(sid));

@@ -1,5 +1,5 @@
 -- Renews many leases by a constant number of commands. Takes, for each: incarnation, serial, changes, sessions, packets/s, cpu,
--- health (A or D), and the worker's number where its claim is to be renewed, else `-`. Gives for each how many sessions the
+-- health, and the worker's number where its claim is to be renewed, else `-`. Gives for each how many sessions the
 -- directory knows of it, or `-` where the lease is over.
 local incarnations, scores = {}, nil
 for i = A, #ARGV, 8 do

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::{CHUNK, Redis, wire};
 use crate::{
     lock,
-    values::{Health, Lease, Unavailable},
+    values::{Lease, Unavailable},
 };
 
 /// What waits for the next renewal.
@@ -82,7 +82,7 @@ impl Redis {
                     beat.load.sessions.to_string(),
                     beat.load.packets_per_second.to_string(),
                     beat.load.cpu.to_string(),
-                    wire::health(Health::of(beat.load)).to_owned(),
+                    wire::health(beat.health).to_owned(),
                     beat.number.map_or_else(|| "-".to_owned(), |number| number.to_string()),
                 ]);
                 told.push(answer);

@@ -54,6 +54,7 @@ pub(super) enum Standing {
 pub(super) struct Beat {
     pub(super) changes: u64,
     pub(super) load: Load,
+    pub(super) health: Health,
     /// The worker's number, when its claim is to be renewed.
     pub(super) number: Option<u32>,
 }
@@ -112,10 +113,10 @@ impl Reporters {
     }
 
     /// As [`Reporters::standing`], with what the worker carries now.
-    pub(super) fn beat(&mut self, lease: &Lease, load: Load) -> Option<Standing> {
+    pub(super) fn beat(&mut self, lease: &Lease, load: Load, health: Health) -> Option<Standing> {
         let reporter = self.of(lease)?;
-        let turned = reporter.health != Health::of(load);
-        (reporter.load, reporter.health) = (load, Health::of(load));
+        let turned = reporter.health != health;
+        (reporter.load, reporter.health) = (load, health);
         self.change += u64::from(turned);
         self.standing(lease)
     }
@@ -145,6 +146,7 @@ impl Reporters {
         Some(Beat {
             changes,
             load: reporter.load,
+            health: reporter.health,
             number: due.then(|| reporter.hello.number.get()),
         })
     }

@@ -69,7 +69,6 @@ impl State {
             sessions: word()?.parse().ok()?,
             packets_per_second: word()?.parse().ok()?,
             cpu: word()?.parse().ok()?,
-            draining: health == Health::Draining,
         };
         word().is_none().then_some(Self {
             serial,

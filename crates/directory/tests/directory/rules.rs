@@ -341,7 +341,6 @@ async fn a_beat_tells_the_load(d: &Directory) {
         sessions: 3,
         packets_per_second: 5_000_000_000,
         cpu: 85,
-        draining: false,
     };
     d.beat(&lease, load).await.unwrap();
     eventually(async || worker(d, 1).is_some_and(|worker| worker.load == load)).await;
@@ -350,11 +349,7 @@ async fn a_beat_tells_the_load(d: &Directory) {
 async fn where_a_worker_drains_nothing_is_placed_and_what_lives_stays(d: &Directory) {
     let lease = hello(d, 1).await;
     let cam = live(d, 1, 1, "cam").await;
-    let load = Load {
-        draining: true,
-        ..Load::default()
-    };
-    d.beat(&lease, load).await.unwrap();
+    d.beat_draining(&lease, Load::default()).await.unwrap();
     eventually(async || worker(d, 1).is_some_and(|worker| worker.health == Health::Draining)).await;
     assert_eq!(d.place(&placement(1, 2, "other")).await, Err(PlaceError::NotAlive));
     assert!(is_live(d, &cam).await);
