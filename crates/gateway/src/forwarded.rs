@@ -8,7 +8,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::Once,
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use http::{HeaderMap, HeaderName, header, uri::Authority};
@@ -64,22 +64,22 @@ pub(crate) fn read(headers: &HeaderMap, written: Written, is_trusted: impl Fn(&I
 }
 
 /// Whether it has been said that a proxy's fields are not believed, for whoever set it up and sees URLs that lead nowhere.
-#[derive(Debug)]
-pub(crate) struct Complaint(Once);
+#[derive(Debug, Default)]
+pub(crate) struct Complaint {
+    is_made: AtomicBool,
+}
 
 impl Complaint {
-    pub(crate) fn new() -> Self {
-        Self(Once::new())
-    }
-
     /// Says it once.
     pub(crate) fn make(&self, headers: &HeaderMap, peer: IpAddr) {
-        let names = [X_FORWARDED_HOST, X_FORWARDED_PROTO];
-        if names.iter().any(|name| headers.contains_key(name)) {
-            self.0.call_once(|| {
-                warn!(%peer, "X-Forwarded-Host or -Proto came from an address that is not trusted: if it is your proxy's, name it with --trusted-proxy");
-            });
+        if self.is_due(headers) {
+            warn!(%peer, "X-Forwarded-Host or -Proto came from an address that is not trusted: if it is your proxy's, name it with --trusted-proxy");
         }
+    }
+
+    fn is_due(&self, headers: &HeaderMap) -> bool {
+        let names = [X_FORWARDED_HOST, X_FORWARDED_PROTO];
+        names.iter().any(|name| headers.contains_key(name)) && !self.is_made.swap(true, Ordering::Relaxed)
     }
 }
 
@@ -237,6 +237,15 @@ mod tests {
             forwarded.host.map(|host| host.to_string()),
             forwarded.prefix,
         )
+    }
+
+    #[test]
+    fn each_gateway_complains_once_of_fields_that_it_does_not_believe() {
+        let of = |name: HeaderName| HeaderMap::from_iter([(name, HeaderValue::from_static("https"))]);
+        for complaint in [Complaint::default(), Complaint::default()] {
+            let due = [X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST].map(|name| complaint.is_due(&of(name)));
+            assert_eq!(due, [false, true, false]);
+        }
     }
 
     #[test]

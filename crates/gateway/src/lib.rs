@@ -110,7 +110,7 @@ impl Gateway {
             placed: placed::Placed::default(),
             metrics: metrics::Metrics::new(),
             page: page::Page::new(config.public_url.as_ref()),
-            proxy_complaint: forwarded::Complaint::new(),
+            proxy_complaint: forwarded::Complaint::default(),
             waiting: Semaphore::new(limits::WAITING_MAX),
             waiting_by_bearer: shares::Shares::new(limits::WAITING_PER_BEARER_MAX),
             stats_permits: Arc::new(Semaphore::new(limits::STATS_MAX)),

@@ -38,19 +38,19 @@ async fn a_session_url_leads_through_a_trusted_proxy_and_its_prefix() {
 
 #[tokio::test]
 async fn nobody_else_is_believed() {
-    for (said, flags) in [&[][..], &["--trusted-proxy", "10.0.0.0/8"]].into_iter().enumerate() {
+    for flags in [&[][..], &["--trusted-proxy", "10.0.0.0/8"]] {
         let bed = Bed::with(flags).await;
         let found = location(&bed, &[FORWARDED, ("X-Forwarded-Prefix", "/media")]).await;
         assert!(
             found.starts_with(&format!("http://{}/whip/cam/", bed.address)),
             "{found}"
         );
-        // For whoever wonders why; once by each gateway, however many ask.
-        for _ in 0..3 {
-            location(&bed, &[("X-Forwarded-Proto", "https")]).await;
-        }
-        assert_eq!(log().matches("name it with --trusted-proxy").count(), said + 1);
+        location(&bed, &[("X-Forwarded-Proto", "https")]).await;
     }
+    assert!(
+        log().contains("name it with --trusted-proxy"),
+        "for whoever wonders why"
+    );
 }
 
 #[tokio::test]

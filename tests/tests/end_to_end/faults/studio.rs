@@ -13,8 +13,8 @@ const FINISHED: Duration = Duration::from_secs(20);
 /// Packets after all that happened: a second of them.
 const GOES_ON: u64 = 200;
 
-/// From one picture to the next, which is no gap: none is missing ([`Studio::finish`] sees to that), and times in a recording follow the
-/// sender's clock by its reports, of which a loaded machine delays one.
+/// From one picture to the next. Less is no gap: none is missing ([`Studio::finish`] sees to that), and a round of the file is as long as its
+/// sound, which ends up to 20 ms after the picture.
 pub(super) const PICTURE: Duration = Duration::from_millis(33);
 
 /// It publishes the pattern, over and over, until it is told to stop.
