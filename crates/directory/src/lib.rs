@@ -36,7 +36,7 @@
 //! - **Sessions that lost their stream unheard.** A commit takes the former session out of the index; that its worker ends it is one call
 //!   of a gateway, which may die. A worker whose beats tell another number of sessions than the index has, for longer than a
 //!   reservation and a lease, is refused: it tells all again, and is told what it lost.
-//! - **Redis away.** Every call ends within [`CALL_MAX`]. A gateway goes on acknowledging the workers that report to it, and knows
+//! - **Redis away.** Every call ends within [`CALL_MAX`], a `place` within two. A gateway goes on acknowledging the workers that report to it, and knows
 //!   them; their next beat after it is back is refused, and so they tell all again. [`Directory::workers`] never asks Redis.
 //! - **Cost.** Beats of all workers of a gateway are renewed by one script each 200 ms, the view of all workers is one script each
 //!   500 ms; both run a constant number of commands, and so do `place` and `commit`.

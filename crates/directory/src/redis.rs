@@ -259,7 +259,13 @@ impl Redis {
             self.link.space.stream(stream),
             self.link.space.reserved(),
         ];
-        let reply = self.link.run(&self.link.scripts.place, &keys, &arguments).await?;
+        // One that was late is asked again, before anybody goes on without the directory: what it would have said of the stream's last epoch
+        // is known to nobody else. Twice does no harm, and where there is no way to Redis the second fails at once.
+        let place = || self.link.run(&self.link.scripts.place, &keys, &arguments);
+        let reply = match place().await {
+            Err(Unavailable::Away) => place().await?,
+            told => told?,
+        };
         let words: Vec<String> = reply.texts().collect();
         let (session, known) = wire::placed(&reply.word, &words, placement)?;
         lock(&self.cache).count(*incarnation, known);

@@ -9,8 +9,8 @@ use whipcord_directory::{
 
 use crate::{
     bed::{
-        BEAT, eventually, health, hello, holders, introduction, is_live, live, placement, report, session, sid, within,
-        worker,
+        BEAT, eventually, health, hello, holders, introduction, is_live, live, place, placement, report, session, sid,
+        within, worker,
     },
     server::Server,
 };
@@ -173,6 +173,33 @@ async fn a_server_that_stood_still_declares_nobody_dead() {
     .await;
     assert!(is_live(&d, &cam).await);
     assert!(worker(&d, 1).is_some_and(|worker| worker.sessions == 1));
+}
+
+/// Without its answer a session would be placed with an epoch by the clock, which a stream placed more often than once a second is ahead of.
+#[tokio::test]
+async fn a_place_that_is_late_once_is_asked_again() {
+    let server = Server::start().await;
+    let d = server.directory(TIMING);
+    settled(&d).await;
+    let lease = hello(&d, 1).await;
+    let mut last = live(&d, 1, 1, "cam").await;
+    for n in 2..6 {
+        last = live(&d, 1, n, "cam").await;
+    }
+    let pause = CALL_MAX + CALL_MAX / 3;
+    let _: () = server.ask(&format!("CLIENT PAUSE {}", pause.as_millis())).await;
+    let begun = Instant::now();
+    let placed = place(&d, 1, 9, "cam").await;
+    assert!(begun.elapsed() < CALL_MAX * 2 + CALL_MAX / 2, "{:?}", begun.elapsed());
+    assert!(placed.owner.epoch > last.owner.epoch);
+    assert_eq!(d.commit(&placed).await, Ok(vec![last]));
+    assert_eq!(d.beat(&lease, Load::default()).await, Ok(()));
+    server.signal("-STOP");
+    let begun = Instant::now();
+    let refused = d.place(&placement(1, 10, "cam")).await;
+    assert_eq!(refused, Err(PlaceError::Unavailable(Unavailable::Away)));
+    assert!(begun.elapsed() < CALL_MAX * 3, "{:?}", begun.elapsed());
+    server.signal("-CONT");
 }
 
 #[tokio::test]
