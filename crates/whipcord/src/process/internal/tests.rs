@@ -138,3 +138,18 @@ async fn a_workers_connection_carries_few_report_streams() {
         );
     }
 }
+
+/// What is seen of it depends on when a link is cut: just before a report, its silence would be noticed as soon.
+#[tokio::test]
+async fn a_worker_whose_host_acknowledges_nothing_is_given_up_soon_and_a_gateway_is_not() {
+    let internal = Internal(Arc::new(Security::ClearText));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    for (role, most) in [(Role::Worker, 800), (Role::Gateway, 0)] {
+        let _far = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let Connection(Either::Left(stream)) = internal.welcome(stream, role).await.unwrap() else {
+            panic!("it is in clear text");
+        };
+        assert_eq!(sockopt::tcp_user_timeout(&stream).unwrap(), most, "{role:?}");
+    }
+}
