@@ -158,7 +158,7 @@ impl Service {
             Some(Subject::Stream(name)) => self.control.session_of(&convert::stream(&name)?),
             None => None,
         };
-        let sid = sid.ok_or(control::Error::from(LookUpError::NotFound))?;
+        let sid = sid.ok_or_else(|| control::Error::from(LookUpError::NotFound))?;
         Ok(self.control.explain(sid).await?)
     }
 

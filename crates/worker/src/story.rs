@@ -129,7 +129,7 @@ impl Story {
     pub(crate) fn window(&self, now: &Snapshot) -> Window {
         let now = Sample::of(now);
         let is_old = |sample: &&Sample| now.age.saturating_sub(sample.age) >= WINDOW;
-        let then = self.samples.iter().rev().find(is_old).or(self.samples.front());
+        let then = self.samples.iter().rev().find(is_old).or_else(|| self.samples.front());
         let then = then.copied().unwrap_or_default();
         Window {
             length: now.age.saturating_sub(then.age),

@@ -267,7 +267,21 @@ fn no_secret_of_a_request_is_in_what_a_cluster_tells_of_itself() {
         let written = collector.spans().iter().any(|span| span.name == "whipcord.session");
         (told && written).then_some(())
     });
+    // By then it is told to other gateways.
+    let shared = eventually("other gateways are told of what was refused", SENT, || {
+        let ask = |set| {
+            cluster
+                .redis()
+                .ask(&format!("ZRANGE whipcord:1:{{whipcord}}:refused:{set} 0 -1"))
+        };
+        let refused = [ask(1), ask(0)].map(|answer| answer.texts().join("\n")).join("\n");
+        refused.contains("POST/token_invalid").then_some(refused)
+    });
+    let explain = |arguments| cluster.explain(0, "planted-leak", arguments).unwrap();
+    let explanation = explain(&["--json"]) + &explain(&[]);
     let said = [
+        ("an explanation", explanation, "planted-leak"),
+        ("what gateways tell each other", shared, "planted-leak"),
         ("the gateway's log", cluster.gateway_log(0), "planted-leak"),
         (
             "the other gateway's log",

@@ -259,22 +259,11 @@ impl Diagnosis {
             }
             Self::EncoderGone { silent } => {
                 return format!(
-                    "nothing comes from the encoder any more, neither media nor STUN checks; its last media was {} ago then",
+                    "nothing comes from the encoder any more, neither media nor STUN checks: no media for {}",
                     Seconds(*silent)
                 );
             }
-            Self::NoKeyframe { waited, seen: true } => {
-                return format!(
-                    "media comes, but no keyframe for {}: nobody who begins now sees a picture",
-                    Seconds(*waited)
-                );
-            }
-            Self::NoKeyframe { waited, seen: false } => {
-                return format!(
-                    "media comes, but in {} there was no keyframe: nobody sees a picture",
-                    Seconds(*waited)
-                );
-            }
+            Self::NoKeyframe { waited, seen } => return no_keyframe(*waited, *seen),
             Self::BFrames => {
                 "the encoder sends B-frames: pictures in another order than they are shown in, which WebRTC does not have"
             }
@@ -349,6 +338,15 @@ impl Diagnosis {
             Self::WorkerDied => "See that worker's last log lines; its encoders publish again elsewhere by themselves.",
             Self::Refused(refused) => refused.action(),
         }
+    }
+}
+
+fn no_keyframe(waited: Duration, seen: bool) -> String {
+    let waited = Seconds(waited);
+    if seen {
+        format!("media comes, but no keyframe for {waited}: nobody who begins now sees a picture")
+    } else {
+        format!("media comes, but in {waited} there was no keyframe: nobody sees a picture")
     }
 }
 

@@ -6,8 +6,8 @@ use crate::{auth, problem::Error};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Refused {
-    CodecRefused,
-    OfferRefused,
+    Codec,
+    Offer,
     TokenMissing,
     TokenInvalid,
     TokenEarly,
@@ -29,8 +29,8 @@ pub(crate) enum Refused {
 
 impl Refused {
     const ALL: [Self; 19] = [
-        Self::CodecRefused,
-        Self::OfferRefused,
+        Self::Codec,
+        Self::Offer,
         Self::TokenMissing,
         Self::TokenInvalid,
         Self::TokenEarly,
@@ -52,8 +52,8 @@ impl Refused {
 
     pub(crate) fn of(error: &Error) -> Self {
         match error {
-            Error::Refused(refusal) if refusal.reason == "no_codec" => Self::CodecRefused,
-            Error::Refused(_) => Self::OfferRefused,
+            Error::Refused(refusal) if refusal.reason == "no_codec" => Self::Codec,
+            Error::Refused(_) => Self::Offer,
             Error::Auth(auth::Error::Missing) => Self::TokenMissing,
             Error::Auth(auth::Error::Malformed | auth::Error::Invalid | auth::Error::Claims) => Self::TokenInvalid,
             Error::Auth(auth::Error::Early) => Self::TokenEarly,
@@ -94,8 +94,8 @@ impl Refused {
 
     pub(crate) fn word(self) -> &'static str {
         match self {
-            Self::CodecRefused => "codec_refused",
-            Self::OfferRefused => "offer_refused",
+            Self::Codec => "codec_refused",
+            Self::Offer => "offer_refused",
             Self::TokenMissing => "token_missing",
             Self::TokenInvalid => "token_invalid",
             Self::TokenEarly => "token_early",
@@ -118,8 +118,8 @@ impl Refused {
 
     pub(super) fn sentence(self) -> &'static str {
         match self {
-            Self::CodecRefused => "the offer was refused: it has no codec that is accepted here",
-            Self::OfferRefused => "the offer was refused, because of what it has in it or lacks",
+            Self::Codec => "the offer was refused: it has no codec that is accepted here",
+            Self::Offer => "the offer was refused, because of what it has in it or lacks",
             Self::TokenMissing => "the request was refused: it had no token",
             Self::TokenInvalid => "the request was refused: its token is not one of this server",
             Self::TokenEarly => "the request was refused: its token is not valid yet",
@@ -146,8 +146,8 @@ impl Refused {
 
     pub(super) fn action(self) -> &'static str {
         match self {
-            Self::CodecRefused => "Set the encoder to H.264 and Opus, or to another codec of the worker's --codecs.",
-            Self::OfferRefused => {
+            Self::Codec => "Set the encoder to H.264 and Opus, or to another codec of the worker's --codecs.",
+            Self::Offer => {
                 "See what the encoder was answered (its log, or whipcord doctor): the sentence there names what to change."
             }
             Self::TokenMissing => "Give the encoder a bearer token: whipcord token make makes one.",
