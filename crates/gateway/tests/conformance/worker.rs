@@ -300,7 +300,7 @@ impl WorkerService for Worker {
         let mut held = state.sessions.iter();
         let (sid, live) = held
             .find(|held| asked(held) && held.1.is_with(request.owner.as_ref()))
-            .ok_or(Status::not_found(""))?;
+            .ok_or_else(|| Status::not_found(""))?;
         Ok(Response::new(crate::explain::well(session(sid, live))))
     }
 
