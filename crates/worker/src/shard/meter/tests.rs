@@ -178,8 +178,9 @@ fn backward(codec: Codec, times: &[u32]) -> u64 {
 #[test]
 fn pictures_sent_after_a_later_one_are_told_from_packets_that_come_late() {
     let in_order: Vec<u32> = (1..40).collect();
-    // Shown as numbered: 4 2 3, 7 5 6, ...; of each group the last is repaired later.
-    let reordered: Vec<u32> = (0..13).flat_map(|group| [4, 2, 3].map(|n| 3 * group + n)).collect();
+    // Shown as numbered: 4 2 3, 7 5 6, ...; of each group the last is repaired later, and after them all comes one more.
+    let groups = (0..13).flat_map(|group| [4, 2, 3].map(|n| 3 * group + n));
+    let reordered: Vec<u32> = groups.chain([43]).collect();
     assert_eq!(backward(Codec::H264, &in_order), 0);
     assert_eq!(backward(Codec::H264, &reordered), 13);
     assert_eq!(backward(Codec::H265, &reordered), 13);
