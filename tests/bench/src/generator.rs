@@ -64,7 +64,9 @@ pub(crate) fn connect(
     let dtls = Dtls::new(cipher)?;
     match kind {
         Kind::Floor => numbers.map(|n| Encoder::keyed(server.address, cipher, n)).collect(),
-        Kind::Worker | Kind::Stock => numbers.map(|n| Encoder::connect(server.address, &dtls, n)).collect(),
+        Kind::Worker | Kind::Observed | Kind::Stock => {
+            numbers.map(|n| Encoder::connect(server.address, &dtls, n)).collect()
+        }
     }
 }
 

@@ -9,6 +9,8 @@ mod cluster;
 mod floor;
 mod generator;
 mod handshake;
+mod looks;
+mod observed;
 mod packets;
 mod process;
 mod report;
@@ -16,6 +18,8 @@ mod server;
 mod sessions;
 mod stock;
 mod worker;
+
+use std::net::SocketAddr;
 
 use anyhow::{Context, ensure};
 use clap::{Parser, Subcommand};
@@ -40,7 +44,12 @@ enum Command {
     Cluster(cluster::Plan),
     /// One server, until its standard input ends. Started by the benchmark itself
     #[command(hide = true)]
-    Serve { kind: server::Kind, cipher: server::Cipher },
+    Serve {
+        kind: server::Kind,
+        cipher: server::Cipher,
+        #[arg(long)]
+        collector: Option<SocketAddr>,
+    },
     /// An HTTP server that says 201. Started by the benchmark itself
     #[command(hide = true)]
     ServeHttp,
@@ -58,14 +67,17 @@ fn main() -> anyhow::Result<()> {
         Some(Command::Serve {
             kind: server::Kind::Floor,
             cipher,
+            ..
         }) => floor::serve(cipher),
         Some(Command::Serve {
-            kind: server::Kind::Worker,
+            kind: server::Kind::Worker | server::Kind::Observed,
+            collector,
             ..
-        }) => worker::serve(),
+        }) => worker::serve(collector),
         Some(Command::Serve {
             kind: server::Kind::Stock,
             cipher,
+            ..
         }) => stock::serve(cipher),
         Some(Command::ServeHttp) => cluster::serve_http(),
         None => PARTS.iter().try_for_each(|part| run_part(part)),

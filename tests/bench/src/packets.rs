@@ -7,7 +7,7 @@ use clap::ValueEnum;
 
 use crate::{
     generator::{Offload, blast, connect},
-    process, report,
+    looks, process, report,
     server::{Cipher, Kind, PAUSE, Server},
 };
 
@@ -53,7 +53,8 @@ pub(crate) fn run(plan: &Plan) -> anyhow::Result<()> {
             packets.entry(*case).or_default().push(packet_cost(plan, *case)?);
         }
     }
-    report::packets(plan.sessions, plan.rate, &packets)
+    report::packets(plan.sessions, plan.rate, &packets)?;
+    report::looks(&looks::costs()?)
 }
 
 fn cases() -> impl Iterator<Item = Case> {

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, io::Write, time::Duration};
 
 use crate::{
     generator::Offload,
+    looks::LookCost,
     packets::{Case, PacketCost},
     server::{Cipher, Kind},
     sessions::SessionCost,
@@ -55,6 +56,42 @@ pub(crate) fn packets(n_sessions: u32, rate: u32, packets: &BTreeMap<Case, Vec<P
             100.0 * median(costs.iter().map(|cost| cost.lost)),
         )?;
     }
+    writeln!(out, "\nTraces and metrics sent, to not sent (aim: at most 1.03)\n")?;
+    writeln!(out, "| cipher | datagrams | CPU per packet |\n|---|---|---|")?;
+    for (case, costs) in packets.iter().filter(|(case, _)| case.kind == Kind::Observed) {
+        let without = packets.get(&Case {
+            kind: Kind::Worker,
+            ..*case
+        });
+        let nanos = |costs: &[PacketCost]| median(costs.iter().map(|cost| cost.nanos));
+        let ratio = nanos(costs) / without.map_or(f64::NAN, |costs| nanos(costs));
+        writeln!(
+            out,
+            "| {} | {} | {ratio:.3} × |",
+            cipher(case.cipher),
+            offload(case.offload)
+        )?;
+    }
+    Ok(())
+}
+
+/// A look is at most one of a packet, and at the first of a picture alone.
+pub(crate) fn looks(costs: &[LookCost]) -> anyhow::Result<()> {
+    let mut out = std::io::stdout();
+    writeln!(
+        out,
+        "\nA look for a keyframe, beside opening the packet (AES-GCM; aim: at most 1 %)\n"
+    )?;
+    writeln!(out, "| codec | look, ns | opening, ns | |\n|---|---|---|---|")?;
+    for LookCost {
+        codec,
+        nanos,
+        open_nanos,
+    } in costs
+    {
+        let share = 100.0 * nanos / open_nanos;
+        writeln!(out, "| {codec} | {nanos:.1} | {open_nanos:.0} | {share:.2} % |")?;
+    }
     Ok(())
 }
 
@@ -76,6 +113,17 @@ pub(crate) fn sessions(sessions: &BTreeMap<Kind, Vec<SessionCost>>) -> anyhow::R
             median(costs.iter().map(|cost| cost.connected.as_secs_f64() * 1e3)),
         )?;
     }
+    let cpu = |kind| {
+        let costs = sessions.get(&kind);
+        costs.map_or(f64::NAN, |costs| {
+            median(costs.iter().map(|cost| cost.cpu.as_secs_f64()))
+        })
+    };
+    let ratio = cpu(Kind::Observed) / cpu(Kind::Worker);
+    writeln!(
+        out,
+        "\nTraces and metrics sent, to not sent: CPU to set up {ratio:.3} × (aim: at most 1.10)"
+    )?;
     Ok(())
 }
 
@@ -99,6 +147,7 @@ fn kind(kind: Kind) -> &'static str {
     match kind {
         Kind::Floor => "floor: receive and decrypt",
         Kind::Worker => "whipcord",
+        Kind::Observed => "whipcord, traces and metrics sent",
         Kind::Stock => "stock webrtc",
     }
 }

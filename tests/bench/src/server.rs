@@ -14,7 +14,7 @@ use anyhow::Context;
 use rtc_dtls::extension::extension_use_srtp::SrtpProtectionProfile;
 use whipcord_peer::srtp::{Master, Profile};
 
-use crate::process;
+use crate::{observed::Collector, process};
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -23,6 +23,8 @@ pub(crate) enum Kind {
     Floor,
     /// Our worker.
     Worker,
+    /// The same, with traces and metrics sent to a collector.
+    Observed,
     /// The `webrtc` crate's peer connection, as documented.
     Stock,
 }
@@ -68,14 +70,30 @@ pub(crate) struct Server {
     child: Child,
     stdin: Option<ChildStdin>,
     stdout: BufReader<ChildStdout>,
+    /// Where what is observed goes.
+    collector: Option<Collector>,
     pub(crate) address: SocketAddr,
 }
 
 impl Server {
     pub(crate) fn start(kind: Kind, cipher: Cipher) -> anyhow::Result<Self> {
+        let collector = (kind == Kind::Observed).then(Collector::start).transpose()?;
         let kind = clap::ValueEnum::to_possible_value(&kind).context("a kind has a name")?;
         let cipher = clap::ValueEnum::to_possible_value(&cipher).context("a cipher has a name")?;
-        Self::spawn(&["serve", kind.get_name(), cipher.get_name()])
+        let mut arguments = vec![
+            "serve".to_owned(),
+            kind.get_name().to_owned(),
+            cipher.get_name().to_owned(),
+        ];
+        arguments.extend(
+            collector
+                .as_ref()
+                .map(|collector| format!("--collector={}", collector.address)),
+        );
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let mut server = Self::spawn(&arguments)?;
+        server.collector = collector;
+        Ok(server)
     }
 
     /// This program again, told to be a server.
@@ -92,6 +110,7 @@ impl Server {
             child,
             stdin,
             stdout: BufReader::new(stdout),
+            collector: None,
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
         };
         server.address = server.line("address")?.as_str().context("a text")?.parse()?;

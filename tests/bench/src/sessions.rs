@@ -34,7 +34,7 @@ pub(crate) fn run(plan: &Plan) -> anyhow::Result<()> {
     process::pin_to_second_core();
     let mut sessions: BTreeMap<Kind, Vec<SessionCost>> = BTreeMap::new();
     for n in 1..=plan.runs {
-        for kind in [Kind::Worker, Kind::Stock] {
+        for kind in [Kind::Worker, Kind::Observed, Kind::Stock] {
             report::progress(&format!("run {n} of {}: {} sessions", plan.runs, plan.sessions));
             sessions.entry(kind).or_default().push(session_cost(plan, kind)?);
         }

@@ -21,7 +21,10 @@ use whipcord_proto::worker::{
 use whipcord_whip::{Codec, DataPolicy};
 use whipcord_worker::{Config, Gateways, Identity, Worker};
 
-use crate::server::{say, wait_for_end};
+use crate::{
+    observed,
+    server::{say, wait_for_end},
+};
 
 #[derive(Clone)]
 struct Front {
@@ -30,12 +33,14 @@ struct Front {
     next: Arc<AtomicU64>,
 }
 
-pub(crate) fn serve() -> anyhow::Result<()> {
+/// Sends traces and metrics where a collector is named.
+pub(crate) fn serve(collector: Option<SocketAddr>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build()?;
     runtime.block_on(async {
+        let _sending = collector.map(observed::send_to).transpose()?;
         let config = Config {
             media: SocketAddr::from(([127, 0, 0, 1], 0)),
             advertise: vec![],
