@@ -115,6 +115,8 @@ def rollout(count=ENCODERS, mode=(), broken=(), level=None):
             after = {pod["metadata"]["uid"]: pod["metadata"]["name"] for pod in lab.pods("worker")}
             if set(before) & set(after):
                 raise Failure(f"workers are the same as before: {after}")
+            if "worker.media.exposure=nodePort" in mode:
+                still_routed()
             counted.sending(encoders.streams, 300)
             strays = {s: v["worker"] for s, v in counted.of(encoders.streams).items() if v["worker"] not in before.values()}
             if strays:
@@ -135,6 +137,16 @@ def rollout(count=ENCODERS, mode=(), broken=(), level=None):
     lab.until("the old workers are gone", lambda: len(lab.objects("pods", "app.kubernetes.io/component=worker")) == len(after))
     lab.uninstall()
     return f"{count} encoders, upgraded in {took:.0f} s, 0 lost, without media at most {gaps[len(gaps) // 2]:.2f} s (median), {gaps[-1]:.2f} s (longest)"
+
+
+def still_routed():
+    """Services lead to workers that drain: kube-proxy keeps flows that are there, but an encoder's way may change."""
+    slices = [found for found in lab.objects("endpointslices") if found["metadata"]["name"].startswith(f"{lab.RELEASE}-media")]
+    routed = {address for found in slices for to in found["endpoints"] or [] if to["conditions"]["ready"] for address in to["addresses"]}
+    draining = [pod for pod in lab.objects("pods", "app.kubernetes.io/component=worker") if "deletionTimestamp" in pod["metadata"]]
+    lost = [pod["metadata"]["name"] for pod in draining if pod["status"]["podIP"] not in routed]
+    if lost or not draining:
+        raise Failure(f"of {len(draining)} workers that drain nothing leads to {lost}")
 
 
 def broken_rollout():

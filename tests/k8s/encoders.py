@@ -10,6 +10,8 @@ from lab import Failure
 
 # Between two looks at what workers count.
 LOOK = 0.5
+# A look that took longer does not tell when it counted: a gateway that ends in this moment, a machine with other work.
+PROMPT = 0.8
 
 
 class Encoders:
@@ -79,13 +81,15 @@ class Counted:
                 continue
             # Counted somewhere between question and answer.
             at = (asked + time.monotonic()) / 2
+            is_prompt = time.monotonic() - asked < PROMPT
             for session in found:
                 self.now[session["stream"]] = session
-                self.grown.setdefault(session["sid"], []).append((at, session["packets_received"]))
+                if is_prompt:
+                    self.grown.setdefault(session["sid"], []).append((at, session["packets_received"]))
 
     def gaps(self, streams):
         """Of each of these streams the longest time between two looks for which no packets came, at the stream's own rate; in seconds, sorted."""
-        return sorted(longest_gap(self.grown[session["sid"]]) for session in self.of(streams).values())
+        return sorted(longest_gap(self.grown.get(session["sid"], [])) for session in self.of(streams).values())
 
     def of(self, streams):
         """Those of these streams that are counted."""
@@ -104,6 +108,8 @@ class Counted:
 
 def longest_gap(looks):
     """Packets come evenly: those that are missing between two looks are time without media. What a look's own time may err by is in it."""
+    if len(looks) < 10:
+        raise Failure(f"only {len(looks)} looks were prompt: this machine is too slow to tell gaps")
     (first, none), (last, all_of_them) = looks[0], looks[-1]
     rate = (all_of_them - none) / (last - first)
     between = zip(looks, looks[1:])
