@@ -70,6 +70,15 @@ https://{{ first .Values.httpRoute.hostnames }}
 {{- if and (ne .Values.tls.mode "none") (not .Values.ingress.enabled) -}}true{{- end -}}
 {{- end -}}
 
+{{- /* Where `helm test` publishes: sessions are ended by the public URL in any case, and a certificate is of its name. */ -}}
+{{- define "whipcord.testUrl" -}}
+{{- if include "whipcord.publicUrl" . -}}
+{{ include "whipcord.publicUrl" . | trimSuffix "/" }}
+{{- else if not (include "whipcord.gatewayTLS" .) -}}
+http://{{ include "whipcord.fullname" . }}:{{ include "whipcord.servicePort" . }}
+{{- end -}}
+{{- end -}}
+
 {{- define "whipcord.tlsSecret" -}}
 {{- default (printf "%s-tls" (include "whipcord.fullname" .)) .Values.tls.secretName -}}
 {{- end -}}

@@ -22,9 +22,10 @@ stream.keys
 {{- end -}}
 {{- end -}}
 
-{{- /* The Secret with the token of `helm test`, if there is one. */ -}}
+{{- /* The Secret with the token of `helm test`, if there is one, and an address to publish to. */ -}}
 {{- define "whipcord.testSecret" -}}
-{{- if .Values.tests.existingSecret -}}
+{{- if not (include "whipcord.testUrl" .) -}}
+{{- else if .Values.tests.existingSecret -}}
 {{ .Values.tests.existingSecret }}
 {{- else if and (include "whipcord.makesKeys" .) (eq (include "whipcord.streamKeys" .) "stream.keys") -}}
 {{ include "whipcord.keysSecret" . }}
