@@ -77,11 +77,11 @@ def namespace(name=NAMESPACE, level=None):
         run("kubectl", "label", "namespace", name, f"pod-security.kubernetes.io/enforce={level}")
 
 
-def helm(action, settings, patience=PATIENCE, check=True):
+def helm(action, settings, patience=PATIENCE, flags=()):
     """Installs or upgrades with these settings besides those of the laboratory; waits until all pods are ready."""
-    flags = [flag for setting in [*IMAGES, *SMALL, *REACHED, *settings] for flag in ("--set", setting)]
+    values = [flag for setting in [*IMAGES, *SMALL, *REACHED, *settings] for flag in ("--set", setting)]
     command = ("helm", action, RELEASE, CHART, "--namespace", NAMESPACE, "--wait", "--timeout", f"{patience}s")
-    return run(*command, *flags, check=check, timeout=patience + PATIENCE)
+    return run(*command, *values, *flags, timeout=patience + PATIENCE)
 
 
 def uninstall():
