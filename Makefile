@@ -1,5 +1,5 @@
 # Each target prints what it does and a summary, and fails when what it names fails.
-.PHONY: run test interop chaos chaos-without compose-up compose-test k8s bench fuzz contract fmt lint
+.PHONY: run test interop chaos chaos-without watched compose-up compose-test k8s bench fuzz contract fmt lint
 
 # Builds and starts everything in one process; for example: make run ARGS="--http 0.0.0.0:8080"
 run:
@@ -24,6 +24,11 @@ chaos:
 chaos-without:
 	tests/install test
 	tests/run without $(TESTS)
+
+# Every alert and every panel of the dashboards, on a real Prometheus, while real faults are caused: two minutes.
+watched:
+	tests/install test
+	tests/run watched
 
 # The Helm chart: its renders, against an API server, and on a cluster of two nodes with encoders outside; as root. For a part: make k8s ARGS=chart|api|cluster
 k8s:

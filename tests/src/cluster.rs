@@ -21,11 +21,13 @@ use crate::{
     whipcord::{self, Session, binary},
 };
 
+mod condition;
 mod ends;
 mod keys;
 mod operators;
 mod redis;
 
+pub use condition::Condition;
 pub use keys::KEY_FILES;
 
 /// A worker is known to a gateway within a second; a loaded machine gets this long.
@@ -41,6 +43,7 @@ pub struct Cluster {
     folder: TempDir,
     token: String,
     environment: Vec<(String, String)>,
+    condition: Condition,
     redis: Option<Redis>,
     /// What gateways to be started are told.
     redis_url: String,
@@ -91,6 +94,7 @@ impl Cluster {
             token: String::from_utf8(token.0).expect("a token is text").trim().to_owned(),
             folder,
             environment: Vec::new(),
+            condition: Condition::default(),
             redis: None,
             redis_url: format!("redis://{}", redis::address(network, 0)),
             gateways: Vec::new(),
@@ -168,7 +172,7 @@ impl Cluster {
     fn worker_program(&self, n: usize) -> Command {
         match self.roads_to(n) {
             Some(roads) => roads.command(&binary()),
-            None => Command::new(binary()),
+            None => self.condition.command(),
         }
     }
 

@@ -12,7 +12,7 @@ pub enum Extent {
 }
 
 impl Extent {
-    /// `make chaos` sets the variable.
+    /// `make chaos` and `make watched` set the variable.
     pub fn of_this_run() -> Self {
         if env::var_os("WHIPCORD_CHAOS").is_some() {
             Self::Full

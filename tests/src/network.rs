@@ -39,6 +39,8 @@ pub struct Impairment {
 pub enum Datagrams {
     All,
     Dtls,
+    /// And SRTCP, which shares its range.
+    Srtp,
 }
 
 /// The extra delay of a reordered datagram: at 1 Mbit/s, two packets overtake it.
@@ -66,6 +68,7 @@ impl Datagrams {
             Self::All => true,
             // RFC 7983, section 7.
             Self::Dtls => bytes.first().is_some_and(|first| (20..=63).contains(first)),
+            Self::Srtp => bytes.first().is_some_and(|first| (128..=191).contains(first)),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What operators see of it, by a gateway's address for them.
 
-use std::{collections::BTreeMap, process::Command};
+use std::{collections::BTreeMap, net::SocketAddr, process::Command};
 
 use serde::Deserialize;
 
@@ -8,6 +8,11 @@ use super::{ADMIN, Cluster};
 use crate::{http, whipcord::binary};
 
 impl Cluster {
+    /// Where a Prometheus of this cluster's own listens.
+    pub fn prometheus_address(&self) -> SocketAddr {
+        (self.address(250), ADMIN).into()
+    }
+
     /// What Prometheus would be told by the nth gateway.
     pub fn gateway_metrics(&self, n: usize) -> String {
         let url = format!("http://{}:{ADMIN}/metrics", self.gateway_address(n));

@@ -4,7 +4,7 @@ use std::net::UdpSocket;
 
 use super::{
     check, dtls,
-    offer::{Posted, UFRAG, offer, post},
+    offer::{PAYLOAD_TYPE, Posted, SSRC, UFRAG, offer, post},
     session::{Failure, negotiate},
 };
 
@@ -15,6 +15,8 @@ pub enum Fault {
     WrongPassword,
     /// It checks, and says nothing else.
     NoDtls,
+    /// It checks, and sends media that no keys were ever made for.
+    NoKeys,
     /// It ends the handshake by this alert.
     Alert(u8),
 }
@@ -72,10 +74,21 @@ impl Broken {
         let (ufrag, pwd) = &self.credentials;
         // What a server answers that has ended the session does not matter.
         let _ = self.socket.send(&check::request(check::next_id(), UFRAG, (ufrag, pwd)));
-        if let Fault::Alert(number) = self.fault {
-            let _ = self.socket.send(&[&FATAL_ALERT[..], &[number]].concat());
-        }
+        let _ = match self.fault {
+            Fault::Alert(number) => self.socket.send(&[&FATAL_ALERT[..], &[number]].concat()),
+            Fault::NoKeys => self.socket.send(&unkeyed()),
+            Fault::WrongPassword | Fault::NoDtls => return,
+        };
     }
+}
+
+/// What looks like SRTP: before there are keys, nobody can tell that it is none.
+fn unkeyed() -> Vec<u8> {
+    let mut packet = vec![0x80, PAYLOAD_TYPE];
+    packet.resize(8, 0);
+    packet.extend(SSRC.to_be_bytes());
+    packet.resize(200, 0x5a);
+    packet
 }
 
 /// An encoder whose offer has another certificate's fingerprint than its own: how it failed.

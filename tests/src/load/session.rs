@@ -21,6 +21,10 @@ const PWD_AGAIN: &str = "loadpasswordagainloadpassword";
 const PAYLOAD_BYTES: usize = 100;
 /// The first packet of a frame (RFC 7741 §4.2), and the head of a keyframe of 64×48 (RFC 6386 §9.1).
 const KEYFRAME: [u8; 11] = [0x10, 0x50, 0x0b, 0x00, 0x9d, 0x01, 0x2a, 64, 0, 48, 0];
+/// The only packet of a picture that needs another one.
+const DELTA: [u8; 4] = [0x10, 0x51, 0x0b, 0x00];
+/// The last packet of a picture (RFC 3550 §5.1).
+const MARKER: u8 = 0x80;
 /// An encoder that is not connected by then begins again: OBS's own limit is of that order.
 const CONNECT_MAX: Duration = Duration::from_secs(8);
 /// A check, or a flight of DTLS, that nothing answers is repeated.
@@ -61,7 +65,7 @@ impl Session {
     /// # Errors
     /// A [`Failure`]; an encoder begins again after some time.
     pub fn connect(origin: &str, stream: &str, token: &str) -> Result<Self, Failure> {
-        Self::begin(origin, stream, token, "VP8", &[])
+        Self::begin(origin, stream, token, &[], &offer("VP8", &dtls::fingerprint()))
     }
 
     /// The same within a trace of the encoder's own: `traceparent`, as it is sent.
@@ -69,7 +73,8 @@ impl Session {
     /// # Errors
     /// As [`Session::connect`].
     pub fn connect_within(origin: &str, stream: &str, token: &str, traceparent: &str) -> Result<Self, Failure> {
-        Self::begin(origin, stream, token, "VP8", &[("traceparent", traceparent)])
+        let headers = [("traceparent", traceparent)];
+        Self::begin(origin, stream, token, &headers, &offer("VP8", &dtls::fingerprint()))
     }
 
     /// The same with a codec by its name in SDP; what it sends is of it only if [`Session::send_picture`] is told so.
@@ -77,17 +82,26 @@ impl Session {
     /// # Errors
     /// As [`Session::connect`].
     pub fn connect_with(origin: &str, stream: &str, token: &str, codec: &str) -> Result<Self, Failure> {
-        Self::begin(origin, stream, token, codec, &[])
+        Self::begin(origin, stream, token, &[], &offer(codec, &dtls::fingerprint()))
     }
 
-    fn begin(origin: &str, stream: &str, token: &str, codec: &str, headers: &[(&str, &str)]) -> Result<Self, Failure> {
+    /// One that may be asked for keyframes.
+    ///
+    /// # Errors
+    /// As [`Session::connect`].
+    pub fn connect_to_be_asked(origin: &str, stream: &str, token: &str) -> Result<Self, Failure> {
+        let offer = offer("VP8", &dtls::fingerprint()) + &format!("a=rtcp-fb:{PAYLOAD_TYPE} nack pli\r\n");
+        Self::begin(origin, stream, token, &[], &offer)
+    }
+
+    fn begin(origin: &str, stream: &str, token: &str, headers: &[(&str, &str)], offer: &str) -> Result<Self, Failure> {
         let Posted {
             server,
             role,
             credentials,
             path,
             etag,
-        } = post(origin, stream, token, headers, &offer(codec, &dtls::fingerprint()))?;
+        } = post(origin, stream, token, headers, offer)?;
         let negotiated = negotiate(server, role, (&credentials.0, &credentials.1));
         let (socket, sealer) = negotiated.map_err(|error| Failure::NoConnection(error.to_string()))?;
         Ok(Self {
@@ -134,10 +148,22 @@ impl Session {
         self.send_picture(timestamp, &KEYFRAME);
     }
 
+    /// One packet that is a whole picture, and no keyframe.
+    pub fn send_delta(&mut self) {
+        let timestamp = u32::from(self.sequence) * 3000;
+        let mut packet = self.packet(timestamp, &DELTA);
+        packet[1] |= MARKER;
+        self.transmit(&packet);
+    }
+
     /// One packet with this payload.
     pub fn send_picture(&mut self, timestamp: u32, payload: &[u8]) {
         let packet = self.packet(timestamp, payload);
-        let sealed = self.sealer.seal(&packet);
+        self.transmit(&packet);
+    }
+
+    fn transmit(&mut self, packet: &[u8]) {
+        let sealed = self.sealer.seal(packet);
         // A server that is gone answers by ICMP.
         let _ = self.socket.send(&sealed);
     }

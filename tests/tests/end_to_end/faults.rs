@@ -17,6 +17,8 @@ mod stopped;
 mod studio;
 mod worker;
 
+pub(crate) use redis::UNLIMITED;
+
 /// A small offer, as an encoder's; nothing is sent to the answer.
 pub(crate) const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n\
     m=video 9 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\na=sendonly\r\na=rtcp-mux\r\na=setup:actpass\r\n\

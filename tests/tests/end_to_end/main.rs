@@ -20,3 +20,4 @@ mod recordings;
 mod secrets;
 mod sources;
 mod traces;
+mod watched;

@@ -23,7 +23,7 @@ use super::{
 };
 
 /// Requests of one address are a thousand encoders' here.
-pub(super) const UNLIMITED: [&str; 2] = ["--request-rate", "100000"];
+pub(crate) const UNLIMITED: [&str; 2] = ["--request-rate", "100000"];
 /// A gateway knows within a second that Redis is away, or back; a loaded machine gets this long.
 const KNOWN: Duration = Duration::from_secs(20);
 /// Within this after it began, an index holds everything again: the directory's REBUILD, while which it says *unknown*.
