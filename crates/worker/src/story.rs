@@ -249,6 +249,7 @@ mod tests {
         assert_eq!(moments.len() + left_out as usize, 1001);
         assert_eq!(moments.len(), FIRST_MAX + LAST_MAX);
         assert_eq!((moments[0].event, moments[1].age), ("created", at(1)));
+        assert_eq!(moments[FIRST_MAX].age, at(985), "the latest follow each other");
         let last = moments.last().unwrap();
         assert_eq!((last.event, last.age), ("reconnected", at(1000)));
     }

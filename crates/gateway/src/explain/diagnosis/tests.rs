@@ -31,34 +31,34 @@ fn ended_by(end: End) -> Facts {
     }
 }
 
-/// One row per diagnosis of a session of 100 s, and its neighbours on the other side of each limit.
-#[test]
-fn every_fact_has_its_diagnosis() {
-    use Diagnosis as D;
-    let before = |change: fn(&mut Facts)| {
-        let mut facts = well();
-        change(&mut facts);
-        facts
-    };
-    let unconnected = |datagrams| Facts {
+fn before(change: fn(&mut Facts)) -> Facts {
+    let mut facts = well();
+    change(&mut facts);
+    facts
+}
+
+/// With so many datagrams of DTLS.
+fn unconnected(datagrams: u64) -> Facts {
+    Facts {
         stun: Some(seconds(50)),
         handshake_datagrams: datagrams,
         ..Facts::default()
-    };
-    let window = |packets, lost, pictures_backward| Facts {
-        window: Window {
-            packets,
-            lost,
-            pictures_backward,
-        },
-        ..well()
-    };
-    let waiting = |wait, seen| Facts {
-        keyframe_wait: Some(seconds(wait)),
-        keyframe_seen: seen,
-        ..well()
-    };
-    let table = [
+    }
+}
+
+/// Each of a session of 100 s.
+#[track_caller]
+fn assert_each<const N: usize>(table: [(Facts, Diagnosis); N]) {
+    for (facts, expected) in table {
+        assert_eq!(diagnose(&facts, seconds(100)), expected, "{facts:?}");
+    }
+}
+
+/// One row per diagnosis, and its neighbours on the other side of each limit.
+#[test]
+fn every_step_of_the_way_has_its_diagnosis() {
+    use Diagnosis as D;
+    assert_each([
         (well(), D::Delivering),
         (Facts::default(), D::NoStun { waited: seconds(100) }),
         (
@@ -88,6 +88,26 @@ fn every_fact_has_its_diagnosis() {
         (before(|facts| facts.disk = Disk::Full), D::DiskFull),
         (before(|facts| facts.disk = Disk::Refuses), D::DiskRefuses),
         (before(|facts| facts.disk = Disk::None), D::Delivering),
+    ]);
+}
+
+#[test]
+fn media_that_comes_has_its_diagnosis() {
+    use Diagnosis as D;
+    let window = |packets, lost, pictures_backward| Facts {
+        window: Window {
+            packets,
+            lost,
+            pictures_backward,
+        },
+        ..well()
+    };
+    let waiting = |wait, seen| Facts {
+        keyframe_wait: Some(seconds(wait)),
+        keyframe_seen: seen,
+        ..well()
+    };
+    assert_each([
         (
             waiting(12, true),
             D::NoKeyframe {
@@ -112,6 +132,13 @@ fn every_fact_has_its_diagnosis() {
         (window(990, 10, 0), D::Loss { percent: 1.0 }),
         (window(991, 9, 0), D::Delivering),
         (window(40, 4, 0), D::Delivering),
+    ]);
+}
+
+#[test]
+fn every_end_has_its_diagnosis() {
+    use Diagnosis as D;
+    assert_each([
         (ended_by(End::Deleted), D::Deleted),
         (ended_by(End::ClosedByPeer), D::ClosedByPeer),
         (ended_by(End::Replaced), D::Replaced),
@@ -175,10 +202,7 @@ fn every_fact_has_its_diagnosis() {
                 error: "signature".to_owned(),
             },
         ),
-    ];
-    for (facts, expected) in table {
-        assert_eq!(diagnose(&facts, seconds(100)), expected, "{facts:?}");
-    }
+    ]);
 }
 
 #[test]
