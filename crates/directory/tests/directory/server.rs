@@ -21,18 +21,22 @@ pub(crate) struct Server {
     folder: TempDir,
 }
 
+/// Where `tests/install test` has unpacked it, or else in the PATH.
+fn command(program: &str) -> Command {
+    let unpacked = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../.cache/valkey/usr/bin")
+        .join(program);
+    Command::new(if unpacked.exists() { unpacked } else { program.into() })
+}
+
 /// Whether a program is there; a test that goes without says so.
 pub(crate) fn is_installed(program: &str) -> bool {
-    let found = Command::new(program)
-        .arg("--version")
-        .stdout(Stdio::null())
-        .status()
-        .is_ok();
+    let found = command(program).arg("--version").stdout(Stdio::null()).status().is_ok();
     if !found {
         // Past the capture of a passing test's output.
         let _ = writeln!(
             std::io::stderr(),
-            "SKIPPED: {program} is not installed; `tests/install test` installs it where Debian has it"
+            "SKIPPED: {program} is not installed; `tests/install test` installs it"
         );
     }
     found
@@ -128,7 +132,7 @@ impl Server {
 }
 
 fn spawn(program: &str, folder: &Path, options: &[String]) -> Child {
-    let mut command = Command::new(program);
+    let mut command = command(program);
     // Sentinels need a file of their own to write to.
     let file = folder.join("config");
     if file.exists() {
