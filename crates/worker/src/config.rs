@@ -35,12 +35,12 @@ pub struct Config {
     )]
     pub codecs: Vec<Codec>,
 
-    /// Offered data channels: accept, echo or refuse
+    /// Offered data channels: accept, echo, refuse
     #[arg(long, value_name = "WHAT", env = "WHIPCORD_DATA_CHANNEL", default_value = "accept")]
     pub data_channel: DataPolicy,
 
-    /// Streams with series of their own at /metrics/streams, the oldest first (default: none)
-    #[arg(long, value_name = "N", env = "WHIPCORD_STREAM_METRICS", default_value_t = 0, hide_default_value = true,
+    /// Streams with own series at /metrics/streams
+    #[arg(long, value_name = "N", env = "WHIPCORD_STREAM_METRICS", default_value_t = 0,
           value_parser = clap::value_parser!(u32).range(0..=i64::from(STREAMS_MAX)))]
     pub stream_metrics: u32,
 
