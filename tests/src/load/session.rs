@@ -145,7 +145,9 @@ impl Session {
     /// One packet as a keyframe's first.
     pub fn send_keyframe(&mut self) {
         let timestamp = u32::from(self.sequence) * 3000;
-        self.send_picture(timestamp, &KEYFRAME);
+        let mut payload = KEYFRAME.to_vec();
+        payload.resize(PAYLOAD_BYTES, 0x5a);
+        self.send_picture(timestamp, &payload);
     }
 
     /// One packet that is a whole picture, and no keyframe.
