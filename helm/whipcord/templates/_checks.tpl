@@ -35,6 +35,10 @@
 {{- if and (eq $media.exposure "hostNetwork") (eq .Values.internalTLS.mode "none") -}}
 {{- fail "worker.media.exposure=hostNetwork with internalTLS.mode=none: everybody who reaches the node could command its worker. Choose internalTLS.mode generated or certManager." -}}
 {{- end -}}
+{{- /* Names alone tell who is a gateway, and nothing else of a certificate: of the default name, and of an authority of many, anybody can be one. */ -}}
+{{- if and (eq .Values.internalTLS.mode "certManager") .Values.internalTLS.issuerRef (eq .Values.clusterId "whipcord") -}}
+{{- fail "internalTLS.issuerRef with clusterId=whipcord: whoever that issuer gives a certificate for gateway.whipcord.whipcord.internal, the name in every cluster that has not chosen one, is a gateway of this cluster. Set a clusterId of your own, and an issuer that signs for nobody else; or leave issuerRef empty." -}}
+{{- end -}}
 {{- if and (not (kindIs "invalid" $media.slot)) (ge (int $media.slot) (int $media.slots)) -}}
 {{- fail "worker.media.slot is one of 0 to worker.media.slots - 1." -}}
 {{- end -}}
