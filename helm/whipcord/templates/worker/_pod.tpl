@@ -52,7 +52,8 @@ spec:
         - --gateway={{ include "whipcord.fullname" $root }}-gateways:7000
         # The pod's own address, which gateways are told, too; on the host's network that is one of the node's.
         - --grpc=$(POD_IP):{{ $grpc }}
-        - --admin=$(POD_IP):{{ $admin }}
+        # Elsewhere on loopback, too, by which `kubectl port-forward` comes, and asks /log: NetworkPolicies guard it, but not on the host's network.
+        - --admin={{ ternary "$(POD_IP)" "0.0.0.0" $network }}:{{ $admin }}
         - --media=0.0.0.0:{{ $port }}
         - --ice-keys=/etc/whipcord/keys/ice.keys
         - --sessions-max={{ $worker.capacity }}
