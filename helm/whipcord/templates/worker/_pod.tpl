@@ -62,6 +62,9 @@ spec:
         {{- with $worker.codecs }}
         - --codecs={{ join "," . }}
         {{- end }}
+        {{- with $worker.streamMetrics }}
+        - --stream-metrics={{ . }}
+        {{- end }}
         {{- if $recordings }}
         - --recordings=/recordings
         {{- end }}
