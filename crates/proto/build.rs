@@ -6,6 +6,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         [
             "whipcord/worker/v1/worker.proto",
             "whipcord/directory/v1/directory.proto",
+            "whipcord/controller/v1/controller.proto",
         ],
         [ROOT],
     )?;

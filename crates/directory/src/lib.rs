@@ -128,6 +128,11 @@ impl Directory {
         self.renew(lease, load, Health::Draining).await
     }
 
+    /// The same of one that takes none before it is told where encoders reach it.
+    pub async fn beat_unaddressed(&self, lease: &Lease, load: Load) -> Result<(), ReportError> {
+        self.renew(lease, load, Health::Unaddressed).await
+    }
+
     async fn renew(&self, lease: &Lease, load: Load, health: Health) -> Result<(), ReportError> {
         match &self.0 {
             Store::Memory(memory) => lock(memory).beat(lease, load, health, now()),

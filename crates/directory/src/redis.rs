@@ -144,7 +144,11 @@ impl Redis {
                     info!(incarnation = %lease.incarnation, known, told = load.sessions, "a worker has other sessions than the directory knows: it tells all again");
                     Err(self.expired(lease))
                 }
-                Ok(Renewal::Renewed { .. }) | Err(Unavailable::Away) => Ok(()),
+                Ok(Renewal::Renewed { .. }) => {
+                    lock(&self.reporters).turn(lease);
+                    Ok(())
+                }
+                Err(Unavailable::Away) => Ok(()),
                 Ok(Renewal::Over) | Err(Unavailable::Newer(_)) => Err(self.expired(lease)),
             },
         }

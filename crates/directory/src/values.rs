@@ -54,6 +54,8 @@ pub enum Health {
     Suspect,
     /// It serves what lives there, and takes nothing new.
     Draining,
+    /// It reports, and takes nothing before a controller has told it where encoders reach it.
+    Unaddressed,
 }
 
 /// The workers, as last heard of.
@@ -149,7 +151,7 @@ pub enum ReportError {
 /// Why a session cannot be placed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlaceError {
-    #[error("the worker has no lease, is suspect, or drains")]
+    #[error("the worker has no lease, is suspect, drains, or has no address")]
     NotAlive,
     #[error("another session holds the stream")]
     Held,

@@ -7,11 +7,13 @@
 
 mod accept;
 mod access;
+mod addresses;
 mod admin;
 pub mod auth;
 mod body;
 mod client;
 mod config;
+mod controllers;
 mod cors;
 mod explain;
 mod forwarded;
@@ -47,10 +49,14 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use whipcord_directory::{Directory, Freshness};
 use whipcord_identity::SessionKeys;
-use whipcord_proto::{directory::directory_service_server::DirectoryServiceServer, limits::REPORT_BYTES_MAX};
+use whipcord_proto::{
+    controller::controller_service_server::ControllerServiceServer,
+    directory::directory_service_server::DirectoryServiceServer, limits::REPORT_BYTES_MAX,
+};
 
 pub use auth::Authority;
 pub use config::{Config, PublicUrl};
+pub use controllers::Controllers;
 pub use report::Reports;
 pub use trace::FromOutside;
 pub use workers::Workers;
@@ -75,6 +81,7 @@ struct Shared {
     directory: Directory,
     keys: SessionKeys,
     workers: Workers,
+    addresses: addresses::Addresses,
     rates: rates::Rates,
     refusals: refusals::Refusals,
     placed: placed::Placed,
@@ -120,6 +127,7 @@ impl Gateway {
             directory,
             keys,
             workers,
+            addresses: addresses::Addresses::default(),
             tasks: TaskTracker::new(),
             shutdown,
         });
@@ -132,6 +140,11 @@ impl Gateway {
     /// What workers report to, for the gRPC server of whoever holds the listener.
     pub fn directory_service(&self) -> DirectoryServiceServer<Reports> {
         DirectoryServiceServer::new(Reports::new(Arc::clone(&self.0))).max_decoding_message_size(REPORT_BYTES_MAX)
+    }
+
+    /// What a controller asks, for the same server.
+    pub fn controller_service(&self) -> ControllerServiceServer<Controllers> {
+        ControllerServiceServer::new(Controllers::new(Arc::clone(&self.0))).max_decoding_message_size(REPORT_BYTES_MAX)
     }
 
     /// The operators' API below `/api`, for the listener that they reach.

@@ -119,6 +119,7 @@ pub(crate) fn observe(shared: &Arc<Shared>) {
                 ("alive", Health::Alive),
                 ("suspect", Health::Suspect),
                 ("draining", Health::Draining),
+                ("unaddressed", Health::Unaddressed),
             ] {
                 let count = workers.iter().filter(|worker| worker.health == health).count();
                 gauge.observe(count as u64, &[KeyValue::new("state", state)]);

@@ -44,6 +44,13 @@ pub(crate) struct Drained {
     pub(crate) unanswered: Vec<Incarnation>,
 }
 
+/// Who wants something done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asking {
+    Operator,
+    Controller,
+}
+
 /// A worker that says it has a session.
 #[derive(Debug)]
 struct Claim {
@@ -161,7 +168,12 @@ impl Shared {
     }
 
     /// Tells every incarnation of a worker to drain: an error of one is no reason to leave the others.
-    pub(crate) async fn drain(&self, worker: &WorkerId, deadline_seconds: u32) -> Result<Drained, Error> {
+    pub(crate) async fn drain(
+        &self,
+        worker: &WorkerId,
+        deadline_seconds: u32,
+        asking: Asking,
+    ) -> Result<Drained, Error> {
         let mut workers = self.directory.workers().workers.to_vec();
         workers.retain(|listed| listed.hello.worker == *worker);
         let (mut sessions, mut unanswered, mut failed) = (None, Vec::new(), None);
@@ -181,7 +193,11 @@ impl Shared {
         }
         match (sessions, failed) {
             (Some(sessions), _) => {
-                info!(%worker, deadline_seconds, sessions, "an operator drains a worker");
+                let who = match asking {
+                    Asking::Operator => "an operator",
+                    Asking::Controller => "a controller",
+                };
+                info!(%worker, deadline_seconds, sessions, "{who} drains a worker");
                 Ok(Drained { sessions, unanswered })
             }
             (None, Some(error)) => Err(Error::WorkerAway(error)),

@@ -2,7 +2,10 @@
 
 use std::{fmt, sync::Arc};
 
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout},
+};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::{info, warn};
@@ -11,13 +14,15 @@ use whipcord_identity::{Epoch, Incarnation, Owner, SessionId, WorkerAddress, Wor
 use whipcord_proto::{
     convert, digest,
     directory::{
-        self as proto, Ack, ReportRequest, ReportResponse, SessionEntry, directory_service_server::DirectoryService,
-        report_request::Report, report_response,
+        self as proto, Ack, Heartbeat, ReportRequest, ReportResponse, SessionEntry,
+        directory_service_server::DirectoryService, report_request::Report, report_response,
     },
+    features,
 };
 
 use crate::{
     Shared,
+    addresses::Told,
     limits::{REPORT_RESPONSES_MAX, REPORT_SILENCE},
     workers::CallError,
 };
@@ -33,6 +38,8 @@ struct Reporter {
     /// The owner of every session it names, but for the epoch.
     owner: Owner,
     address: WorkerAddress,
+    /// It is to be told where encoders reach it.
+    wants_addresses: bool,
 }
 
 impl Reports {
@@ -98,6 +105,7 @@ impl Reporter {
         if message.cluster_id != shared.config.cluster_id.as_str() {
             return Err(Status::failed_precondition("this gateway serves another cluster"));
         }
+        let wants_addresses = message.features.iter().any(|feature| feature == features::ADDRESSES);
         let hello = hello(message)?;
         let owner = Owner {
             worker: hello.worker.clone(),
@@ -119,6 +127,7 @@ impl Reporter {
             lease,
             owner,
             address,
+            wants_addresses,
         })
     }
 
@@ -161,16 +170,25 @@ impl Reporter {
         responses: &mpsc::Sender<Result<ReportResponse, Status>>,
         sessions_known: bool,
     ) -> Result<(), Status> {
-        let mut sequence = 1;
+        let (mut sequence, mut told) = (1, None);
         let mut ack = Ack {
             sequence,
             sessions_known,
             replaced: Vec::new(),
         };
         loop {
-            let response = Some(report_response::Response::Ack(ack));
-            if responses.send(Ok(ReportResponse { response })).await.is_err() {
-                return Ok(());
+            let mut answers = vec![report_response::Response::Ack(ack)];
+            // A beat comes each second, and is acknowledged: nobody has to be woken for it.
+            if let Some(addresses) = self.addresses().filter(|known| told.as_ref() != Some(known)) {
+                told = Some(Arc::clone(&addresses));
+                answers.push(report_response::Response::Addresses(proto::Addresses {
+                    addresses: addresses.to_vec(),
+                }));
+            }
+            for response in answers.into_iter().map(Some) {
+                if responses.send(Ok(ReportResponse { response })).await.is_err() {
+                    return Ok(());
+                }
             }
             let acknowledged = sequence;
             sequence += 1;
@@ -187,6 +205,12 @@ impl Reporter {
                 replaced,
             };
         }
+    }
+
+    /// What a controller told of this worker, for those that want it.
+    fn addresses(&self) -> Option<Told> {
+        let known = self.shared.addresses.of(&self.owner.worker, Instant::now());
+        known.filter(|_| self.wants_addresses)
     }
 
     /// A snapshot waits for those of other workers where many come at once. Its worker would take silence for a gateway that is
@@ -223,10 +247,10 @@ impl Reporter {
                     packets_per_second: heartbeat.packets_per_second,
                     cpu: u8::try_from(heartbeat.cpu_percent).unwrap_or(u8::MAX).min(100),
                 };
-                if heartbeat.draining {
-                    directory.beat_draining(&self.lease, load).await
-                } else {
-                    directory.beat(&self.lease, load).await
+                match heartbeat {
+                    Heartbeat { draining: true, .. } => directory.beat_draining(&self.lease, load).await,
+                    Heartbeat { unaddressed: true, .. } => directory.beat_unaddressed(&self.lease, load).await,
+                    Heartbeat { .. } => directory.beat(&self.lease, load).await,
                 }
             }
             Report::Delta(delta) => {

@@ -15,6 +15,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     compiler.include_source_info(false).open_files([
         "whipcord/worker/v1/worker.proto",
         "whipcord/directory/v1/directory.proto",
+        "whipcord/controller/v1/controller.proto",
     ])?;
     let path = root.join("released").join(format!("{version}.binpb"));
     // What was released stays as it is.

@@ -1,5 +1,7 @@
 //! Between the generated messages and our own types. Each direction once.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use crate::worker::{Owner as OwnerMessage, Refusal, RefusalKind};
 use prost::Message as _;
 use tonic::{Code, Status};
@@ -17,6 +19,10 @@ pub enum Error {
     Worker(#[from] worker::Error),
     #[error("owner is missing")]
     NoOwner,
+    #[error("ip: not the address of one host")]
+    Ip,
+    #[error("port: more than 65535")]
+    Port,
 }
 
 impl From<Error> for Status {
@@ -31,6 +37,16 @@ pub fn session_id(bytes: &[u8]) -> Result<SessionId, Error> {
 
 pub fn stream(name: &str) -> Result<StreamName, Error> {
     Ok(name.parse()?)
+}
+
+/// Where encoders may be sent. Port 0 is for the worker's own.
+pub fn media_address(ip: &str, port: u32) -> Result<(IpAddr, u16), Error> {
+    let ip: IpAddr = ip.parse().map_err(|_| Error::Ip)?;
+    let ip = ip.to_canonical();
+    if ip.is_unspecified() || ip.is_multicast() || ip == Ipv4Addr::BROADCAST {
+        return Err(Error::Ip);
+    }
+    Ok((ip, u16::try_from(port).map_err(|_| Error::Port)?))
 }
 
 impl From<&Owner> for OwnerMessage {
@@ -118,6 +134,27 @@ mod tests {
         assert_eq!(stream("live/cam").map(|s| s.to_string()), Ok("live/cam".to_owned()));
         assert_eq!(stream("live/.."), Err(Error::Stream(stream::Error::Dots)));
         assert_eq!(Status::from(Error::NoOwner).code(), Code::InvalidArgument);
+    }
+
+    #[test]
+    fn media_goes_to_one_host() {
+        assert_eq!(
+            media_address("::ffff:192.0.2.1", 65_535),
+            Ok(("192.0.2.1".parse().unwrap(), 65_535))
+        );
+        assert_eq!(media_address("2001:db8::1", 0), Ok(("2001:db8::1".parse().unwrap(), 0)));
+        for ip in [
+            "",
+            "a.example",
+            "0.0.0.0",
+            "::",
+            "ff02::1",
+            "239.0.0.1",
+            "255.255.255.255",
+        ] {
+            assert_eq!(media_address(ip, 0), Err(Error::Ip), "{ip}");
+        }
+        assert_eq!(media_address("192.0.2.1", 65_536), Err(Error::Port));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The two gRPC contracts, generated at build from `proto/`, the conversions between their messages and our own types,
+//! The gRPC contracts, generated at build from `proto/`, the conversions between their messages and our own types,
 //! and what the contracts say is computed of them.
 //!
 //! Nothing else: no transport, no decision.
@@ -35,10 +35,32 @@ pub mod directory {
     tonic::include_proto!("whipcord.directory.v1");
 }
 
+/// `whipcord.controller.v1`: what a controller of the platform asks of a gateway.
+#[allow(
+    clippy::all,
+    clippy::allow_attributes_without_reason,
+    clippy::too_many_lines,
+    clippy::use_self,
+    clippy::wildcard_imports,
+    missing_debug_implementations,
+    unreachable_pub,
+    unused_qualifications,
+    reason = "generated"
+)]
+pub mod controller {
+    tonic::include_proto!("whipcord.controller.v1");
+}
+
 pub mod chunks;
 pub mod convert;
 pub mod digest;
 pub mod trace;
+
+/// The words of `Hello.features`.
+pub mod features {
+    /// The worker names in its answers what `Addresses` tells.
+    pub const ADDRESSES: &str = "addresses";
+}
 
 /// The contract's numbers, as the comments of `proto/` give them.
 pub mod limits {

@@ -18,7 +18,7 @@ use whipcord_gateway::{
     auth::{ConfigError, Pattern, Scope},
 };
 use whipcord_identity::{IceKeys, SessionKeys};
-use whipcord_worker::{Gateways, Worker};
+use whipcord_worker::{Advertise, Gateways, Worker};
 
 use crate::{
     announcement::{self, Announcement, TOKEN_LIFETIME},
@@ -69,6 +69,8 @@ pub(crate) enum StartError {
     Tls(#[from] tls::Error),
     #[error(transparent)]
     Tokens(#[from] ConfigError),
+    #[error("--advertise controller is for a worker of a cluster: nobody would tell this one its addresses")]
+    NoController,
     #[error("the worker did not register with the gateway within {} s", REGISTRATION_TIMEOUT.as_secs())]
     Registration,
 }
@@ -110,6 +112,9 @@ struct Standalone {
 impl Standalone {
     /// Binds everything, starts the roles, and waits until the worker is registered.
     async fn start(config: Config, pages: Pages) -> Result<Self, StartError> {
+        if config.worker.advertise.contains(&Advertise::Controller) {
+            return Err(StartError::NoController);
+        }
         let [stop_worker, stop_gateway, stop_pipes] = std::array::from_fn(|_| CancellationToken::new());
         let (authority, token) = authority(&config.gateway.auth, stop_pipes.clone())?;
         let (http, http_address) = listen(config.http, "encoders", "--http").await?;
@@ -172,7 +177,7 @@ impl Standalone {
     }
 
     fn announcement(&self, recordings: Option<std::path::PathBuf>) -> Announcement {
-        let media = self.worker.media_addresses().to_vec();
+        let media = self.worker.media_addresses();
         Announcement::Standalone(announcement::Standalone {
             whip_url: announcement::whip_url(self.public_url.as_deref(), self.is_tls, self.http, &media),
             token: self.token.clone(),

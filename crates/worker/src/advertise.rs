@@ -2,14 +2,27 @@
 //!
 //! Configured ones, else the one bound, else those of the interfaces: up, not link-local (an answer cannot carry the scope
 //! they need), not the bridges of container engines (whose addresses only the host's own containers reach), loopback only
-//! where nothing else is left. An unspecified address is never among them.
+//! where nothing else is left. An unspecified address is never among them. Or none until a controller tells them (told).
+
+mod told;
 
 use std::{
     io,
-    net::{IpAddr, SocketAddr},
+    net::{AddrParseError, IpAddr, SocketAddr},
+    str::FromStr,
 };
 
 use whipcord_whip::answer::LOCAL_CANDIDATES_MAX;
+
+pub(crate) use told::Known;
+
+/// What an operator names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Advertise {
+    Ip(IpAddr),
+    /// Who knows the platform tells, by way of a gateway.
+    Controller,
+}
 
 /// Interfaces that container engines and hypervisors make for their own guests.
 const BRIDGES: [&str; 8] = ["docker", "br-", "veth", "virbr", "cni", "flannel", "cali", "podman"];
@@ -23,6 +36,8 @@ pub enum Error {
     Family { advertised: IpAddr, bound: IpAddr },
     #[error("more than {LOCAL_CANDIDATES_MAX} addresses to advertise")]
     TooMany,
+    #[error("--advertise controller stands alone: an address beside it would take its place")]
+    NotAlone,
     #[error("no interface has an address for {bound}: name one with --advertise")]
     Nothing { bound: IpAddr },
     #[error("cannot list the network interfaces: {0}; name an address with --advertise")]
@@ -37,8 +52,36 @@ struct Interface {
     up: bool,
 }
 
-/// The addresses for answers, IPv4 first: FFmpeg uses only the first.
-pub(crate) fn addresses(configured: &[IpAddr], bound: SocketAddr) -> Result<Vec<SocketAddr>, Error> {
+impl FromStr for Advertise {
+    type Err = AddrParseError;
+
+    fn from_str(text: &str) -> Result<Self, AddrParseError> {
+        if text == "controller" {
+            return Ok(Self::Controller);
+        }
+        text.parse().map(Self::Ip)
+    }
+}
+
+/// The addresses for answers, or that they are to come.
+pub(crate) fn known(configured: &[Advertise], bound: SocketAddr) -> Result<Known, Error> {
+    let ips = configured.iter().filter_map(|named| match named {
+        Advertise::Ip(ip) => Some(*ip),
+        Advertise::Controller => None,
+    });
+    let ips: Vec<IpAddr> = ips.collect();
+    if ips.len() == configured.len() {
+        return Ok(Known::fixed(addresses(&ips, bound)?));
+    }
+    if ips.is_empty() {
+        Ok(Known::awaited(bound))
+    } else {
+        Err(Error::NotAlone)
+    }
+}
+
+/// IPv4 first: FFmpeg uses only the first.
+fn addresses(configured: &[IpAddr], bound: SocketAddr) -> Result<Vec<SocketAddr>, Error> {
     choose(configured, bound, || {
         let interfaces = if_addrs::get_if_addrs()?;
         Ok(interfaces
@@ -199,6 +242,19 @@ mod tests {
         }
         let nothing = "no interface has an address for 0.0.0.0: name one with --advertise";
         assert_eq!(chosen(&[], "0.0.0.0:1", &HOST[1..4]), Err(nothing.into()));
+    }
+
+    #[test]
+    fn a_controllers_word_is_awaited_where_nothing_else_is_named() {
+        let bound = "0.0.0.0:8189".parse().unwrap();
+        let named = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect::<Vec<_>>();
+        assert!(known(&named(&["controller"]), bound).unwrap().current().is_none());
+        assert!(known(&named(&["192.0.2.5"]), bound).unwrap().current().is_some());
+        assert!(matches!(
+            known(&named(&["192.0.2.5", "controller"]), bound),
+            Err(Error::NotAlone)
+        ));
+        assert!("gateway".parse::<Advertise>().is_err());
     }
 
     #[test]

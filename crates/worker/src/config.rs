@@ -1,13 +1,10 @@
 //! What an operator chooses about a worker.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    path::PathBuf,
-};
+use std::{net::SocketAddr, path::PathBuf};
 
 use whipcord_whip::{Codec, DataPolicy};
 
-use crate::streams::STREAMS_MAX;
+use crate::{advertise::Advertise, streams::STREAMS_MAX};
 
 /// Options of a worker, as flags and as environment variables.
 #[derive(clap::Args, Clone, Debug)]
@@ -17,9 +14,9 @@ pub struct Config {
     #[arg(long, value_name = "ADDR", env = "WHIPCORD_MEDIA", default_value = "0.0.0.0:8189", value_parser = address)]
     pub media: SocketAddr,
 
-    /// IP address in answers (repeatable; default: the interfaces')
+    /// IP address in answers (repeatable; default: the interfaces'), or "controller": whipcord controller tells it
     #[arg(long, value_name = "IP", env = "WHIPCORD_ADVERTISE", value_delimiter = ',')]
-    pub advertise: Vec<IpAddr>,
+    pub advertise: Vec<Advertise>,
 
     /// Folder for recordings, {DIR}/{stream}/{session}.mp4; without it nothing is recorded.
     #[arg(long, value_name = "DIR", env = "WHIPCORD_RECORDINGS")]

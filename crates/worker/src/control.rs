@@ -9,7 +9,6 @@ mod explain;
 
 use std::{
     collections::HashMap,
-    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU32, Ordering},
@@ -34,6 +33,7 @@ use whipcord_whip::{
 };
 
 use crate::{
+    advertise::Known,
     random,
     sessions::{AdmitError, Admitted, Close, Created, Digest, Live, LookUpError, Sessions},
     shard::{self, Busy, Command},
@@ -59,7 +59,8 @@ pub(crate) struct Control {
     pub(crate) number: AtomicU32,
     pub(crate) ice_keys: IceKeys,
     pub(crate) certificate: Certificate,
-    pub(crate) candidates: Vec<SocketAddr>,
+    /// Where encoders reach this worker.
+    pub(crate) addresses: Known,
     pub(crate) preferences: Preferences,
     pub(crate) sessions: Sessions,
     pub(crate) stories: Stories,
@@ -148,6 +149,7 @@ impl Control {
             metadata,
             ..
         } = creation;
+        let candidates = self.addresses.current().ok_or(AdmitError::Unaddressed)?;
         let (started, created_at) = (Instant::now(), SystemTime::now());
         let trace = trace::establish(sid, &stream, created_at);
         let recording = self.recorder.as_ref().and_then(|recorder| {
@@ -176,6 +178,7 @@ impl Control {
             info: created,
             offer,
             local,
+            candidates,
             origin,
             tap,
             started,
@@ -234,11 +237,11 @@ impl Control {
 
     /// RFC 9725 §4.3.3.
     fn restart(&self, live: &mut Live, remote: Credentials) -> Result<Restarted, Error> {
-        let local = self.mint();
+        let (local, candidates) = (self.mint(), self.addresses.last());
         let ours = Local {
             credentials: &local,
             fingerprint: self.certificate.fingerprint(),
-            candidates: &self.candidates,
+            candidates: &candidates,
             origin: live.origin,
         };
         let fragment = fragment::restart_answer(&live.transport, &ours);

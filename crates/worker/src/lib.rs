@@ -33,7 +33,7 @@ mod trace;
 mod voice;
 mod worker;
 
-pub use advertise::Error as AdvertiseError;
+pub use advertise::{Advertise, Error as AdvertiseError};
 pub use config::Config;
 pub use report::Gateways;
 pub use rpc::Service;

@@ -24,7 +24,8 @@ use whipcord_identity::{ClusterId, WorkerAddress, WorkerNumber};
 use whipcord_peer::EndReason;
 use whipcord_proto::{
     convert, digest,
-    directory::{Capacity, Hello},
+    directory::{Capacity, Hello, report_response::Response},
+    features,
 };
 
 use crate::{control::Control, load::Load, metrics, random, sessions::Reported, shard::Command, voice::LEASE};
@@ -201,6 +202,7 @@ impl Reporter {
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let until = Instant::now() + age;
         let mut is_known = false;
+        let mut addressed = self.control.addresses.changes();
         loop {
             if !is_known && conversation.is_complete() {
                 is_known = true;
@@ -213,9 +215,13 @@ impl Reporter {
                 }
             }
             tokio::select! {
-                ack = conversation.listen() => if let Some(ack) = ack? {
-                    self.end_replaced(&ack.replaced, conversation).await;
+                heard = conversation.listen() => match heard? {
+                    Some(Response::Ack(ack)) => self.end_replaced(&ack.replaced, conversation).await,
+                    Some(Response::Addresses(told)) => self.control.addresses.tell(&told.addresses),
+                    None => {}
                 },
+                // At once, so that something is placed here, or nothing more.
+                () = addressed.changed() => beat.reset_immediately(),
                 // What changes while a report is on its way goes into the next one: where sessions come faster than the directory takes
                 // reports, no beat stands in line behind them all.
                 changed = changes.changed(), if conversation.is_acknowledged() => {
@@ -234,7 +240,8 @@ impl Reporter {
                         return Err(Status::deadline_exceeded("the gateway does not acknowledge"));
                     }
                     let draining = self.control.sessions.is_draining();
-                    conversation.beat(self.load.measure(&self.control), draining).await?;
+                    let unaddressed = self.control.addresses.current().is_none();
+                    conversation.beat(self.load.measure(&self.control), draining, unaddressed).await?;
                 }
                 () = tokio::time::sleep_until(until) => return Ok(Left::Aged),
                 () = shutdown.cancelled() => {
@@ -280,7 +287,11 @@ impl Reporter {
             worker_id: self.control.worker.to_string(),
             incarnation: self.control.incarnation.0,
             worker_number: self.control.number.load(Ordering::Relaxed),
-            features: Vec::new(),
+            features: if self.control.addresses.is_awaited() {
+                vec![features::ADDRESSES.to_owned()]
+            } else {
+                Vec::new()
+            },
             capacity: Some(Capacity {
                 sessions_max: self.sessions_max,
             }),

@@ -97,6 +97,8 @@ pub(crate) enum AdmitError {
     Full,
     #[error("the session id is in use with another offer")]
     OtherOffer,
+    #[error("the worker does not know yet where encoders reach it")]
+    Unaddressed,
 }
 
 /// Why a session cannot be reached.

@@ -13,7 +13,6 @@ mod size;
 mod stall;
 
 use std::{
-    net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread::JoinHandle,
@@ -67,8 +66,6 @@ const WAKER: Token = Token(1);
 pub(crate) struct Setup {
     pub(crate) socket: Socket,
     pub(crate) certificate: Certificate,
-    /// Where encoders reach the socket.
-    pub(crate) candidates: Vec<SocketAddr>,
     pub(crate) sessions_max: usize,
     pub(crate) notices: mpsc::Sender<Notice>,
     pub(crate) voice: Voice,
@@ -144,7 +141,6 @@ impl Shard {
         let Setup {
             socket,
             certificate,
-            candidates,
             sessions_max,
             notices,
             voice,
@@ -153,7 +149,7 @@ impl Shard {
             poll,
             socket,
             batch: Batch::default(),
-            port: Port::new(certificate, candidates, sessions_max, notices),
+            port: Port::new(certificate, sessions_max, notices),
             commands,
             buffer: Vec::new(),
             next_tick: Instant::now() + TICK,

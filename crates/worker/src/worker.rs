@@ -103,7 +103,7 @@ impl Worker {
         shutdown: CancellationToken,
     ) -> Result<Self, StartError> {
         let (socket, receive_buffer) = bind(config.media)?;
-        let candidates = advertise::addresses(&config.advertise, socket.local_address())?;
+        let addresses = advertise::known(&config.advertise, socket.local_address())?;
         let certificate = Certificate::generate()?;
         let voice = Voice::new();
         let recordings = config.recordings.map(|folder| start_recorder(folder, &voice));
@@ -112,7 +112,6 @@ impl Worker {
         let setup = shard::Setup {
             socket,
             certificate: certificate.clone(),
-            candidates: candidates.clone(),
             sessions_max: config.sessions_max as usize,
             notices,
             voice: voice.clone(),
@@ -124,7 +123,7 @@ impl Worker {
             number: AtomicU32::new(WorkerNumber::new(u32::from_be_bytes(random::bytes())).get()),
             ice_keys: identity.ice_keys,
             certificate,
-            candidates,
+            addresses,
             preferences: Preferences::in_order(&config.codecs, config.data_channel),
             sessions: Sessions::new(config.sessions_max as usize),
             stories: Stories::default(),
@@ -182,9 +181,14 @@ impl Worker {
         self.control.incarnation
     }
 
-    /// The UDP addresses in answers.
-    pub fn media_addresses(&self) -> &[SocketAddr] {
-        &self.control.candidates
+    /// The UDP addresses in answers; none before a controller has told them.
+    pub fn media_addresses(&self) -> Vec<SocketAddr> {
+        self.control.addresses.last().to_vec()
+    }
+
+    /// Waits until it knows where encoders reach it. Returns at once if it ends before that.
+    pub async fn addressed(&self) {
+        self.control.addresses.changes().addressed().await;
     }
 
     /// Waits until the directory has acknowledged this worker: from then on it is given sessions. Returns at once if it ends

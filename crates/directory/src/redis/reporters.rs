@@ -29,7 +29,10 @@ pub(super) struct Reporter {
     pub(super) hello: Hello,
     pub(super) serial: u64,
     pub(super) standing: Standing,
+    /// As this gateway shows it.
     pub(super) health: Health,
+    /// As its last beat says; not shown as alive before Redis knows it too.
+    told: Health,
     pub(super) load: Load,
     /// When it last said something.
     pub(super) heard: Instant,
@@ -76,6 +79,7 @@ impl Reporters {
             serial,
             standing,
             health: Health::Alive,
+            told: Health::Alive,
             load: former.map(|former| former.load).unwrap_or_default(),
             heard: now,
             agreement: Agreement::default(),
@@ -115,10 +119,23 @@ impl Reporters {
     /// As [`Reporters::standing`], with what the worker carries now.
     pub(super) fn beat(&mut self, lease: &Lease, load: Load, health: Health) -> Option<Standing> {
         let reporter = self.of(lease)?;
-        let turned = reporter.health != health;
-        (reporter.load, reporter.health) = (load, health);
-        self.change += u64::from(turned);
+        (reporter.load, reporter.told) = (load, health);
+        // Redis refuses to place there until it has been told, by the next renewal: a placement that came before would take the worker for
+        // none.
+        let waits = health == Health::Alive && matches!(reporter.standing, Standing::Leased { .. });
+        if !waits {
+            self.turn(lease);
+        }
         self.standing(lease)
+    }
+
+    /// Its health is as the last beat says, here as in Redis.
+    pub(super) fn turn(&mut self, lease: &Lease) {
+        if let Some(reporter) = self.of(lease) {
+            let turned = reporter.health != reporter.told;
+            reporter.health = reporter.told;
+            self.change += u64::from(turned);
+        }
     }
 
     /// Whether what the last beat told and what Redis knew of it then have been apart for too long.
@@ -146,7 +163,7 @@ impl Reporters {
         Some(Beat {
             changes,
             load: reporter.load,
-            health: reporter.health,
+            health: reporter.told,
             number: due.then(|| reporter.hello.number.get()),
         })
     }

@@ -46,13 +46,14 @@ pub(super) fn unpack(incarnation: Incarnation, text: &str) -> Option<Hello> {
     })
 }
 
-const HEALTHS: [Health; 3] = [Health::Alive, Health::Suspect, Health::Draining];
+const HEALTHS: [Health; 4] = [Health::Alive, Health::Suspect, Health::Draining, Health::Unaddressed];
 
 pub(super) fn health(health: Health) -> &'static str {
     match health {
         Health::Alive => "A",
         Health::Suspect => "S",
         Health::Draining => "D",
+        Health::Unaddressed => "U",
     }
 }
 

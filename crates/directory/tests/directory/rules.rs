@@ -38,7 +38,7 @@ rules![
     a_dead_worker_takes_its_sessions_along: LONG,
     only_the_owner_removes_and_releases: LONG,
     a_beat_tells_the_load: LONG,
-    where_a_worker_drains_nothing_is_placed_and_what_lives_stays: LONG,
+    where_a_worker_drains_or_has_no_address_nothing_is_placed_and_what_lives_stays: LONG,
     many_sessions_are_reported_and_removed: LONG,
 ];
 
@@ -346,11 +346,15 @@ async fn a_beat_tells_the_load(d: &Directory) {
     eventually(async || worker(d, 1).is_some_and(|worker| worker.load == load)).await;
 }
 
-async fn where_a_worker_drains_nothing_is_placed_and_what_lives_stays(d: &Directory) {
+async fn where_a_worker_drains_or_has_no_address_nothing_is_placed_and_what_lives_stays(d: &Directory) {
     let lease = hello(d, 1).await;
     let cam = live(d, 1, 1, "cam").await;
     d.beat_draining(&lease, Load::default()).await.unwrap();
     eventually(async || worker(d, 1).is_some_and(|worker| worker.health == Health::Draining)).await;
+    assert_eq!(d.place(&placement(1, 2, "other")).await, Err(PlaceError::NotAlive));
+    assert!(is_live(d, &cam).await);
+    d.beat_unaddressed(&lease, Load::default()).await.unwrap();
+    eventually(async || worker(d, 1).is_some_and(|worker| worker.health == Health::Unaddressed)).await;
     assert_eq!(d.place(&placement(1, 2, "other")).await, Err(PlaceError::NotAlive));
     assert!(is_live(d, &cam).await);
     d.beat(&lease, Load::default()).await.unwrap();

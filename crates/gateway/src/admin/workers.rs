@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use whipcord_directory::{Health, Worker as Listed};
 use whipcord_identity::WorkerId;
 
-use crate::{Shared, problem::Error};
+use crate::{Shared, operators::Asking, problem::Error};
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Workers {
@@ -25,7 +25,8 @@ struct Worker {
     incarnation: String,
     /// Where gateways reach it.
     address: String,
-    /// `alive`; `suspect`: its report stream broke; `draining`: it takes no new sessions.
+    /// `alive`; `suspect`: its report stream broke; `draining`: it takes no new sessions; `unaddressed`: no controller
+    /// has told it yet where encoders reach it, and it takes none.
     health: &'static str,
     /// Live and being made.
     sessions: usize,
@@ -78,7 +79,7 @@ pub(super) async fn drain(
 ) -> Result<Json<Draining>, Error> {
     let Json(Drain { deadline_seconds }) = body.map_err(|rejection| Error::Json(rejection.body_text()))?;
     let worker: WorkerId = worker.parse().map_err(|_| Error::NoSuchWorker)?;
-    let drained = shared.drain(&worker, deadline_seconds).await?;
+    let drained = shared.drain(&worker, deadline_seconds, Asking::Operator).await?;
     Ok(Json(Draining {
         sessions: drained.sessions,
         unanswered: drained.unanswered.iter().map(ToString::to_string).collect(),
@@ -102,6 +103,7 @@ impl From<Listed> for Worker {
                 Health::Alive => "alive",
                 Health::Suspect => "suspect",
                 Health::Draining => "draining",
+                Health::Unaddressed => "unaddressed",
             },
             sessions,
             sessions_max: hello.sessions_max,

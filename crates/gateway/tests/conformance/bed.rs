@@ -70,6 +70,8 @@ pub(crate) struct Bed {
     pub(crate) worker: Worker,
     /// To the gateway's DirectoryService.
     pub(crate) reports: Channel,
+    /// To its ControllerService.
+    pub(crate) controllers: Channel,
     pub(crate) shutdown: CancellationToken,
     pub(crate) gateway: Gateway,
 }
@@ -159,6 +161,7 @@ impl Bed {
             shutdown.clone(),
         );
         let reports = pipe(gateway.directory_service());
+        let controllers = pipe(gateway.controller_service());
         Self {
             address,
             token,
@@ -166,6 +169,7 @@ impl Bed {
             directory,
             worker,
             reports,
+            controllers,
             shutdown,
             gateway,
         }

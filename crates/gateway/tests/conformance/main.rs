@@ -9,6 +9,7 @@ mod worker;
 
 mod admin;
 mod auth;
+mod controller;
 mod delete;
 mod explain;
 mod later;

@@ -8,7 +8,7 @@ use whipcord_identity::{Epoch, SessionId, StreamName};
 use whipcord_proto::{
     digest,
     directory::{
-        Ack, Capacity, Delta, Heartbeat, Hello, ReportRequest, ReportResponse, SessionEntry, Snapshot,
+        Ack, Addresses, Capacity, Delta, Heartbeat, Hello, ReportRequest, ReportResponse, SessionEntry, Snapshot,
         directory_service_client::DirectoryServiceClient, report_request::Report, report_response::Response,
     },
     worker::DeleteReason,
@@ -34,6 +34,16 @@ impl Reporting {
             requests,
             responses,
             sequence: 0,
+        }
+    }
+
+    /// Waits for where encoders reach it.
+    pub(crate) async fn addresses(&mut self) -> Addresses {
+        match self.responses.message().await.unwrap() {
+            Some(ReportResponse {
+                response: Some(Response::Addresses(addresses)),
+            }) => addresses,
+            other => panic!("{other:?}"),
         }
     }
 

@@ -14,9 +14,10 @@ use protox::{
     prost_reflect::{prost::Message as _, prost_types::FileDescriptorSet},
 };
 
-const FILES: [&str; 2] = [
+const FILES: [&str; 3] = [
     "whipcord/worker/v1/worker.proto",
     "whipcord/directory/v1/directory.proto",
+    "whipcord/controller/v1/controller.proto",
 ];
 
 fn root() -> PathBuf {

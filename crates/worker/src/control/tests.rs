@@ -34,7 +34,7 @@ pub(crate) fn control(shard: shard::Handle, live_sessions: u8) -> Control {
         number: AtomicU32::new(1),
         ice_keys: IceKeys::generate([1; 32]),
         certificate: Certificate::generate().unwrap(),
-        candidates: Vec::new(),
+        addresses: Known::fixed(Vec::new()),
         preferences: Preferences::default(),
         sessions,
         stories: Stories::default(),

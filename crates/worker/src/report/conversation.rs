@@ -94,22 +94,21 @@ impl Conversation {
             stops,
         };
         loop {
-            if let Some(ack) = conversation.listen().await? {
+            if let Some(Response::Ack(ack)) = conversation.listen().await? {
                 return Ok((conversation, ack));
             }
         }
     }
 
     /// Takes one response; None for one of a later version, which is passed over.
-    pub(super) async fn listen(&mut self) -> Result<Option<Ack>, Status> {
+    pub(super) async fn listen(&mut self) -> Result<Option<Response>, Status> {
         let message = self.incoming.message().await?;
         let response = message.ok_or_else(|| Status::unavailable("the stream ended"))?.response;
-        let Some(Response::Ack(ack)) = response else {
-            return Ok(None);
-        };
-        self.acknowledged = (ack.sequence, Instant::now());
-        self.take_sent(ack.sequence);
-        Ok(Some(ack))
+        if let Some(Response::Ack(ack)) = &response {
+            self.acknowledged = (ack.sequence, Instant::now());
+            self.take_sent(ack.sequence);
+        }
+        Ok(response)
     }
 
     /// Those up to this one have arrived.
@@ -190,13 +189,14 @@ impl Conversation {
         Ok(())
     }
 
-    pub(super) async fn beat(&mut self, load: Measured, draining: bool) -> Result<(), Status> {
+    pub(super) async fn beat(&mut self, load: Measured, draining: bool, unaddressed: bool) -> Result<(), Status> {
         self.told_draining = draining;
         let heartbeat = Heartbeat {
             sessions: self.told.len() as u32,
             packets_per_second: load.packets_per_second,
             cpu_percent: load.cpu_percent,
             draining,
+            unaddressed,
         };
         self.send(Report::Heartbeat(heartbeat)).await
     }

@@ -37,7 +37,8 @@ impl From<Error> for Status {
             Error::Control(error) => match error {
                 Control::Refused(refusal) => convert::refusal_status(&refusal),
                 Control::OtherIceSession => Self::aborted(message),
-                Control::Admit(AdmitError::Full) => Self::resource_exhausted(message),
+                // Another worker may do.
+                Control::Admit(AdmitError::Full | AdmitError::Unaddressed) => Self::resource_exhausted(message),
                 Control::Admit(AdmitError::OtherOffer) => Self::already_exists(message),
                 Control::Admit(AdmitError::Draining) | Control::Busy(_) => Self::unavailable(message),
                 Control::Download(DownloadError::TooMany) => Self::resource_exhausted(message),

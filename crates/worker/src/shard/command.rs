@@ -1,6 +1,7 @@
 //! What the rest of the worker asks of a shard.
 
 use std::{
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -50,6 +51,8 @@ pub(crate) struct Create {
     pub(crate) info: Arc<Info>,
     pub(crate) offer: Negotiated,
     pub(crate) local: Credentials,
+    /// Where its encoder reaches the socket.
+    pub(crate) candidates: Arc<[SocketAddr]>,
     /// The answer's `o=` id.
     pub(crate) origin: u64,
     pub(crate) tap: Option<Tap>,

@@ -2,7 +2,7 @@
 //!
 //! Not here: the socket, the thread and its waits.
 
-use std::{any::Any, net::SocketAddr, sync::Arc, time::Instant};
+use std::{any::Any, sync::Arc, time::Instant};
 
 use tokio::sync::mpsc;
 use whipcord_peer::{
@@ -23,7 +23,6 @@ pub(super) struct Port {
     mux: Mux,
     certificate: Certificate,
     limits: Limits,
-    candidates: Vec<SocketAddr>,
     pub(super) sessions: Sessions,
     pub(super) outbox: Outbox,
     /// Sessions that media was received for since their taps were last asked for keyframe requests.
@@ -37,18 +36,12 @@ pub(super) struct Port {
 }
 
 impl Port {
-    pub(super) fn new(
-        certificate: Certificate,
-        candidates: Vec<SocketAddr>,
-        sessions_max: usize,
-        notices: mpsc::Sender<Notice>,
-    ) -> Self {
+    pub(super) fn new(certificate: Certificate, sessions_max: usize, notices: mpsc::Sender<Notice>) -> Self {
         let limits = Limits { sessions_max };
         Self {
             mux: Mux::new(certificate.clone(), limits, random::bytes()),
             certificate,
             limits,
-            candidates,
             sessions: Sessions::default(),
             outbox: Outbox::new(notices),
             touched: Vec::new(),
@@ -222,12 +215,13 @@ impl Port {
             info,
             offer,
             local,
+            candidates,
             origin,
             tap,
             started,
             reply,
         } = create;
-        let created = self.mux.create(now, offer, local, &self.candidates, origin);
+        let created = self.mux.create(now, offer, local, &candidates, origin);
         let answer = created.map(|(key, answer)| {
             self.sessions.insert(key, Session::new(info, tap, started));
             answer

@@ -33,7 +33,6 @@ impl Bench {
         let setup = Setup {
             socket: Socket::bind("127.0.0.1:0".parse().unwrap(), Options::default()).unwrap(),
             certificate: Certificate::generate().unwrap(),
-            candidates: vec!["127.0.0.1:1".parse().unwrap()],
             sessions_max,
             notices: sender,
             voice: voice.clone(),
@@ -72,6 +71,7 @@ impl Bench {
                 ufrag: format!("ufrag{number}"),
                 pwd: "p".repeat(24),
             },
+            candidates: vec!["127.0.0.1:1".parse().unwrap()].into(),
             origin: 1,
             tap,
             started: Instant::now(),

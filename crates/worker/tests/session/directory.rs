@@ -9,8 +9,8 @@ use tokio::sync::mpsc;
 use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 use whipcord_proto::directory::{
-    Ack, Hello, ReportRequest, ReportResponse, directory_service_server::DirectoryService, report_request::Report,
-    report_response,
+    Ack, Addresses, Hello, MediaAddress, ReportRequest, ReportResponse, directory_service_server::DirectoryService,
+    report_request::Report, report_response,
 };
 
 #[derive(Clone, Debug, Default)]
@@ -24,6 +24,8 @@ pub(crate) struct State {
     /// Of those, whose encoder was.
     pub(crate) heard: BTreeSet<Vec<u8>>,
     pub(crate) heartbeats: u32,
+    /// As the last of them says.
+    pub(crate) unaddressed: bool,
     /// Refuse this many hellos because the number is taken.
     pub(crate) clashes: u32,
     /// Say of each hello that its sessions are known.
@@ -42,6 +44,19 @@ impl Directory {
     pub(crate) fn break_stream(&self) {
         let stream = self.0.lock().unwrap().stream.take().unwrap();
         stream.try_send(Err(Status::unavailable("gone"))).unwrap();
+    }
+
+    /// As a controller told.
+    pub(crate) fn tell(&self, addresses: &[(&str, u32)]) {
+        let addresses = addresses.iter().map(|(ip, port)| MediaAddress {
+            ip: (*ip).to_owned(),
+            port: *port,
+        });
+        let told = report_response::Response::Addresses(Addresses {
+            addresses: addresses.collect(),
+        });
+        let stream = self.0.lock().unwrap().stream.clone().unwrap();
+        stream.try_send(Ok(ReportResponse { response: Some(told) })).unwrap();
     }
 
     fn take(&self, request: ReportRequest) {
@@ -68,7 +83,10 @@ impl Directory {
                     .iter()
                     .for_each(|sid| assert!(state.sessions.remove(sid), "removed but never told"));
             }
-            Report::Heartbeat(_) => state.heartbeats += 1,
+            Report::Heartbeat(heartbeat) => {
+                state.heartbeats += 1;
+                state.unaddressed = heartbeat.unaddressed;
+            }
         }
     }
 }

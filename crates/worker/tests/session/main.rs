@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod addresses;
 mod bed;
 mod control;
 mod directory;

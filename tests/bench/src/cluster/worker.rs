@@ -153,6 +153,8 @@ impl Worker {
                         conversation.acknowledged = Instant::now();
                         self.acknowledged.store(ack.sequence, Ordering::Relaxed);
                     }
+                    // It does not list the feature.
+                    Some(Response::Addresses(_)) => {}
                     None => return Err(Status::unavailable("the stream ended")),
                 },
                 () = self.changed.notified() => conversation.delta().await?,
@@ -287,7 +289,7 @@ impl Conversation<'_> {
             // Of some 3 Mbit/s each, and 1 % of a core each for a hundred.
             packets_per_second: u64::from(sessions) * 330,
             cpu_percent: (sessions / 10).min(70),
-            draining: false,
+            ..Heartbeat::default()
         };
         self.send(Report::Heartbeat(heartbeat)).await
     }
