@@ -13,7 +13,7 @@ use crate::{
     failure::Failure,
     process::{
         admin::{Admin, Readiness},
-        internal::{self, Addresses, Internal, Role},
+        internal::{self, Addresses, Internal, Role, only},
         keys,
         listen::{self, listen},
         telemetry::Pages,
@@ -28,7 +28,7 @@ pub(crate) struct Config {
     /// HTTP address for encoders
     #[arg(long, value_name = "ADDR", env = "WHIPCORD_HTTP", default_value = "127.0.0.1:8080", value_parser = listen::address)]
     http: SocketAddr,
-    /// gRPC address for workers' reports
+    /// gRPC address for workers' reports, and for whipcord controller
     #[arg(long, value_name = "ADDR", env = "WHIPCORD_GRPC", default_value = "127.0.0.1:7000", value_parser = listen::address)]
     grpc: SocketAddr,
     /// Keys that seal session URLs, the same for all gateways; whipcord keygen makes them
@@ -145,8 +145,9 @@ async fn start(
         stop.clone(),
     );
     admin.serve(gateway.admin().merge(pages.router()));
-    let routes = Routes::new(gateway.directory_service());
-    let reports = tokio::spawn(internal.serve(grpc, routes, Role::Worker, stop));
+    let routes = Routes::new(only(Role::Worker, gateway.directory_service()))
+        .add_service(only(Role::Controller, gateway.controller_service()));
+    let reports = tokio::spawn(internal.serve(grpc, routes, &[Role::Worker, Role::Controller], stop));
     info!(http = %http_address, grpc = %grpc_address, admin = admin.url(), "listening");
     let public_url = config.gateway.public_url.as_ref().map(ToString::to_string);
     let ready = Announcement::Gateway {

@@ -92,7 +92,11 @@ pub(crate) async fn run(config: Config, pages: Pages, stop: CancellationToken) -
     } = started;
     ready.print(config.json).map_err(Failure::Stdout)?;
     // It may be asked to stop while it waits for a gateway.
-    if stop.run_until_cancelled(worker.registered()).await.is_some() {
+    let known = async {
+        worker.registered().await;
+        worker.addressed().await;
+    };
+    if stop.run_until_cancelled(known).await.is_some() {
         admin.set(Readiness::Ready);
         info!("ready");
     }
@@ -144,9 +148,9 @@ async fn start(
         .naming(move || asked.last().map_or_else(String::new, |address| address.to_string()));
     let worker = Worker::start(config.worker.clone(), identity, gateways, drained).await?;
     admin.serve(pages.router().merge(telemetry::streams(worker.stream_series())));
-    let requests = tokio::spawn(internal.serve(grpc, Routes::new(worker.service()), Role::Gateway, end));
+    let requests = tokio::spawn(internal.serve(grpc, Routes::new(worker.service()), &[Role::Gateway], end));
     let ready = Announcement::Worker {
-        media: worker.media_addresses().to_vec(),
+        media: worker.media_addresses(),
         recordings: announcement::recordings(config.worker.recordings.as_deref()),
         grpc: grpc_address,
         admin_url: admin.url(),

@@ -56,7 +56,7 @@ fn openssl(folder: &Path, arguments: &[&str]) -> Option<String> {
 }
 
 fn is_good_to_openssl(folder: &Path) {
-    for file in ["worker.pem", "gateway.pem"] {
+    for file in ["worker.pem", "gateway.pem", "controller.pem"] {
         for purpose in ["sslclient", "sslserver"] {
             let strict = ["verify", "-x509_strict", "-purpose", purpose, "-CAfile", "ca.pem", file];
             let Some(said) = openssl(folder, &strict) else { return };
@@ -131,7 +131,10 @@ fn renewed_certificates_are_of_the_same_authority_and_cluster() {
         "{wrong}"
     );
     let said = said(keygen(folder.path(), &["--renew", "--cluster-id", "prod"]));
-    assert!(said.starts_with("gateway.pem, worker.pem: hold until 20"), "{said}");
+    assert!(
+        said.starts_with("gateway.pem, worker.pem, controller.pem: hold until 20"),
+        "{said}"
+    );
     let after = ["ca.pem", "ca.key", "worker.pem", "worker.key", "gateway.pem"].map(file);
     assert_eq!((&before[0], &before[1]), (&after[0], &after[1]));
     assert!((2..5).all(|n| before[n] != after[n]));

@@ -21,8 +21,8 @@ use crate::process::{clock::moment, keys::now, random};
 
 /// Writes into DIR:
 ///
-/// session.keys (gateways), ice.keys (workers), token.secret (gateways: signs tokens), and for gRPC between them ca.pem (both), gateway.pem and
-/// gateway.key, worker.pem and worker.key; ca.key signs further certificates and belongs on none of the machines.
+/// session.keys (gateways), ice.keys (workers), token.secret (gateways: signs tokens), and for gRPC between them ca.pem (all), gateway.pem and
+/// gateway.key, worker.pem and worker.key, controller.pem and controller.key (whipcord controller); ca.key signs further certificates and belongs on none of the machines.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Config {
     /// Folder for the files; those that are there are never overwritten
@@ -34,7 +34,8 @@ pub(crate) struct Config {
     /// Add a key to session.keys and ice.keys instead, which mints in ten minutes: until then bring the files to all processes
     #[arg(long, conflicts_with = "renew")]
     rotate: bool,
-    /// Replace gateway.pem and worker.pem, and their keys, by others that hold for a year from now, signed with ca.key
+    /// Replace gateway.pem, worker.pem and controller.pem, and their keys, by others that hold for a year from now, signed with ca.key; what
+    /// an older version did not make is added
     #[arg(long)]
     renew: bool,
 }
@@ -128,11 +129,15 @@ fn rotated<P: Purpose>(file: &Path, now: u64, from: u64) -> Result<(Zeroizing<St
 
 fn renew(folder: &Path, cluster: &ClusterId, now: u64) -> Result<String, Error> {
     let present = certificates::FILES.map(|name| Ok((name, read(&folder.join(name))?)));
-    let present: Vec<File> = present.into_iter().collect::<Result<_, Error>>()?;
+    let mut present: Vec<File> = present.into_iter().collect::<Result<_, Error>>()?;
+    // Keys made before there was a controller have none.
+    if folder.join(certificates::CONTROLLER).exists() {
+        present.push((certificates::CONTROLLER, read(&folder.join(certificates::CONTROLLER))?));
+    }
     let renewed = certificates::renew(&present, cluster, now)?;
     replace(folder, &renewed.files)?;
     Ok(format!(
-        "gateway.pem, worker.pem: hold until {}; bring them and their keys to all processes before {}",
+        "gateway.pem, worker.pem, controller.pem: hold until {}; bring them and their keys to all processes before {}",
         renewed.until, renewed.before
     ))
 }

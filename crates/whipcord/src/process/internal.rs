@@ -1,6 +1,7 @@
-//! gRPC between gateways and workers: served and dialled over TLS with certificates on both sides, or in clear text if the
+//! gRPC between gateways, workers and controllers: served and dialled over TLS with certificates on both sides, or in clear text if the
 //! operator says so. A role is known by the name in its certificate, `{role}.{cluster}.whipcord.internal`.
 
+mod callers;
 mod connection;
 mod tls;
 mod validity;
@@ -17,7 +18,6 @@ use std::{
 use governor::{Quota, RateLimiter};
 use hyper_util::rt::TokioIo;
 use rustix::net::sockopt;
-use rustls::pki_types::ServerName;
 use tokio::{
     net::{TcpListener, TcpStream, lookup_host},
     sync::{mpsc, watch},
@@ -37,20 +37,22 @@ use super::{places::Places, reload};
 use connection::Connection;
 use tls::{Files, Tls};
 
-/// How gateways and workers reach each other
+pub(crate) use callers::only;
+
+/// How gateways, workers and controllers reach each other
 #[derive(Clone, Debug, clap::Args)]
 #[group(skip)]
 pub(crate) struct Config {
-    /// Certificate by which gateways and workers know each other, PEM
+    /// Certificate by which gateways, workers and controllers know each other, PEM
     #[arg(long, env = "WHIPCORD_INTERNAL_CERT", value_name = "FILE")]
     internal_cert: Option<PathBuf>,
     /// Key of --internal-cert, PEM
     #[arg(long, env = "WHIPCORD_INTERNAL_KEY", value_name = "FILE")]
     internal_key: Option<PathBuf>,
-    /// Certificate of the authority that signed those of gateways and workers, PEM
+    /// Certificate of the authority that signed all of these, PEM
     #[arg(long, env = "WHIPCORD_INTERNAL_CA", value_name = "FILE")]
     internal_ca: Option<PathBuf>,
-    /// Let gateways and workers speak to each other in clear text, without certificates
+    /// Let gateways, workers and controllers speak to each other in clear text, without certificates
     #[arg(long, env = "WHIPCORD_INSECURE_INTERNAL", conflicts_with_all = ["internal_cert", "internal_key", "internal_ca"])]
     insecure_internal: bool,
 }
@@ -60,6 +62,7 @@ pub(crate) struct Config {
 pub(crate) enum Role {
     Gateway,
     Worker,
+    Controller,
 }
 
 impl Role {
@@ -70,7 +73,7 @@ impl Role {
     /// A gateway reads a recording as slowly as its client, so calls have deadlines of their own.
     fn unacknowledged_max(self) -> Option<Duration> {
         match self {
-            Self::Gateway => None,
+            Self::Gateway | Self::Controller => None,
             Self::Worker => Some(Duration::from_millis(800)),
         }
     }
@@ -79,7 +82,8 @@ impl Role {
     fn calls_max(self) -> u32 {
         match self {
             Self::Gateway => CALLS_MAX,
-            Self::Worker => REPORTS_MAX,
+            // A controller says one thing after the other.
+            Self::Worker | Self::Controller => REPORTS_MAX,
         }
     }
 }
@@ -91,10 +95,8 @@ pub(crate) struct Internal(Arc<Security>);
 #[derive(Debug)]
 enum Security {
     ClearText,
-    /// With the name of each role.
     Tls {
-        gateway: ServerName<'static>,
-        worker: ServerName<'static>,
+        cluster: ClusterId,
         tls: watch::Receiver<Tls>,
     },
 }
@@ -111,7 +113,7 @@ pub(crate) struct Addresses {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error(
-        "gateways and workers need certificates for each other: give --internal-cert, --internal-key and --internal-ca \
+        "gateways, workers and controllers need certificates for each other: give --internal-cert, --internal-key and --internal-ca \
          (whipcord keygen makes them), or --insecure-internal where nobody else reaches their network"
     )]
     Missing,
@@ -158,8 +160,7 @@ impl Internal {
                 let tls = reload::load("the internal certificate", shutdown.clone(), move || files.load())?;
                 validity::watch(tls.clone(), shutdown);
                 Security::Tls {
-                    gateway: tls::name(Role::Gateway, cluster),
-                    worker: tls::name(Role::Worker, cluster),
+                    cluster: cluster.clone(),
                     tls,
                 }
             }
@@ -172,8 +173,14 @@ impl Internal {
         Ok(Self(Arc::new(security)))
     }
 
-    /// Serves `routes` to the role named, until `shutdown`; then calls in flight end.
-    pub(crate) async fn serve(self, listener: TcpListener, routes: Routes, to: Role, shutdown: CancellationToken) {
+    /// Serves `routes` to these roles, until `shutdown`; then calls in flight end. What is for one of several alone is said with [`only`].
+    pub(crate) async fn serve(
+        self,
+        listener: TcpListener,
+        routes: Routes,
+        to: &'static [Role],
+        shutdown: CancellationToken,
+    ) {
         let (accepted, incoming) = mpsc::channel(ACCEPTED_MAX);
         tokio::spawn(
             shutdown
@@ -183,7 +190,7 @@ impl Internal {
         let server = Server::builder()
             .http2_keepalive_interval(Some(PING))
             .http2_keepalive_timeout(Some(PONG_MAX))
-            .max_concurrent_streams(to.calls_max())
+            .max_concurrent_streams(to.iter().map(|role| role.calls_max()).max())
             .add_routes(routes)
             .serve_with_incoming_shutdown(ReceiverStream::new(incoming), shutdown.cancelled_owned());
         if let Err(error) = server.await {
@@ -191,7 +198,12 @@ impl Internal {
         }
     }
 
-    async fn accept(self, listener: TcpListener, from: Role, accepted: mpsc::Sender<io::Result<Connection>>) {
+    async fn accept(
+        self,
+        listener: TcpListener,
+        from: &'static [Role],
+        accepted: mpsc::Sender<io::Result<Connection>>,
+    ) {
         let places = Places::new(HANDSHAKES_MAX);
         let log_lines = Arc::new(RateLimiter::direct(Quota::per_second(LOG_LINES)));
         loop {
@@ -222,28 +234,34 @@ impl Internal {
     }
 
     /// The handshake, and who it is: a certificate of our authority is not enough, it must be of the right role.
-    async fn welcome(&self, stream: TcpStream, from: Role) -> io::Result<Connection> {
+    async fn welcome(&self, stream: TcpStream, from: &[Role]) -> io::Result<Connection> {
         stream.set_nodelay(true)?;
-        if let Some(limit) = from.unacknowledged_max() {
+        // Before it is known who it is of these: a controller that is cut off dials again.
+        if let Some(limit) = from.iter().filter_map(|role| role.unacknowledged_max()).min() {
             sockopt::set_tcp_user_timeout(&stream, limit.as_millis() as u32)?;
         }
-        let Some((name, tls)) = self.0.with(from) else {
-            return Ok(Connection(Either::Left(stream)));
+        let Security::Tls { cluster, tls } = &*self.0 else {
+            return Ok(Connection::new(Either::Left(stream), from.to_vec()));
         };
-        let acceptor = TlsAcceptor::from(tls.server);
+        let acceptor = TlsAcceptor::from(tls.borrow().server.clone());
         let stream = acceptor.accept(stream).await?;
         let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-        let is_named = certificate.is_some_and(|certificate| {
-            webpki::EndEntityCert::try_from(certificate)
-                .is_ok_and(|certificate| certificate.verify_is_valid_for_subject_name(name).is_ok())
+        let certificate = certificate.and_then(|certificate| webpki::EndEntityCert::try_from(certificate).ok());
+        let mut named = from.to_vec();
+        named.retain(|role| {
+            let name = tls::name(*role, cluster);
+            let certificate = certificate.as_ref();
+            certificate.is_some_and(|certificate| certificate.verify_is_valid_for_subject_name(&name).is_ok())
         });
-        if !is_named {
+        if named.is_empty() {
+            let names = from.iter().map(|role| tls::name(*role, cluster).to_str().into_owned());
+            let names: Vec<String> = names.collect();
             return Err(io::Error::new(
                 io::ErrorKind::PermissionDenied,
-                format!("its certificate is not of {}", name.to_str()),
+                format!("its certificate is not of {}", names.join(" or ")),
             ));
         }
-        Ok(Connection(Either::Right(Box::new(stream))))
+        Ok(Connection::new(Either::Right(Box::new(stream)), named))
     }
 
     /// A channel to one of these addresses, another one each time it connects. It connects when it is used.
@@ -271,11 +289,12 @@ impl Internal {
     async fn connect_to(&self, address: SocketAddr, to: Role) -> io::Result<connection::Dialled> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        let Some((name, tls)) = self.0.with(to) else {
+        let Security::Tls { cluster, tls } = &*self.0 else {
             return Ok(Either::Left(stream));
         };
-        let connector = TlsConnector::from(tls.client);
-        Ok(Either::Right(Box::new(connector.connect(name.clone(), stream).await?)))
+        let connector = TlsConnector::from(tls.borrow().client.clone());
+        let name = tls::name(to, cluster);
+        Ok(Either::Right(Box::new(connector.connect(name, stream).await?)))
     }
 }
 
@@ -303,20 +322,6 @@ pub(crate) fn endpoint() -> Endpoint {
         .http2_keep_alive_interval(PING)
         .keep_alive_timeout(PONG_MAX)
         .keep_alive_while_idle(true)
-}
-
-impl Security {
-    /// The other end's name, and TLS as of now. `None` in clear text.
-    fn with(&self, other: Role) -> Option<(&ServerName<'static>, Tls)> {
-        let Self::Tls { gateway, worker, tls } = self else {
-            return None;
-        };
-        let name = match other {
-            Role::Gateway => gateway,
-            Role::Worker => worker,
-        };
-        Some((name, tls.borrow().clone()))
-    }
 }
 
 /// All that the names stand for, in an order of chance.

@@ -1,4 +1,4 @@
-//! The certificates by which gateways and workers know each other: an authority made for nothing else, and one for each role.
+//! The certificates by which gateways, workers and controllers know each other: an authority made for nothing else, and one for each role.
 
 use std::time::Duration;
 
@@ -17,8 +17,10 @@ use crate::process::{
     random,
 };
 
-/// What [`renew`] looks at.
+/// What [`renew`] has to find.
 pub(super) const FILES: [&str; 4] = ["ca.pem", "ca.key", "gateway.pem", "worker.pem"];
+/// What it may find.
+pub(super) const CONTROLLER: &str = "controller.pem";
 
 /// Why no certificate was made.
 #[derive(Debug, thiserror::Error)]
@@ -57,9 +59,10 @@ const LEAF_DAYS: u64 = 365;
 const EARLIER: u64 = 3600;
 
 /// File names of each role.
-const ROLES: [(&str, &str, &str); 2] = [
+const ROLES: [(&str, &str, &str); 3] = [
     ("gateway", "gateway.pem", "gateway.key"),
     ("worker", "worker.pem", "worker.key"),
+    ("controller", CONTROLLER, "controller.key"),
 ];
 
 /// Of an authority, and of each role.
@@ -83,7 +86,8 @@ pub(super) fn renew(present: &[File], cluster: &ClusterId, now: u64) -> Result<R
     };
     let mut before = u64::MAX;
     let authority_pem = first("ca.pem", text("ca.pem"))?;
-    for (role, file, _) in ROLES {
+    let is_there = |file: &str| file != CONTROLLER || !text(file).is_empty();
+    for (role, file, _) in ROLES.into_iter().filter(|(_, file, _)| is_there(file)) {
         let certificate = first(file, text(file))?;
         let parsed = EndEntityCert::try_from(&certificate).map_err(|_| Error::Pem(file))?;
         let expected = name(role, cluster);

@@ -1,6 +1,14 @@
 //! Who is let in, by the files of keygen.
 
-use std::path::Path;
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    path::Path,
+    task::{Context, Poll},
+};
+
+use tonic::{Code, Request, Status, body::Body, server::NamedService};
+use tower::Service;
 
 use super::*;
 use crate::{commands::keygen, process::keys::now};
@@ -31,7 +39,7 @@ async fn judged(gateway: &Internal, caller: Internal) -> io::Result<()> {
         connected
     });
     let (stream, _) = listener.accept().await.unwrap();
-    let welcomed = gateway.welcome(stream, Role::Worker).await.map(drop);
+    let welcomed = gateway.welcome(stream, &[Role::Worker]).await.map(drop);
     assert!(calling.await.unwrap().is_ok(), "TLS 1.3: the caller hears of it later");
     welcomed
 }
@@ -48,6 +56,60 @@ async fn a_certificate_of_the_authority_is_not_enough_it_is_of_the_role() {
     );
     let refused = judged(&gateway, gateway.clone()).await.unwrap_err().to_string();
     assert_eq!(refused, "its certificate is not of worker.prod.whipcord.internal");
+}
+
+/// What [`Named`] answers whoever gets to it.
+const ASKED: Code = Code::DataLoss;
+
+/// One of two services.
+#[derive(Clone)]
+struct Named<const N: u8>;
+
+impl<const N: u8> NamedService for Named<N> {
+    const NAME: &'static str = ["a.A", "b.B"][N as usize];
+}
+
+impl<const N: u8> Service<http::Request<Body>> for Named<N> {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: http::Request<Body>) -> Self::Future {
+        ready(Ok(Status::new(ASKED, "").into_http()))
+    }
+}
+
+/// A gateway lets both in by one door.
+#[tokio::test]
+async fn a_service_for_one_role_is_refused_to_another() {
+    let folder = tempfile::tempdir().unwrap();
+    keygen::make(folder.path(), &cluster(), now()).unwrap();
+    let gateway = internal(folder.path(), "gateway", Role::Gateway).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address: WorkerAddress = listener.local_addr().unwrap().to_string().parse().unwrap();
+    let routes = Routes::new(only(Role::Worker, Named::<0>)).add_service(only(Role::Controller, Named::<1>));
+    let end = CancellationToken::new();
+    tokio::spawn(gateway.serve(listener, routes, &[Role::Worker, Role::Controller], end.clone()));
+    for (role, own, expected) in [
+        ("worker", Role::Worker, [ASKED, Code::PermissionDenied]),
+        ("controller", Role::Controller, [Code::PermissionDenied, ASKED]),
+    ] {
+        let caller = internal(folder.path(), role, own).unwrap();
+        let addresses = Arc::new(Addresses::new([&address]));
+        let channel = caller.dial(endpoint(), addresses, Role::Gateway);
+        for (service, expected) in ["/a.A/Ask", "/b.B/Ask"].into_iter().zip(expected) {
+            let mut grpc = tonic::client::Grpc::new(channel.clone());
+            grpc.ready().await.unwrap();
+            let codec = tonic_prost::ProstCodec::<(), ()>::default();
+            let answer = grpc.unary(Request::new(()), service.parse().unwrap(), codec).await;
+            assert_eq!(answer.unwrap_err().code(), expected, "{role} asks {service}");
+        }
+    }
+    end.cancel();
 }
 
 /// A certificate of keygen holds for a year.

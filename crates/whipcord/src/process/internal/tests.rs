@@ -1,4 +1,4 @@
-use rustls::HandshakeKind;
+use rustls::{HandshakeKind, pki_types::ServerName};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
@@ -78,7 +78,7 @@ async fn no_session_is_resumed_past_the_end_of_its_certificate() {
 }
 
 /// A listener that wants a handshake first, and serves nothing.
-async fn serve(to: Role, security: Security) -> (SocketAddr, CancellationToken) {
+async fn serve(to: &'static [Role], security: Security) -> (SocketAddr, CancellationToken) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, end) = (listener.local_addr().unwrap(), CancellationToken::new());
     let internal = Internal(Arc::new(security));
@@ -92,11 +92,10 @@ async fn silent_connections_from_one_address_do_not_hold_up_those_from_another()
     let (_, tls) = files(folder.path()).load().unwrap();
     let (_sender, receiver) = watch::channel(tls.clone());
     let security = Security::Tls {
-        gateway: name(Role::Gateway),
-        worker: name(Role::Worker),
+        cluster: "whipcord".parse().unwrap(),
         tls: receiver,
     };
-    let (address, _end) = serve(Role::Worker, security).await;
+    let (address, _end) = serve(&[Role::Worker], security).await;
     let mut silent = Vec::new();
     let begun = tokio::time::Instant::now();
     // As many as would take all places five times over: 5 s pass until the last of them is thrown out.
@@ -119,7 +118,11 @@ const MAX_CONCURRENT_STREAMS: [u8; 2] = [0, 3];
 
 #[tokio::test]
 async fn a_workers_connection_carries_few_report_streams() {
-    for (role, calls_max) in [(Role::Worker, 16_u32), (Role::Gateway, 1024)] {
+    for (role, calls_max) in [
+        (&[Role::Worker][..], 16_u32),
+        (&[Role::Worker, Role::Controller], 16),
+        (&[Role::Gateway], 1024),
+    ] {
         let (address, _end) = serve(role, Security::ClearText).await;
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
@@ -144,12 +147,14 @@ async fn a_workers_connection_carries_few_report_streams() {
 async fn a_worker_whose_host_acknowledges_nothing_is_given_up_soon_and_a_gateway_is_not() {
     let internal = Internal(Arc::new(Security::ClearText));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    for (role, most) in [(Role::Worker, 800), (Role::Gateway, 0)] {
+    const OF_A_GATEWAY: &[Role] = &[Role::Worker, Role::Controller];
+    for (roles, most) in [(OF_A_GATEWAY, 800), (&[Role::Gateway], 0)] {
         let _far = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        let Connection(Either::Left(stream)) = internal.welcome(stream, role).await.unwrap() else {
+        let welcomed = internal.welcome(stream, roles).await.unwrap();
+        let Either::Left(stream) = welcomed.stream else {
             panic!("it is in clear text");
         };
-        assert_eq!(sockopt::tcp_user_timeout(&stream).unwrap(), most, "{role:?}");
+        assert_eq!(sockopt::tcp_user_timeout(&stream).unwrap(), most, "{roles:?}");
     }
 }

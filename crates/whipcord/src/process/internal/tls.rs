@@ -1,4 +1,4 @@
-//! The certificates of gateways and workers for each other, and TLS 1.3 with them in both directions.
+//! The certificates of gateways, workers and controllers for each other, and TLS 1.3 with them in both directions.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -61,6 +61,7 @@ pub(super) fn name(role: Role, cluster: &ClusterId) -> ServerName<'static> {
     let role = match role {
         Role::Gateway => "gateway",
         Role::Worker => "worker",
+        Role::Controller => "controller",
     };
     ServerName::try_from(format!("{role}.{cluster}.whipcord.internal")).expect("a cluster's name is a DNS label")
 }
