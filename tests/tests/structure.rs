@@ -13,7 +13,7 @@ use serde_json::Value;
 use whipcord_tests::root;
 
 /// Crates of the workspace, and which others of the workspace each may use outside its tests.
-const OWN: [(&str, &[&str]); 13] = [
+const OWN: [(&str, &[&str]); 14] = [
     ("whip", &[]),
     ("identity", &[]),
     ("media", &[]),
@@ -24,7 +24,11 @@ const OWN: [(&str, &[&str]); 13] = [
     ("gateway", &["whip", "identity", "proto", "directory"]),
     ("worker", &["whip", "identity", "peer", "media", "udp", "proto"]),
     ("client", &[]),
-    ("whipcord", &["identity", "directory", "gateway", "worker", "client"]),
+    ("controller", &["identity", "proto"]),
+    (
+        "whipcord",
+        &["identity", "directory", "gateway", "worker", "controller", "client"],
+    ),
     ("tests", &[]),
     ("bench", &LIBRARIES),
 ];

@@ -24,6 +24,9 @@ pub(crate) enum Announcement {
         grpc: SocketAddr,
         admin_url: String,
     },
+    Controller {
+        admin_url: String,
+    },
 }
 
 #[derive(Debug, serde::Serialize)]
@@ -98,15 +101,24 @@ impl fmt::Display for Announcement {
                 admin_url,
             } => {
                 let media: Vec<String> = media.iter().map(ToString::to_string).collect();
+                let media = if media.is_empty() {
+                    "where whipcord controller says".to_owned()
+                } else {
+                    media.join(", ")
+                };
                 writeln!(
                     f,
                     "\nThe worker runs, and reports to a gateway as soon as there is one.\n"
                 )?;
-                writeln!(f, "  Media       {} (UDP)", media.join(", "))?;
+                writeln!(f, "  Media       {media} (UDP)")?;
                 if let Some(recordings) = recordings {
                     writeln!(f, "  Recordings  {}", recordings.display())?;
                 }
                 writeln!(f, "  Gateways    {grpc} (gRPC)")?;
+                writeln!(f, "  Operators   {admin_url}/readyz")
+            }
+            Self::Controller { admin_url } => {
+                writeln!(f, "\nThe controller runs, and acts when it leads.\n")?;
                 writeln!(f, "  Operators   {admin_url}/readyz")
             }
         }

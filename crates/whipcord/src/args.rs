@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{commands, gateway, process::telemetry, standalone, worker};
+use crate::{commands, controller, gateway, process::telemetry, standalone, worker};
 
 /// Takes live media from WHIP encoders (RFC 9725) into a cluster, and hands it on.
 #[derive(Debug, Parser)]
@@ -23,6 +23,8 @@ pub(crate) enum Command {
     Gateway(Box<gateway::Config>),
     /// Run a worker of a cluster: it takes encoders' media
     Worker(Box<worker::Config>),
+    /// Run a controller beside a cluster on Kubernetes: it tells gateways of addresses, of pods that ended, of nodes that go
+    Controller(Box<controller::Config>),
     /// List the workers of a cluster
     Workers(commands::list::Config),
     /// List the live streams of a cluster
@@ -64,7 +66,7 @@ mod tests {
     #[test]
     fn every_setting_of_a_server_can_come_from_the_environment() {
         let args = Args::command();
-        for server in ["standalone", "gateway", "worker"] {
+        for server in ["standalone", "gateway", "worker", "controller"] {
             let server = args.find_subcommand(server).expect("a sub-command");
             let settings = server.get_arguments().chain(args.get_arguments());
             let without: Vec<_> = settings

@@ -12,6 +12,7 @@ pub(crate) mod token;
 
 use crate::{
     args::{Args, Command},
+    controller,
     failure::Failure,
     gateway,
     process::{resources, signal, telemetry},
@@ -20,7 +21,7 @@ use crate::{
 
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let default_level = match args.command {
-        Command::Standalone(_) | Command::Gateway(_) | Command::Worker(_) => "info",
+        Command::Standalone(_) | Command::Gateway(_) | Command::Worker(_) | Command::Controller(_) => "info",
         // What the others have to say is on stderr too.
         _ => "warn",
     };
@@ -42,6 +43,12 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         Command::Worker(config) => {
             serve("whipcord-worker", levels, async |pages| {
                 worker::run(*config, pages, stop).await
+            })
+            .await
+        }
+        Command::Controller(config) => {
+            serve("whipcord-controller", levels, async |pages| {
+                controller::run(*config, pages, stop).await
             })
             .await
         }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::{
     commands::{api, doctor, drain, health, keygen, token},
-    gateway,
+    controller, gateway,
     process::telemetry,
     standalone, worker,
 };
@@ -24,6 +24,8 @@ pub(crate) enum Failure {
     Gateway(#[from] gateway::StartError),
     #[error(transparent)]
     Worker(#[from] worker::StartError),
+    #[error(transparent)]
+    Controller(#[from] controller::StartError),
     #[error(transparent)]
     Api(#[from] api::Error),
     #[error(transparent)]
@@ -51,7 +53,8 @@ impl Failure {
             | Self::Signals(_)
             | Self::Standalone(_)
             | Self::Gateway(_)
-            | Self::Worker(_) => ExitCode::from(2),
+            | Self::Worker(_)
+            | Self::Controller(_) => ExitCode::from(2),
             Self::Publish(_)
             | Self::Doctor(_)
             | Self::Api(_)

@@ -4,6 +4,7 @@
 mod announcement;
 mod args;
 mod commands;
+mod controller;
 mod failure;
 mod gateway;
 mod process;

@@ -42,6 +42,9 @@ pub(crate) enum Readiness {
     /// What others have written is of a later version.
     Outdated,
     Draining,
+    /// A controller that acts, and one that would if that one were gone. No session is welcome or not because of it.
+    Leading,
+    Standby,
 }
 
 /// Of the connection that a request comes by: in its extensions.
@@ -166,6 +169,8 @@ async fn ready(State(readiness): State<watch::Receiver<Readiness>>) -> impl Into
         Readiness::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
         Readiness::Outdated => (StatusCode::SERVICE_UNAVAILABLE, "outdated\n"),
         Readiness::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+        Readiness::Leading => (StatusCode::OK, "leading\n"),
+        Readiness::Standby => (StatusCode::OK, "standby\n"),
     };
     (status, NOT_STORED, text)
 }
