@@ -22,6 +22,7 @@ use crate::{
 };
 
 mod condition;
+mod controllers;
 mod ends;
 mod keys;
 mod operators;
@@ -49,6 +50,7 @@ pub struct Cluster {
     redis_url: String,
     gateways: Vec<Option<Process>>,
     workers: Vec<Option<Process>>,
+    controllers: Vec<Option<Process>>,
 }
 
 /// Gateways that workers are told of.
@@ -99,6 +101,7 @@ impl Cluster {
             redis_url: format!("redis://{}", redis::address(network, 0)),
             gateways: Vec::new(),
             workers: Vec::new(),
+            controllers: Vec::new(),
         }
     }
 
@@ -134,20 +137,20 @@ impl Cluster {
             .arg(self.folder.path().join("token.secret"))
             .args(["--redis", &self.redis_url])
             .args(arguments);
-        place(&mut self.gateways, n, &mut command);
+        place::<Ready>(&mut self.gateways, n, &mut command);
     }
 
     /// Starts the nth worker, for the first time or again. It records.
     pub fn start_worker(&mut self, n: usize, arguments: &[&str]) {
         let mut command = self.worker(self.worker_program(n), n);
         self.record(&mut command, n);
-        place(&mut self.workers, n, command.args(arguments));
+        place::<Ready>(&mut self.workers, n, command.args(arguments));
     }
 
     /// The same, but it does not record.
     pub fn start_worker_without_recordings(&mut self, n: usize) {
         let mut command = self.worker(self.worker_program(n), n);
-        place(&mut self.workers, n, &mut command);
+        place::<Ready>(&mut self.workers, n, &mut command);
     }
 
     /// The same with a disk for recordings of so many bytes, which is gone with it; as root.
@@ -162,7 +165,7 @@ impl Cluster {
         program.args(["--mount", "sh", "-c", &mount]).arg(binary());
         let mut command = self.worker(program, n);
         self.record(&mut command, n);
-        place(&mut self.workers, n, command.args(arguments));
+        place::<Ready>(&mut self.workers, n, command.args(arguments));
     }
 
     fn record(&self, command: &mut Command, n: usize) {
@@ -351,13 +354,13 @@ fn address([a, b, c]: [u8; 3], last: u8) -> IpAddr {
     Ipv4Addr::new(a, b, c, last).into()
 }
 
-fn place(processes: &mut Vec<Option<Process>>, n: usize, command: &mut Command) {
+fn place<R: serde::de::DeserializeOwned>(processes: &mut Vec<Option<Process>>, n: usize, command: &mut Command) {
     if processes.len() <= n {
         processes.resize_with(n + 1, || None);
     }
     // The one before is gone first: it has the address.
     processes[n] = None;
-    let (process, Ready { .. }) = Process::start(command);
+    let (process, _) = Process::start::<R>(command);
     processes[n] = Some(process);
 }
 

@@ -17,6 +17,7 @@ pub mod encoder;
 pub mod fault;
 pub mod generated;
 pub mod http;
+pub mod kubernetes;
 pub mod lan;
 pub mod load;
 pub mod log;

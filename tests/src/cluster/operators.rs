@@ -25,7 +25,7 @@ impl Cluster {
         http::request("GET", &url, &[], "").body
     }
 
-    /// How the nth gateway sees the nth worker: `alive`, `suspect` or `draining`; `None` when it does not list it.
+    /// How the nth gateway sees the nth worker: `alive`, `suspect`, `draining` or `unaddressed`; `None` when it does not list it.
     pub fn health(&self, gateway: usize, worker: usize) -> Option<String> {
         #[derive(Deserialize)]
         struct Workers {
