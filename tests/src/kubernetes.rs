@@ -201,7 +201,7 @@ impl Kubernetes {
         let (status, body) = self.ask(
             "PATCH",
             path,
-            "application/strategic-merge-patch+json",
+            "application/merge-patch+json",
             &patch.to_string(),
         );
         assert_eq!(status, 200, "PATCH {path}: {body}");
