@@ -198,12 +198,7 @@ impl Kubernetes {
 
     #[track_caller]
     fn patch(&self, path: &str, patch: Value) {
-        let (status, body) = self.ask(
-            "PATCH",
-            path,
-            "application/merge-patch+json",
-            &patch.to_string(),
-        );
+        let (status, body) = self.ask("PATCH", path, "application/merge-patch+json", &patch.to_string());
         assert_eq!(status, 200, "PATCH {path}: {body}");
     }
 

@@ -126,7 +126,6 @@ async fn a_worker_without_an_address_is_listed_so_and_given_nothing() {
     reporting.say(Report::Hello(with_feature())).await.unwrap();
     reporting.say(beat(true)).await.unwrap();
     assert_eq!(bed.directory.workers().workers[0].health, Health::Unaddressed);
-    bed.post("/whip/cam").await.is_problem(503, "no_worker");
     let listed = client(&bed)
         .list_workers(ListWorkersRequest {})
         .await
@@ -140,8 +139,14 @@ async fn a_worker_without_an_address_is_listed_so_and_given_nothing() {
         sessions_max: 10,
     };
     assert_eq!((listed.workers, listed.stale), (vec![expected], false));
-    reporting.say(beat(false)).await.unwrap();
-    assert_eq!(bed.post("/whip/cam").await.status, 201);
+    // A POST waits for a worker; it is placed when this one has its address.
+    let tell = async {
+        reporting.say(beat(true)).await.unwrap();
+        assert!(bed.worker.state().created.is_empty());
+        reporting.say(beat(false)).await.unwrap();
+    };
+    let (posted, ()) = tokio::join!(bed.post("/whip/cam"), tell);
+    assert_eq!(posted.status, 201);
     let listed = client(&bed)
         .list_workers(ListWorkersRequest {})
         .await

@@ -43,7 +43,7 @@ async fn a_worker_takes_nothing_before_it_is_told_its_addresses_and_names_what_i
 
     bed.directory.tell(&[("203.0.113.2", 31_000)]);
     eventually("it names the other", async || {
-        bed.worker.media_addresses() == ["203.0.113.2:31000".parse::<SocketAddr>().unwrap()]
+        bed.worker.media_addresses() == [SocketAddr::from(([203, 0, 113, 2], 31_000))]
     })
     .await;
     let created = bed.create(2, &Encoder::new().offer()).await.unwrap();
