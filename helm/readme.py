@@ -19,7 +19,7 @@ HEAD = """\
 [docs/kubernetes.md](../../docs/kubernetes.md) leads through kind, k3s, EKS and machines of your own; [UPGRADING.md](UPGRADING.md) through upgrades. `ci/` has
 values for each way by which media reaches workers, and the tests install them.
 
-`gateway`, `worker` and `redis` have the same keys for what all pods have. Values that are no key of this table are refused.
+`gateway`, `worker`, `controller` and `redis` have the same keys for what all pods have. Values that are no key of this table are refused.
 
 | value | default | |
 |---|---|---|

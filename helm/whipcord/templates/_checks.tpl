@@ -20,6 +20,15 @@
 {{- if and (eq $from "addresses") $many (ne $media.exposure "nodePort") -}}
 {{- fail "worker.media.advertise.addresses would be those of several workers, and each address leads to one. Name each node's (worker.media.advertise.nodes), choose exposure nodePort (each worker has ports of its own), or worker.replicas=1." -}}
 {{- end -}}
+{{- if and (eq $from "controller") (not .Values.controller.enabled) -}}
+{{- fail "worker.media.advertise.from=controller: nobody tells workers their addresses, and they would take no sessions. Set controller.enabled=true." -}}
+{{- end -}}
+{{- if and (eq $from "controller") $media.advertise.nodes -}}
+{{- fail "worker.media.advertise.nodes name addresses that the controller would tell: leave them out, or set worker.media.advertise.from=hostIP." -}}
+{{- end -}}
+{{- if and (eq $from "controller") (eq .Values.controller.addresses "node") (not (has $media.exposure (list "hostPort" "hostNetwork"))) -}}
+{{- fail (printf "controller.addresses=node: with worker.media.exposure=%s a node's address does not lead to a worker's port. Set controller.addresses=service." $media.exposure) -}}
+{{- end -}}
 {{- if and $media.advertise.nodes (not (has $media.exposure (list "hostPort" "hostNetwork"))) -}}
 {{- fail "worker.media.advertise.nodes are for worker.media.exposure hostPort and hostNetwork: a worker on each of these nodes." -}}
 {{- end -}}

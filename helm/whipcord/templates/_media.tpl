@@ -70,8 +70,15 @@ value: {{ join "," . | quote }}
 {{- else -}}
 {{- if eq $advertise.from "addresses" -}}
 value: {{ join "," $advertise.addresses | quote }}
+{{- else if eq $advertise.from "controller" -}}
+value: controller
 {{- else -}}
 valueFrom: {fieldRef: {fieldPath: status.{{ $advertise.from }}}}
 {{- end -}}
 {{- end -}}
+{{- end -}}
+
+{{- /* Where the controller looks for addresses: nowhere, where no worker asks. */ -}}
+{{- define "whipcord.controllerAddresses" -}}
+{{- ternary .Values.controller.addresses "off" (eq .Values.worker.media.advertise.from "controller") -}}
 {{- end -}}

@@ -5,8 +5,13 @@
 {{- $root := index . 0 -}}
 {{- $role := index . 1 -}}
 {{- $values := index $root.Values $role -}}
+{{- if eq $role "controller" -}}
+serviceAccountName: {{ include "whipcord.fullname" $root }}-controller
+automountServiceAccountToken: true
+{{- else -}}
 serviceAccountName: {{ include "whipcord.serviceAccount" $root }}
 automountServiceAccountToken: false
+{{- end }}
 enableServiceLinks: false
 {{- with $root.Values.imagePullSecrets }}
 imagePullSecrets: {{- toYaml . | nindent 2 }}
@@ -64,7 +69,7 @@ envFrom: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
 
-{{- /* Environment of gateways and workers. */ -}}
+{{- /* Environment of gateways, workers and controllers. */ -}}
 {{- define "whipcord.env" -}}
 {{- range $name, $field := dict "POD_NAME" "metadata.name" "POD_IP" "status.podIP" "NODE_NAME" "spec.nodeName" "HOST_IP" "status.hostIP" }}
 - name: {{ $name }}
@@ -83,7 +88,7 @@ envFrom: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
 
-{{- /* Arguments of gateways and workers alike: (list . "worker"). */ -}}
+{{- /* Arguments of gateways, workers and controllers alike: (list . "worker"). */ -}}
 {{- define "whipcord.args" -}}
 {{- $root := index . 0 -}}
 - --cluster-id={{ $root.Values.clusterId }}
