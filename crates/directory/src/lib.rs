@@ -24,7 +24,7 @@
 //! | `stream:STREAM` | hash | sid → incarnation, epoch, live or reserved since, mode, client, worker |
 //! | `reserved` | sorted set | incarnation, sid and stream of a reservation → when it is over; any gateway's next look takes it out |
 //! | `past:STREAM` | text, 60 s | the last epoch, and who lost the stream when |
-//! | `refused:1`, `refused:0` | sorted set | what was refused of which stream, with a good token and without → when last |
+//! | `refused:1`, `refused:0` | sorted set | what was refused of which stream, with a good token and without → when last; told again by its gateways, not by workers, when `boot` is another |
 //! | `number:NUMBER` | text, 25 h after a beat | the incarnation that claimed this worker number |
 //!
 //! - **Rebuilding.** Data that began less than [`REBUILD`] ago are incomplete: absence means nothing then, [`Lookup::Unknown`] is said
@@ -59,7 +59,7 @@ use memory::Memory;
 pub use self::{
     config::{Config, ConfigError, Url, UrlError},
     redis::CALL_MAX,
-    refusals::{REFUSALS_KEPT, REFUSALS_MAX, Refusal},
+    refusals::{Beginning, REFUSALS_KEPT, REFUSALS_MAX, Refusal, Told},
     timing::{LEASE, LOSER_WAIT, NUMBER_REST, REBUILD, RESERVATION, Timing},
     values::{
         CommitError, Freshness, Health, Hello, HelloError, Lease, Load, Lookup, PlaceError, Placement, ReportError,
@@ -229,8 +229,8 @@ impl Directory {
         }
     }
 
-    /// Requests that this gateway refused. Those that cannot be told are for whoever asks here.
-    pub async fn refused(&self, refusals: &[Refusal]) -> Result<(), Unavailable> {
+    /// Requests that this gateway refused, with the time since each one's last. Those that cannot be told are for whoever asks here.
+    pub async fn refused(&self, refusals: &[(Refusal, std::time::Duration)]) -> Result<(), Unavailable> {
         match &self.0 {
             Store::Memory(memory) => lock(memory).refusals.note(refusals, now()),
             Store::Redis(redis) => redis.refused(refusals).await?,
@@ -238,11 +238,19 @@ impl Directory {
         Ok(())
     }
 
-    /// What all gateways refused of a stream within [`REFUSALS_KEPT`], and how long ago last.
-    pub async fn refusals(&self, stream: &StreamName) -> Result<Vec<(Refusal, std::time::Duration)>, Unavailable> {
+    /// What all gateways refused of a stream within [`REFUSALS_KEPT`].
+    pub async fn refusals(&self, stream: &StreamName) -> Result<Told, Unavailable> {
         match &self.0 {
-            Store::Memory(memory) => Ok(lock(memory).refusals.of(stream, now())),
+            Store::Memory(memory) => Ok(lock(memory).refusals(stream, now())),
             Store::Redis(redis) => redis.refusals(stream).await,
+        }
+    }
+
+    /// When its data began, as last heard; none before that. Where it is another than before, what was refused is told again.
+    pub fn began(&self) -> Option<Beginning> {
+        match &self.0 {
+            Store::Memory(_) => Some(Beginning(0)),
+            Store::Redis(redis) => redis.began(),
         }
     }
 

@@ -18,7 +18,8 @@ use self::{
 use crate::{
     CommitError, Freshness, Health, Hello, HelloError, Lease, Load, Lookup, PlaceError, Placement, ReportError,
     Reported, SESSIONS_PER_STREAM_MAX, SESSIONS_PER_WORKER_MAX, Session, Takeover, Timing, View, WORKERS_MAX, Worker,
-    agreement::Agreement, refusals::Refusals,
+    agreement::Agreement,
+    refusals::{Refusals, Told},
 };
 
 #[derive(Debug)]
@@ -49,6 +50,13 @@ impl Memory {
             numbers: HashMap::new(),
             refusals: Refusals::default(),
             serial: 0,
+        }
+    }
+
+    pub(crate) fn refusals(&self, stream: &StreamName, now: Instant) -> Told {
+        Told {
+            refusals: self.refusals.of(stream, now),
+            is_complete: self.rebuilding(now).is_none(),
         }
     }
 

@@ -31,7 +31,7 @@ use self::{
     wire::{mode, pack},
 };
 use crate::{
-    CommitError, Config, ConfigError, Health, Hello, HelloError, Lease, Load, Lookup, PlaceError, Placement,
+    Beginning, CommitError, Config, ConfigError, Health, Hello, HelloError, Lease, Load, Lookup, PlaceError, Placement,
     ReportError, Reported, SESSIONS_PER_STREAM_MAX, SESSIONS_PER_WORKER_MAX, Session, Timing, Unavailable, View,
     WORKERS_MAX, Worker, lock,
 };
@@ -346,6 +346,10 @@ impl Redis {
 
     pub(crate) fn newer(&self) -> Option<u64> {
         lock(&self.cache).newer
+    }
+
+    pub(crate) fn began(&self) -> Option<Beginning> {
+        lock(&self.cache).began
     }
 
     pub(crate) fn view(&self) -> View {

@@ -2,6 +2,8 @@
 //!
 //! A bounded set, each refusal in it once with the time of its last: those of good tokens apart, so that strangers take no place of
 //! theirs. Here in memory; in Redis two sorted sets of the same sizes.
+//!
+//! No worker rebuilds it: whoever refused tells again, when [`Beginning`] is another.
 
 use std::{
     collections::HashMap,
@@ -25,19 +27,35 @@ pub struct Refusal {
     pub proven: bool,
 }
 
+/// When the directory's data began, by its own clock: where it is another than before, what gateways told it may be gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Beginning(pub u64);
+
+/// What all gateways told of one stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// With the time since each one's last.
+    pub refusals: Vec<(Refusal, Duration)>,
+    /// The data did not begin a moment ago: who told has had the time to tell again.
+    pub is_complete: bool,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Refusals(HashMap<Refusal, Instant>);
 
 impl Refusals {
-    pub(crate) fn note(&mut self, refusals: &[Refusal], now: Instant) {
+    /// Each with the time since its last.
+    pub(crate) fn note(&mut self, refusals: &[(Refusal, Duration)], now: Instant) {
         self.0
             .retain(|_, at| now.saturating_duration_since(*at) < REFUSALS_KEPT);
-        for refusal in refusals {
+        for (refusal, age) in refusals {
+            let Some(at) = now.checked_sub(*age) else { continue };
             let alike = self.0.keys().filter(|known| known.proven == refusal.proven).count();
             if alike >= REFUSALS_MAX && !self.0.contains_key(refusal) {
                 self.forget_oldest(refusal.proven);
             }
-            self.0.insert(refusal.clone(), now);
+            let last = self.0.entry(refusal.clone()).or_insert(at);
+            *last = at.max(*last);
         }
     }
 

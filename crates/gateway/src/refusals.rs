@@ -1,7 +1,7 @@
 //! Requests of encoders that were refused here within the last hour, by stream, and what other gateways are told of them.
 //!
 //! Strangers may ask whatever they like: those whose token could not name the stream have a table of their own, and of one address a
-//! small part of it. Nothing that they wrote is kept but the stream's name, whose characters are those of names. Bearers are told
+//! small part of it; whom each was counted to is part of it, so that nobody writes over another's. Nothing that they wrote is kept but the stream's name, whose characters are those of names. Bearers are told
 //! apart likewise. Told to others in the background, at a bounded rate; while the directory is away they are known here alone.
 
 use std::{
@@ -14,7 +14,7 @@ use std::{
 
 use http::Method;
 use tokio::time::{Instant, MissedTickBehavior, interval};
-use whipcord_directory::{REFUSALS_KEPT, REFUSALS_MAX, Refusal};
+use whipcord_directory::{Beginning, REFUSALS_KEPT, REFUSALS_MAX, Refusal};
 use whipcord_identity::StreamName;
 
 use crate::{Shared, auth::Bearer, explain::Refused, problem::Error, rates::network};
@@ -62,16 +62,34 @@ pub(crate) struct Refusals(Mutex<Tables>);
 struct Tables {
     strangers: Table,
     bearers: Table,
+    /// Of the directory's data that know what was told.
+    began: Option<Beginning>,
 }
 
 #[derive(Debug, Default)]
-struct Table(HashMap<(StreamName, Reason), Entry>);
+struct Table(HashMap<Key, Entry>);
+
+/// One that another source has, too, is another's: else who asked for a stream first could have its refusals forgotten.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    stream: StreamName,
+    reason: Reason,
+    source: Source,
+}
 
 #[derive(Debug)]
 struct Entry {
-    source: Source,
     at: Instant,
-    told: bool,
+    telling: Telling,
+}
+
+/// Whether other gateways hear of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Telling {
+    Due,
+    Done,
+    /// Its source had used its part up: a stranger's names would flush theirs.
+    Never,
 }
 
 impl Reason {
@@ -121,49 +139,59 @@ impl Refusals {
             Source::Address(address) => Source::Address(network(address)),
             bearer @ Source::Bearer(_) => bearer,
         };
-        table.note((stream, reason), source, most, Instant::now());
+        let key = Key { stream, reason, source };
+        table.note(key, most, Instant::now());
     }
 
     /// What was refused here of this stream.
     pub(crate) fn of(&self, stream: &StreamName) -> Vec<Noted> {
         let now = Instant::now();
         let tables = self.lock();
-        let both = [(&tables.strangers, false), (&tables.bearers, true)];
-        both.into_iter()
-            .flat_map(|(table, proven)| table.0.iter().map(move |(key, entry)| (key, entry, proven)))
-            .filter(|((of, _), entry, _)| of == stream && now - entry.at < REFUSALS_KEPT)
-            .map(|((_, reason), entry, proven)| Noted {
-                reason: reason.clone(),
-                proven,
-                age: now - entry.at,
-            })
-            .collect()
+        let mut noted: Vec<Noted> = Vec::new();
+        for (key, entry) in tables.strangers.0.iter().chain(&tables.bearers.0) {
+            let age = now - entry.at;
+            if key.stream == *stream && age < REFUSALS_KEPT {
+                add(&mut noted, key.reason.clone(), key.source.is_proven(), age);
+            }
+        }
+        noted
     }
 
-    fn untold(&self) -> Vec<((StreamName, Reason), bool)> {
+    /// Where the directory's data began anew, what it was told may be gone.
+    fn retell(&self, began: Option<Beginning>) {
+        let mut tables = self.lock();
+        let Some(began) = began else { return };
+        if tables.began.replace(began) == Some(began) {
+            return;
+        }
+        let Tables { strangers, bearers, .. } = &mut *tables;
+        for entry in strangers.0.values_mut().chain(bearers.0.values_mut()) {
+            entry.telling = entry.telling.due();
+        }
+    }
+
+    /// Those of bearers first; how long ago each was.
+    fn due(&self) -> Vec<(Key, Duration)> {
+        let now = Instant::now();
         let tables = self.lock();
-        // Those of bearers first.
-        let both = [(&tables.bearers, true), (&tables.strangers, false)];
-        let entries = both
-            .into_iter()
-            .flat_map(|(table, proven)| table.0.iter().map(move |(key, entry)| (key, entry, proven)));
-        let untold = entries.filter(|(_, entry, _)| !entry.told);
-        untold
-            .map(|(key, _, proven)| (key.clone(), proven))
+        let entries = tables.bearers.0.iter().chain(&tables.strangers.0);
+        entries
+            .filter(|(_, entry)| entry.telling == Telling::Due && now - entry.at < REFUSALS_KEPT)
+            .map(|(key, entry)| (key.clone(), now - entry.at))
             .take(TELL_MAX)
             .collect()
     }
 
-    fn set_told(&self, told: &[((StreamName, Reason), bool)], is_told: bool) {
+    fn set_telling(&self, told: &[(Key, Duration)], telling: Telling) {
         let mut tables = self.lock();
-        for (key, proven) in told {
-            let table = if *proven {
+        for (key, _) in told {
+            let table = if key.source.is_proven() {
                 &mut tables.bearers
             } else {
                 &mut tables.strangers
             };
             if let Some(entry) = table.0.get_mut(key) {
-                entry.told = is_told;
+                entry.telling = telling;
             }
         }
     }
@@ -175,35 +203,32 @@ impl Refusals {
 }
 
 impl Table {
-    /// In the place of one that is over, or of the same source's oldest, or of the oldest of all.
-    fn note(&mut self, key: (StreamName, Reason), source: Source, most: usize, now: Instant) {
+    /// In the place of the same source's oldest, or of the oldest of all.
+    fn note(&mut self, key: Key, most: usize, now: Instant) {
+        self.0.retain(|_, entry| now - entry.at < REFUSALS_KEPT);
         if let Some(entry) = self.0.get_mut(&key) {
-            (entry.at, entry.told) = (now, false);
+            entry.at = now;
+            entry.telling = entry.telling.due();
             return;
         }
-        let of_source = self.0.values().filter(|entry| entry.source == source).count();
-        if of_source >= most {
-            self.forget_oldest(Some(source));
-        } else if self.0.len() >= REFUSALS_MAX {
-            self.0.retain(|_, entry| now - entry.at < REFUSALS_KEPT);
+        let of_source = self.0.keys().filter(|other| other.source == key.source).count();
+        let telling = if of_source >= most {
+            self.forget_oldest(Some(key.source));
+            Telling::Never
+        } else {
             if self.0.len() >= REFUSALS_MAX {
                 self.forget_oldest(None);
             }
-        }
-        let entry = Entry {
-            source,
-            at: now,
-            // Of a source that has used its part up, others are told no more: a stranger's names would flush theirs.
-            told: of_source >= most,
+            Telling::Due
         };
-        self.0.insert(key, entry);
+        self.0.insert(key, Entry { at: now, telling });
     }
 
     fn forget_oldest(&mut self, source: Option<Source>) {
         let of_source = self
             .0
             .iter()
-            .filter(|(_, entry)| source.is_none_or(|source| entry.source == source));
+            .filter(|(key, _)| source.is_none_or(|source| key.source == source));
         let oldest = of_source.min_by_key(|(_, entry)| entry.at).map(|(key, _)| key.clone());
         if let Some(oldest) = oldest {
             self.0.remove(&oldest);
@@ -211,20 +236,43 @@ impl Table {
     }
 }
 
+impl Telling {
+    /// Once more.
+    fn due(self) -> Self {
+        match self {
+            Self::Due | Self::Done => Self::Due,
+            Self::Never => Self::Never,
+        }
+    }
+}
+
+impl Source {
+    fn is_proven(self) -> bool {
+        matches!(self, Self::Bearer(_))
+    }
+}
+
+/// Each once, with the time since its last.
+fn add(noted: &mut Vec<Noted>, reason: Reason, proven: bool, age: Duration) {
+    let known = noted
+        .iter_mut()
+        .find(|known| known.reason == reason && known.proven == proven);
+    match known {
+        Some(known) => known.age = known.age.min(age),
+        None => noted.push(Noted { reason, proven, age }),
+    }
+}
+
 impl Shared {
-    /// What all gateways refused of this stream; and whether that is all, or this one's alone because the directory is away.
+    /// What all gateways refused of this stream; and whether that is all: not while the directory is away, and not a moment after it lost
+    /// what it had.
     pub(crate) async fn refusals_of(&self, stream: &StreamName) -> (Vec<Noted>, bool) {
         let mut noted = self.refusals.of(stream);
         let told = self.directory.refusals(stream).await;
-        let is_complete = told.is_ok();
-        for (Refusal { what, proven, .. }, age) in told.unwrap_or_default() {
-            let Some(reason) = Reason::parse(&what) else { continue };
-            match noted
-                .iter_mut()
-                .find(|known| known.reason == reason && known.proven == proven)
-            {
-                Some(known) => known.age = known.age.min(age),
-                None => noted.push(Noted { reason, proven, age }),
+        let is_complete = told.as_ref().is_ok_and(|told| told.is_complete);
+        for (Refusal { what, proven, .. }, age) in told.map(|told| told.refusals).unwrap_or_default() {
+            if let Some(reason) = Reason::parse(&what) {
+                add(&mut noted, reason, proven, age);
             }
         }
         noted.sort_by_key(|noted| noted.age);
@@ -238,22 +286,26 @@ pub(crate) async fn tell(shared: Arc<Shared>) {
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let shutdown = shared.shutdown.clone();
     while shutdown.run_until_cancelled(turns.tick()).await.is_some() {
-        let untold = shared.refusals.untold();
-        if untold.is_empty() {
+        shared.refusals.retell(shared.directory.began());
+        let due = shared.refusals.due();
+        if due.is_empty() {
             continue;
         }
-        let refusals: Vec<Refusal> = untold
+        let refusals: Vec<(Refusal, Duration)> = due
             .iter()
-            .map(|((stream, reason), proven)| Refusal {
-                stream: stream.clone(),
-                what: reason.to_text(),
-                proven: *proven,
+            .map(|(key, age)| {
+                let refusal = Refusal {
+                    stream: key.stream.clone(),
+                    what: key.reason.to_text(),
+                    proven: key.source.is_proven(),
+                };
+                (refusal, *age)
             })
             .collect();
         // What comes again meanwhile is told again.
-        shared.refusals.set_told(&untold, true);
+        shared.refusals.set_telling(&due, Telling::Done);
         if shared.directory.refused(&refusals).await.is_err() {
-            shared.refusals.set_told(&untold, false);
+            shared.refusals.set_telling(&due, Telling::Due);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Refused requests, as Redis keeps them: see the module of that name above.
 
 use super::{Redis, script::Space};
-use crate::{REFUSALS_KEPT, REFUSALS_MAX, Refusal, values::Unavailable};
+use crate::{REFUSALS_KEPT, REFUSALS_MAX, Refusal, Told, values::Unavailable};
 use std::time::Duration;
 use whipcord_identity::StreamName;
 
@@ -14,17 +14,18 @@ fn limits() -> [String; 2] {
 }
 
 impl Redis {
-    pub(crate) async fn refused(&self, refusals: &[Refusal]) -> Result<(), Unavailable> {
+    pub(crate) async fn refused(&self, refusals: &[(Refusal, Duration)]) -> Result<(), Unavailable> {
         let mut arguments = Vec::from(limits());
-        for Refusal { stream, what, proven } in refusals {
-            arguments.extend([u8::from(*proven).to_string(), format!("{what} {stream}")]);
+        for (Refusal { stream, what, proven }, age) in refusals {
+            let (proven, age) = (u8::from(*proven), age.as_millis());
+            arguments.extend([proven.to_string(), age.to_string(), format!("{what} {stream}")]);
         }
         let keys = keys(&self.link.space);
         self.link.run(&self.link.scripts.refuse, &keys, &arguments).await?;
         Ok(())
     }
 
-    pub(crate) async fn refusals(&self, stream: &StreamName) -> Result<Vec<(Refusal, Duration)>, Unavailable> {
+    pub(crate) async fn refusals(&self, stream: &StreamName) -> Result<Told, Unavailable> {
         let mut arguments = Vec::from(limits());
         arguments.push(stream.to_string());
         let keys = keys(&self.link.space);
@@ -38,6 +39,9 @@ impl Redis {
             };
             Some((refusal, Duration::from_millis(words[2].parse().ok()?)))
         };
-        Ok(words.chunks_exact(3).filter_map(read).collect())
+        Ok(Told {
+            refusals: words.chunks_exact(3).filter_map(read).collect(),
+            is_complete: reply.word == "ok",
+        })
     }
 }

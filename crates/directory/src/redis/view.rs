@@ -18,7 +18,7 @@ use super::{
     wire::{self, State},
 };
 use crate::{
-    lock,
+    Beginning, lock,
     values::{Freshness, Hello, Unavailable, View, Worker},
 };
 
@@ -26,6 +26,8 @@ use crate::{
 pub(super) struct Cache {
     /// When Redis last told.
     seen: Option<Instant>,
+    /// When its data began, as it then told.
+    pub(super) began: Option<Beginning>,
     workers: HashMap<Incarnation, Known>,
     /// The format of the data, if the last look that was answered found a later version's.
     pub(super) newer: Option<u64>,
@@ -54,6 +56,7 @@ struct Known {
 
 /// What one look found.
 struct Look {
+    began: Beginning,
     /// Those whose lease lives.
     living: HashMap<Incarnation, State>,
     dead: Vec<Incarnation>,
@@ -193,7 +196,13 @@ impl Redis {
             .link
             .run(&self.link.scripts.view, &keys, &[CHUNK.to_string()])
             .await?;
-        let Look { living, dead, over } = read(&reply).ok_or(Unavailable::Away)?;
+        let Look {
+            began,
+            living,
+            dead,
+            over,
+        } = read(&reply).ok_or(Unavailable::Away)?;
+        lock(&self.cache).began = Some(began);
         let unknown = lock(&self.cache).unknown(&living);
         let mut hellos = Vec::new();
         if !unknown.is_empty() {
@@ -228,12 +237,13 @@ impl Redis {
     }
 }
 
-/// `now, rebuilding, leases, states, over`.
+/// `now, began, rebuilding, leases, states, over`.
 fn read(reply: &super::Reply) -> Option<Look> {
-    let [now, rebuilding, leases, states, over] = reply.rest.as_slice() else {
+    let [now, began, rebuilding, leases, states, over] = reply.rest.as_slice() else {
         return None;
     };
     let now: f64 = super::script::text(now)?.parse().ok()?;
+    let began = Beginning(super::script::text(began)?.parse().ok()?);
     let rebuilding = super::script::text(rebuilding)? == "1";
     let states = texts(states)?;
     let states: HashMap<&str, &str> = states
@@ -241,6 +251,7 @@ fn read(reply: &super::Reply) -> Option<Look> {
         .map(|pair| (pair[0].as_str(), pair[1].as_str()))
         .collect();
     let mut look = Look {
+        began,
         living: HashMap::new(),
         dead: Vec::new(),
         over: texts(over)?,

@@ -1,13 +1,17 @@
 //! What gateways tell each other of refused requests: rules as functions over any directory.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
-use whipcord_directory::{Directory, REFUSALS_MAX, Refusal};
+use whipcord_directory::{Directory, REFUSALS_MAX, Refusal, Timing};
 
-use crate::server::{Server, is_installed};
+use crate::{
+    bed::{LONG, eventually},
+    server::{Server, is_installed},
+};
 
 rules![
     a_refusal_is_known_by_its_stream_alone_and_once: LONG,
+    what_is_told_again_later_is_no_younger: LONG,
     there_is_a_most_and_strangers_flush_nobody_with_a_token: LONG,
 ];
 
@@ -19,9 +23,13 @@ fn refusal(stream: &str, what: &str, proven: bool) -> Refusal {
     }
 }
 
+fn just_now(refusal: Refusal) -> (Refusal, Duration) {
+    (refusal, Duration::ZERO)
+}
+
 async fn known(d: &Directory, stream: &str) -> BTreeSet<(String, bool)> {
-    let known = d.refusals(&stream.parse().unwrap()).await.unwrap();
-    let all: Vec<_> = known.into_iter().map(|(refusal, _)| refusal).collect();
+    let told = d.refusals(&stream.parse().unwrap()).await.unwrap();
+    let all: Vec<_> = told.refusals.into_iter().map(|(refusal, _)| refusal).collect();
     assert!(all.iter().all(|refusal| refusal.stream.as_str() == stream));
     let count = all.len();
     let set: BTreeSet<_> = all.into_iter().map(|refusal| (refusal.what, refusal.proven)).collect();
@@ -38,7 +46,7 @@ async fn a_refusal_is_known_by_its_stream_alone_and_once(d: &Directory) {
         refusal("ve/cam", "POST/d", false),
     ];
     for _ in 0..2 {
-        d.refused(&all).await.unwrap();
+        d.refused(&all.clone().map(just_now)).await.unwrap();
     }
     let of = |names: &[(&str, bool)]| -> BTreeSet<(String, bool)> {
         names
@@ -52,12 +60,45 @@ async fn a_refusal_is_known_by_its_stream_alone_and_once(d: &Directory) {
     assert_eq!(known(d, "nothing").await, of(&[]));
 }
 
+async fn what_is_told_again_later_is_no_younger(d: &Directory) {
+    let (old, older) = (Duration::from_secs(600), Duration::from_secs(1200));
+    for age in [old, older] {
+        d.refused(&[(refusal("cam", "POST/a", true), age)]).await.unwrap();
+    }
+    let told = d.refusals(&"cam".parse().unwrap()).await.unwrap();
+    assert!(told.is_complete && told.refusals.len() == 1, "{told:?}");
+    let age = told.refusals[0].1;
+    assert!(age >= old && age < older, "{age:?}");
+}
+
+/// What a server lost that came back empty only gateways can tell again: they see that it began anew, and whoever asks, that some may
+/// be missing.
+#[tokio::test]
+async fn a_server_that_came_back_empty_says_so() {
+    let server = Server::start().await;
+    let d = server.directory(LONG);
+    d.refused(&[just_now(refusal("cam", "POST/a", true))]).await.unwrap();
+    eventually(async || d.began().is_some()).await;
+    let before = d.began();
+    let _: () = server.ask("FLUSHALL").await;
+    eventually(async || d.began() != before).await;
+    let rebuilding = Timing {
+        rebuild: Duration::from_secs(3600),
+        ..LONG
+    };
+    let told = server.directory(rebuilding).refusals(&"cam".parse().unwrap()).await;
+    assert_eq!(
+        told.map(|told| (told.refusals, told.is_complete)),
+        Ok((Vec::new(), false))
+    );
+}
+
 async fn there_is_a_most_and_strangers_flush_nobody_with_a_token(d: &Directory) {
-    d.refused(&[refusal("mine", "POST/a", true), refusal("first", "POST/a", false)])
+    d.refused(&[refusal("mine", "POST/a", true), refusal("first", "POST/a", false)].map(just_now))
         .await
         .unwrap();
-    let strangers: Vec<Refusal> = (0..REFUSALS_MAX)
-        .map(|n| refusal(&format!("cam/{n}"), "POST/a", false))
+    let strangers: Vec<_> = (0..REFUSALS_MAX)
+        .map(|n| just_now(refusal(&format!("cam/{n}"), "POST/a", false)))
         .collect();
     for some in strangers.chunks(64) {
         d.refused(some).await.unwrap();

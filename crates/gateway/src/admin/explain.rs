@@ -32,7 +32,8 @@ pub(crate) struct Explanation {
     session: Option<Explained>,
     /// What encoders of this stream were refused within the last hour, the last first.
     refused: Vec<Refused>,
-    /// `cluster`: by any gateway; `gateway`: by this one alone, because the directory does not answer.
+    /// `cluster`: by any gateway; `gateway`: by this one alone, and what others may have told: the directory does not answer, or lost its data a
+    /// moment ago.
     refused_by: &'static str,
     /// Workers that did not answer: one of them may know more.
     unanswered: Vec<String>,

@@ -14,9 +14,9 @@ fn refuse(refusals: &Refusals, stream: usize, source: Source) {
 }
 
 fn told(refusals: &Refusals) -> usize {
-    let untold = refusals.untold();
-    refusals.set_told(&untold, true);
-    untold.len()
+    let due = refusals.due();
+    refusals.set_telling(&due, Telling::Done);
+    due.len()
 }
 
 #[tokio::test(start_paused = true)]
@@ -45,6 +45,63 @@ async fn one_stranger_flushes_nobody_here_or_elsewhere_but_itself() {
     assert_eq!(refusals.lock().strangers.0.len(), 1 + PER_ADDRESS_MAX);
     // Others hear of none beyond its part.
     assert_eq!(told(&refusals), 0);
+}
+
+#[tokio::test]
+async fn what_a_stranger_repeats_beyond_its_part_is_told_nobody() {
+    let refusals = Refusals::default();
+    for stream in 0..100 {
+        refuse(&refusals, stream, address(1));
+        refuse(&refusals, stream, address(1));
+    }
+    assert_eq!(told(&refusals), 0);
+    (0..PER_ADDRESS_MAX).for_each(|stream| refuse(&refusals, stream, address(2)));
+    assert_eq!(told(&refusals), PER_ADDRESS_MAX);
+    // Within its part: again, with the new time.
+    refuse(&refusals, 0, address(2));
+    assert_eq!(told(&refusals), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_an_hour_a_source_has_its_part_again() {
+    let refusals = Refusals::default();
+    (0..=PER_ADDRESS_MAX).for_each(|stream| refuse(&refusals, stream, address(1)));
+    told(&refusals);
+    tokio::time::advance(REFUSALS_KEPT).await;
+    (100..100 + PER_ADDRESS_MAX).for_each(|stream| refuse(&refusals, stream, address(1)));
+    assert_eq!(told(&refusals), PER_ADDRESS_MAX);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asked_for_a_stream_first_forgets_nobody_elses_refusals() {
+    let refusals = Refusals::default();
+    refuse(&refusals, 1, address(1));
+    refuse(&refusals, 1, address(2));
+    tokio::time::advance(Duration::from_secs(1)).await;
+    (100..200).for_each(|stream| refuse(&refusals, stream, address(1)));
+    assert_eq!(refusals.of(&name(1)).len(), 1);
+    refuse(&refusals, 1, address(1));
+    assert_eq!(refusals.of(&name(1)).len(), 1, "each once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_told_is_told_again_when_the_directory_began_anew() {
+    let refusals = Refusals::default();
+    refusals.retell(Some(Beginning(1)));
+    (0..=PER_ADDRESS_MAX).for_each(|stream| refuse(&refusals, stream, address(1)));
+    let before = told(&refusals);
+    for began in [None, Some(Beginning(1))] {
+        refusals.retell(began);
+        assert_eq!(told(&refusals), 0);
+    }
+    tokio::time::advance(Duration::from_secs(60)).await;
+    refusals.retell(Some(Beginning(2)));
+    let due = refusals.due();
+    assert_eq!(due.len(), before);
+    assert!(
+        due.iter().all(|(_, age)| *age == Duration::from_secs(60)),
+        "as old as it is"
+    );
 }
 
 #[tokio::test]
