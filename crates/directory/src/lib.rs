@@ -59,7 +59,7 @@ use memory::Memory;
 pub use self::{
     config::{Config, ConfigError, Url, UrlError},
     redis::CALL_MAX,
-    refusals::{Beginning, REFUSALS_KEPT, REFUSALS_MAX, Refusal, Told},
+    refusals::{Beginning, REFUSALS_KEPT, REFUSALS_MAX, RefusedRequest, Told},
     timing::{LEASE, LOSER_WAIT, NUMBER_REST, REBUILD, RESERVATION, Timing},
     values::{
         CommitError, Freshness, Health, Hello, HelloError, Lease, Load, Lookup, PlaceError, Placement, ReportError,
@@ -230,7 +230,7 @@ impl Directory {
     }
 
     /// Requests that this gateway refused, with the time since each one's last. Those that cannot be told are for whoever asks here.
-    pub async fn refused(&self, refusals: &[(Refusal, std::time::Duration)]) -> Result<(), Unavailable> {
+    pub async fn refused(&self, refusals: &[(RefusedRequest, std::time::Duration)]) -> Result<(), Unavailable> {
         match &self.0 {
             Store::Memory(memory) => lock(memory).refusals.note(refusals, now()),
             Store::Redis(redis) => redis.refused(refusals).await?,

@@ -19,7 +19,7 @@ pub const REFUSALS_MAX: usize = 1024;
 
 /// A refused request, but for when it was.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Refusal {
+pub struct RefusedRequest {
     pub stream: StreamName,
     /// What was refused and why, in the gateways' own words, without white space.
     pub what: String,
@@ -35,17 +35,17 @@ pub struct Beginning(pub u64);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
     /// With the time since each one's last.
-    pub refusals: Vec<(Refusal, Duration)>,
+    pub refusals: Vec<(RefusedRequest, Duration)>,
     /// The data did not begin a moment ago: who told has had the time to tell again.
     pub is_complete: bool,
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Refusals(HashMap<Refusal, Instant>);
+pub(crate) struct Refusals(HashMap<RefusedRequest, Instant>);
 
 impl Refusals {
     /// Each with the time since its last.
-    pub(crate) fn note(&mut self, refusals: &[(Refusal, Duration)], now: Instant) {
+    pub(crate) fn note(&mut self, refusals: &[(RefusedRequest, Duration)], now: Instant) {
         self.0
             .retain(|_, at| now.saturating_duration_since(*at) < REFUSALS_KEPT);
         for (refusal, age) in refusals {
@@ -60,7 +60,7 @@ impl Refusals {
     }
 
     /// With the time since each one's last.
-    pub(crate) fn of(&self, stream: &StreamName, now: Instant) -> Vec<(Refusal, Duration)> {
+    pub(crate) fn of(&self, stream: &StreamName, now: Instant) -> Vec<(RefusedRequest, Duration)> {
         let ages = self
             .0
             .iter()

@@ -5,15 +5,15 @@
 //! which a gateway does 10,000 a second, whenever an operator asks. A hint for each session that ended would be a write to Redis for
 //! each, 55 a second where 200,000 sessions last an hour, and 20 MB, for questions that nearly never come.
 
+mod conclusion;
 mod diagnosis;
 mod facts;
-mod refused;
 
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use tokio::time::{Instant, timeout_at};
-use tracing::warn;
+use tracing::debug;
 use whipcord_directory::{Freshness, Worker};
 use whipcord_identity::{SessionId, StreamName, WorkerId};
 use whipcord_proto::{
@@ -21,8 +21,9 @@ use whipcord_proto::{
     worker::{ExplainSessionResponse, explain_session_request as proto},
 };
 
-pub(crate) use self::{diagnosis::Diagnosis, refused::Refused};
+pub(crate) use self::diagnosis::Diagnosis;
 use self::{
+    conclusion::{Conclusion, Known, conclude},
     diagnosis::{before_end, diagnose},
     facts::Facts,
 };
@@ -37,6 +38,8 @@ use crate::{
 const ANSWER_MAX: Duration = Duration::from_secs(2);
 /// Workers asked at the same moment: a rack of hosts that hang does not keep the others from being asked.
 const ASKED_MAX: usize = 256;
+/// Of one session: twice what workers keep of one; what is more nobody reads.
+const MOMENTS_MAX: usize = 64;
 
 /// What is to be explained.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,39 +84,28 @@ impl Shared {
         let answers = self.ask_all(&subject).await;
         let orphaned = self.orphaned(&subject);
         let newest = newest(answers.told);
-        let stream = match (&newest, subject) {
-            (Some(told), _) => Some(told.stream.clone()),
+        let stream = match (&newest, &subject) {
+            (Some(told), _) => Some(&told.stream),
             (None, Subject::Stream(stream)) => Some(stream),
             (None, Subject::Session(_)) => None,
         };
         let (refused, refused_is_complete) = match stream {
-            Some(stream) => self.refusals_of(&stream).await,
+            Some(stream) => self.refusals_of(stream).await,
             None => (Vec::new(), true),
         };
-        // A session that lives says more than what strangers were refused; of what is over the last counts.
-        let refused_last = refused.iter().find(|noted| noted.reason.method == "POST");
-        let refused_last = refused_last.filter(|noted| match (&newest, &orphaned) {
-            (Some(told), _) => told.ended().is_some_and(|ended| noted.age < ended),
-            (None, Some((_, placed))) => noted.age < *placed,
-            (None, None) => true,
-        });
-        let mut unanswered = answers.unanswered;
-        let (diagnosis, before_end) = match (&newest, refused_last, orphaned) {
-            (_, Some(noted), _) => (Diagnosis::Refused(noted.reason.refused), None),
-            (Some(told), None, _) => told.judge(),
-            (None, None, Some((worker, _))) => {
-                unanswered.push(worker);
-                (Diagnosis::WorkerDied, None)
-            }
-            (None, None, None) if !unanswered.is_empty() => (Diagnosis::WorkerAway, None),
-            (None, None, None) if !answers.dead.is_empty() => {
-                unanswered = answers.dead;
-                (Diagnosis::WorkerDied, None)
-            }
-            (None, None, None) => return Err(Error::NothingKnown),
+        let known = Known {
+            subject: &subject,
+            session: newest.as_ref(),
+            orphaned,
+            refused: &refused,
+            unanswered: answers.unanswered,
+            dead: answers.dead,
         };
-        unanswered.sort();
-        unanswered.dedup();
+        let Conclusion {
+            diagnosis,
+            before_end,
+            unanswered,
+        } = conclude(known).ok_or(Error::NothingKnown)?;
         Ok(Explanation {
             diagnosis,
             before_end,
@@ -148,11 +140,12 @@ impl Shared {
                 awaited.swap_remove(at);
             }
             match answer {
-                Ok(response) => answers.told.extend(Told::new(worker, response)),
+                Ok(response) => answers.told.extend(Told::new(worker, subject, response)),
                 Err(CallError::NotFound) => {}
                 Err(CallError::Dead) => answers.dead.push(worker),
                 Err(error) => {
-                    warn!(%worker, %error, "a worker does not say what it knows of a session");
+                    // Named in the answer; an operator may ask every second.
+                    debug!(%worker, %error, "a worker does not say what it knows of a session");
                     answers.unanswered.push(worker);
                 }
             }
@@ -176,12 +169,20 @@ impl Shared {
 }
 
 impl Told {
-    fn new(worker: WorkerId, response: ExplainSessionResponse) -> Option<Self> {
+    /// None of another session than was asked for.
+    fn new(worker: WorkerId, subject: &Subject, mut response: ExplainSessionResponse) -> Option<Self> {
+        response.timeline.truncate(MOMENTS_MAX);
         let session = response.session.as_ref()?;
-        Some(Self {
+        let sid = convert::session_id(&session.session_id).ok()?;
+        let stream = convert::stream(&session.stream).ok()?;
+        let is_asked = match subject {
+            Subject::Session(asked) => *asked == sid,
+            Subject::Stream(asked) => *asked == stream,
+        };
+        is_asked.then_some(Self {
             worker,
-            sid: convert::session_id(&session.session_id).ok()?,
-            stream: convert::stream(&session.stream).ok()?,
+            sid,
+            stream,
             response,
         })
     }
@@ -210,7 +211,13 @@ fn newest(told: Vec<Told>) -> Option<Told> {
         .max_by_key(|told| (told.response.ended_ms.is_none(), told.created_at_ms()))
 }
 
-/// What is said of a session goes to terminals: no control characters of whoever may have written it.
+/// What is said of a session goes to terminals: nothing of whoever may have written it that those take for commands, or that turns the
+/// direction of a line (UAX #9) so that it reads as another.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars().filter(|character| !character.is_control()).collect()
+    let is_bidi =
+        |character| matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let shown = text
+        .chars()
+        .filter(|character| !character.is_control() && !is_bidi(*character));
+    shown.collect()
 }

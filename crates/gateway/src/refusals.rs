@@ -4,6 +4,8 @@
 //! small part of it; whom each was counted to is part of it, so that nobody writes over another's. Nothing that they wrote is kept but the stream's name, whose characters are those of names. Bearers are told
 //! apart likewise. Told to others in the background, at a bounded rate; while the directory is away they are known here alone.
 
+mod refused;
+
 use std::{
     collections::HashMap,
     hash::Hash,
@@ -14,10 +16,11 @@ use std::{
 
 use http::Method;
 use tokio::time::{Instant, MissedTickBehavior, interval};
-use whipcord_directory::{Beginning, REFUSALS_KEPT, REFUSALS_MAX, Refusal};
+use whipcord_directory::{Beginning, REFUSALS_KEPT, REFUSALS_MAX, RefusedRequest};
 use whipcord_identity::StreamName;
 
-use crate::{Shared, auth::Bearer, explain::Refused, problem::Error, rates::network};
+pub(crate) use self::refused::Refused;
+use crate::{Shared, auth::Bearer, problem::Error, rates::network};
 
 /// Of one address, or of its network: a household's encoders and their mistakes, of each 1 in 64 of the table.
 const PER_ADDRESS_MAX: usize = REFUSALS_MAX / 64;
@@ -27,6 +30,9 @@ const PER_BEARER_MAX: usize = REFUSALS_MAX / 4;
 const TELL_EVERY: Duration = Duration::from_secs(1);
 /// At once: some 5 kB in one script. What is left waits, and is kept once however often it comes again.
 const TELL_MAX: usize = 64;
+
+/// What encoders ask for.
+pub(crate) const NOTED: [Method; 3] = [Method::POST, Method::PATCH, Method::DELETE];
 
 /// Whom a refusal is counted to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,17 +45,17 @@ pub(crate) enum Source {
 
 /// What was refused, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Reason {
-    pub(crate) method: &'static str,
-    pub(crate) refused: Refused,
-    /// The word in the encoder's answer.
-    pub(crate) reason: String,
+pub(crate) struct Kind {
+    pub(crate) method: Method,
+    pub(crate) cause: Refused,
+    /// In the encoder's answer.
+    pub(crate) word: String,
 }
 
 /// One kind of refusal of one stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Noted {
-    pub(crate) reason: Reason,
+    pub(crate) kind: Kind,
     pub(crate) proven: bool,
     /// Since the last.
     pub(crate) age: Duration,
@@ -73,7 +79,7 @@ struct Table(HashMap<Key, Entry>);
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
     stream: StreamName,
-    reason: Reason,
+    kind: Kind,
     source: Source,
 }
 
@@ -92,28 +98,27 @@ enum Telling {
     Never,
 }
 
-impl Reason {
-    fn new(method: &Method, error: &Error) -> Option<Self> {
-        let method = ["POST", "PATCH", "DELETE"].into_iter().find(|known| method == *known)?;
+impl Kind {
+    pub(crate) fn new(method: &Method, error: &Error) -> Option<Self> {
         Some(Self {
-            method,
-            refused: Refused::of(error),
-            reason: word(error.reason()),
+            method: NOTED.into_iter().find(|noted| noted == method)?,
+            cause: Refused::of(error),
+            word: word(error.reason()),
         })
     }
 
     /// As other gateways read it.
     fn to_text(&self) -> String {
-        format!("{}/{}/{}", self.method, self.refused.word(), self.reason)
+        format!("{}/{}/{}", self.method, self.cause.word(), self.word)
     }
 
     fn parse(text: &str) -> Option<Self> {
         let mut words = text.split('/');
-        let (method, refused, reason) = (words.next()?, words.next()?, words.next()?);
+        let (method, cause, said) = (words.next()?, words.next()?, words.next()?);
         Some(Self {
-            method: ["POST", "PATCH", "DELETE"].into_iter().find(|known| method == *known)?,
-            refused: Refused::parse(refused)?,
-            reason: word(reason),
+            method: NOTED.into_iter().find(|noted| noted.as_str() == method)?,
+            cause: Refused::parse(cause)?,
+            word: word(said),
         })
     }
 }
@@ -127,7 +132,7 @@ fn word(text: &str) -> String {
 impl Refusals {
     /// Notes what an encoder was refused.
     pub(crate) fn note(&self, stream: StreamName, method: &Method, error: &Error, source: Source) {
-        let Some(reason) = Reason::new(method, error) else {
+        let Some(kind) = Kind::new(method, error) else {
             return;
         };
         let mut tables = self.lock();
@@ -139,7 +144,7 @@ impl Refusals {
             Source::Address(address) => Source::Address(network(address)),
             bearer @ Source::Bearer(_) => bearer,
         };
-        let key = Key { stream, reason, source };
+        let key = Key { stream, kind, source };
         table.note(key, most, Instant::now());
     }
 
@@ -151,7 +156,7 @@ impl Refusals {
         for (key, entry) in tables.strangers.0.iter().chain(&tables.bearers.0) {
             let age = now - entry.at;
             if key.stream == *stream && age < REFUSALS_KEPT {
-                add(&mut noted, key.reason.clone(), key.source.is_proven(), age);
+                add(&mut noted, key.kind.clone(), key.source.is_proven(), age);
             }
         }
         noted
@@ -253,13 +258,13 @@ impl Source {
 }
 
 /// Each once, with the time since its last.
-fn add(noted: &mut Vec<Noted>, reason: Reason, proven: bool, age: Duration) {
+fn add(noted: &mut Vec<Noted>, kind: Kind, proven: bool, age: Duration) {
     let known = noted
         .iter_mut()
-        .find(|known| known.reason == reason && known.proven == proven);
+        .find(|known| known.kind == kind && known.proven == proven);
     match known {
         Some(known) => known.age = known.age.min(age),
-        None => noted.push(Noted { reason, proven, age }),
+        None => noted.push(Noted { kind, proven, age }),
     }
 }
 
@@ -270,9 +275,9 @@ impl Shared {
         let mut noted = self.refusals.of(stream);
         let told = self.directory.refusals(stream).await;
         let is_complete = told.as_ref().is_ok_and(|told| told.is_complete);
-        for (Refusal { what, proven, .. }, age) in told.map(|told| told.refusals).unwrap_or_default() {
-            if let Some(reason) = Reason::parse(&what) {
-                add(&mut noted, reason, proven, age);
+        for (RefusedRequest { what, proven, .. }, age) in told.map(|told| told.refusals).unwrap_or_default() {
+            if let Some(kind) = Kind::parse(&what) {
+                add(&mut noted, kind, proven, age);
             }
         }
         noted.sort_by_key(|noted| noted.age);
@@ -291,12 +296,12 @@ pub(crate) async fn tell(shared: Arc<Shared>) {
         if due.is_empty() {
             continue;
         }
-        let refusals: Vec<(Refusal, Duration)> = due
+        let refusals: Vec<(RefusedRequest, Duration)> = due
             .iter()
             .map(|(key, age)| {
-                let refusal = Refusal {
+                let refusal = RefusedRequest {
                     stream: key.stream.clone(),
-                    what: key.reason.to_text(),
+                    what: key.kind.to_text(),
                     proven: key.source.is_proven(),
                 };
                 (refusal, *age)

@@ -17,7 +17,7 @@ use crate::{
     page::File,
     problem::Error,
     recordings,
-    refusals::Source,
+    refusals::{NOTED, Source},
     response::{self, Content, Response},
     stats, trace, whip,
 };
@@ -78,6 +78,9 @@ pub(crate) async fn serve(shared: Arc<Shared>, connection: Connection, request: 
 
 /// For whoever asks why an encoder has no session.
 fn note_refusal(shared: &Shared, client: &Client, parts: &Parts, target: Option<Target<'_>>, problem: &Error) {
+    if !NOTED.contains(&parts.method) {
+        return;
+    }
     let named = match target {
         Some(Target::Endpoint(path)) => whip::named(shared, parts, path, problem),
         // Whatever hint its URL has: it is not looked at here.

@@ -1,7 +1,7 @@
 //! Refused requests, as Redis keeps them: see the module of that name above.
 
 use super::{Redis, script::Space};
-use crate::{REFUSALS_KEPT, REFUSALS_MAX, Refusal, Told, values::Unavailable};
+use crate::{REFUSALS_KEPT, REFUSALS_MAX, RefusedRequest, Told, values::Unavailable};
 use std::time::Duration;
 use whipcord_identity::StreamName;
 
@@ -14,9 +14,9 @@ fn limits() -> [String; 2] {
 }
 
 impl Redis {
-    pub(crate) async fn refused(&self, refusals: &[(Refusal, Duration)]) -> Result<(), Unavailable> {
+    pub(crate) async fn refused(&self, refusals: &[(RefusedRequest, Duration)]) -> Result<(), Unavailable> {
         let mut arguments = Vec::from(limits());
-        for (Refusal { stream, what, proven }, age) in refusals {
+        for (RefusedRequest { stream, what, proven }, age) in refusals {
             let (proven, age) = (u8::from(*proven), age.as_millis());
             arguments.extend([proven.to_string(), age.to_string(), format!("{what} {stream}")]);
         }
@@ -32,7 +32,7 @@ impl Redis {
         let reply = self.link.run(&self.link.scripts.refusals, &keys, &arguments).await?;
         let words: Vec<String> = reply.texts().collect();
         let read = |words: &[String]| {
-            let refusal = Refusal {
+            let refusal = RefusedRequest {
                 stream: stream.clone(),
                 what: words[1].clone(),
                 proven: words[0] == "1",

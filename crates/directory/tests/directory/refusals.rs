@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use whipcord_directory::{Directory, REFUSALS_MAX, Refusal, Timing};
+use whipcord_directory::{Directory, REFUSALS_MAX, RefusedRequest, Timing};
 
 use crate::{
     bed::{LONG, eventually},
@@ -15,15 +15,15 @@ rules![
     there_is_a_most_and_strangers_flush_nobody_with_a_token: LONG,
 ];
 
-fn refusal(stream: &str, what: &str, proven: bool) -> Refusal {
-    Refusal {
+fn refusal(stream: &str, what: &str, proven: bool) -> RefusedRequest {
+    RefusedRequest {
         stream: stream.parse().unwrap(),
         what: what.to_owned(),
         proven,
     }
 }
 
-fn just_now(refusal: Refusal) -> (Refusal, Duration) {
+fn just_now(refusal: RefusedRequest) -> (RefusedRequest, Duration) {
     (refusal, Duration::ZERO)
 }
 

@@ -2,10 +2,7 @@
 //!
 //! Never in an answer: tokens, session URLs, anything of an SDP but names of codecs and layers.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -79,15 +76,13 @@ struct Moment {
 struct Refused {
     #[serde(flatten)]
     diagnosis: Diagnosed,
-    method: &'static str,
+    method: String,
     /// As in the answer.
     reason: String,
     /// Of the last one.
     seconds_ago: f64,
-    /// Seconds since the Unix epoch.
-    at: f64,
-    /// A good token came with it: no stranger's.
-    has_token: bool,
+    /// A good token came with it, that may name the stream: no stranger's.
+    proven: bool,
 }
 
 /// Why a session does not deliver, or that it does: one diagnosis, and what happened; also for an hour after its end.
@@ -175,16 +170,13 @@ impl From<Told> for Explained {
 }
 
 impl From<Noted> for Refused {
-    fn from(Noted { reason, proven, age }: Noted) -> Self {
-        let at = SystemTime::now().checked_sub(age);
-        let at = at.and_then(|at| at.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
+    fn from(Noted { kind, proven, age }: Noted) -> Self {
         Self {
-            diagnosis: (&Diagnosis::Refused(reason.refused)).into(),
-            method: reason.method,
-            reason: reason.reason,
+            diagnosis: (&Diagnosis::Refused(kind.cause)).into(),
+            method: kind.method.to_string(),
+            reason: kind.word,
             seconds_ago: seconds(age.as_millis() as u64),
-            at: seconds(at.as_millis() as u64),
-            has_token: proven,
+            proven,
         }
     }
 }

@@ -1,13 +1,11 @@
 //! What is the matter with a session: one diagnosis from its facts, in a sentence, with one thing to do.
 //!
-//! Pure. The one place where any of it is said. Not here: where facts come from (facts), and why POSTs are refused (refused).
+//! Pure. The one place where any of it is said. Not here: where facts come from (facts), and why POSTs are refused (refusals).
 
 use std::time::Duration;
 
-use super::{
-    facts::{Disk, End, Facts, Handshake},
-    refused::Refused,
-};
+use super::facts::{Disk, End, Facts, Handshake};
+use crate::refusals::Refused;
 
 /// All there is.
 #[derive(Clone, Debug, PartialEq)]

@@ -29,7 +29,7 @@ async fn a_refusal_is_kept_once_for_an_hour_after_its_last() {
     let noted = refusals.of(&name(1));
     assert_eq!(noted.len(), 1);
     assert_eq!((noted[0].age, noted[0].proven), (Duration::from_secs(60), false));
-    assert_eq!(noted[0].reason.refused, Refused::TokenInvalid);
+    assert_eq!(noted[0].kind.cause, Refused::TokenInvalid);
     tokio::time::advance(REFUSALS_KEPT).await;
     assert_eq!(refusals.of(&name(1)), []);
 }
@@ -116,13 +116,13 @@ async fn strangers_together_take_no_bearers_place_and_there_is_a_most() {
 }
 
 #[test]
-fn a_reason_survives_the_way_to_another_gateway() {
-    let reason = Reason::new(&Method::POST, &Error::NoWorker).unwrap();
-    assert_eq!(reason.to_text(), "POST/no_capacity/no_worker");
-    assert_eq!(Reason::parse(&reason.to_text()), Some(reason));
-    assert_eq!(Reason::new(&Method::GET, &Error::NoWorker), None);
+fn a_kind_survives_the_way_to_another_gateway() {
+    let kind = Kind::new(&Method::POST, &Error::NoWorker).unwrap();
+    assert_eq!(kind.to_text(), "POST/no_capacity/no_worker");
+    assert_eq!(Kind::parse(&kind.to_text()), Some(kind));
+    assert_eq!(Kind::new(&Method::GET, &Error::NoWorker), None);
     for broken in ["", "POST", "POST/later/x", "GET/no_capacity/x"] {
-        assert_eq!(Reason::parse(broken), None, "{broken}");
+        assert_eq!(Kind::parse(broken), None, "{broken}");
     }
     assert_eq!(word("\u{1b}[2Jno_codec\n"), "no_codec".to_owned());
 }

@@ -34,12 +34,13 @@ pub(crate) async fn post(
     path: Option<&str>,
 ) -> Result<Response, Error> {
     let grant = shared.authorize(&parts.headers)?;
+    // Whatever comes of it, a signature has been checked.
+    shared.rates.check_bearer(grant.bearer)?;
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let (stream, query) = stream(path, query, grant.only_stream())?;
     if !grant.may_publish(&stream) {
         return Err(Error::Forbidden(stream));
     }
-    shared.rates.check_bearer(grant.bearer)?;
     let created = create(shared, client, parts, incoming, stream.clone(), query, grant.bearer)
         .await
         .inspect_err(|error| {
@@ -85,20 +86,25 @@ fn stream(path: Option<&str>, mut query: Query, only: Option<&StreamName>) -> Re
     Ok((stream, query))
 }
 
-/// The stream that a refused POST was for, and whose token it came with if that may name the stream. In a flood no signature is checked
-/// twice.
+/// The stream that a refused request to the endpoint was for, and whose token it came with if that may name the stream and is good now.
+/// No signature is checked again but those that were charged to their token.
 pub(crate) fn named(
     shared: &Shared,
     parts: &Parts,
     path: Option<&str>,
     problem: &Error,
 ) -> Option<(StreamName, Option<Bearer>)> {
+    let query = Query::parse(parts.uri.query().unwrap_or_default());
     let grant = match problem {
-        Error::Auth(auth::Error::Expired(grant)) => Some(grant.clone()),
-        Error::Auth(_) | Error::TooManyRequests { .. } => None,
+        Error::Forbidden(stream) => return Some((stream.clone(), None)),
+        // It proves whose it was, and not whose it is: old tokens lie about in logs.
+        Error::Auth(auth::Error::Expired(grant)) => {
+            let (named, _) = stream(path, query, grant.only_stream()).ok()?;
+            return Some((named, None));
+        }
+        Error::Auth(_) | Error::Host | Error::Method { .. } | Error::Stream(_) | Error::TooManyRequests { .. } => None,
         _ => shared.authority.authorize(&parts.headers, SystemTime::now()).ok(),
     };
-    let query = Query::parse(parts.uri.query().unwrap_or_default());
     let (named, _) = stream(path, query, grant.as_ref().and_then(Grant::only_stream)).ok()?;
     let bearer = grant
         .filter(|grant| grant.may_publish(&named))

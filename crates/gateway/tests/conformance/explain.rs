@@ -1,6 +1,6 @@
 //! Explanations: asked of all workers, made of what they and the gateways tell.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use axum::http::Method;
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ pub(crate) fn well(session: Session) -> ExplainSessionResponse {
         timeline: vec![
             moment(0, "created", ""),
             moment(120, "stun_seen", "192.0.2.7:5000"),
-            moment(900, "of_a_later_version\u{1b}[2J", "\u{9b}5n"),
+            moment(900, "of_a_later_version\u{1b}[2J", "\u{9b}5\u{202e}n\u{2066}\u{200f}"),
         ],
         left_out: 0,
         course: Some(Course {
@@ -93,7 +93,7 @@ async fn a_refused_post_is_explained_by_its_stream_and_tells_no_secret() {
     assert_eq!(
         (
             &explained["refused"][0]["reason"],
-            &explained["refused"][0]["has_token"],
+            &explained["refused"][0]["proven"],
             &explained["refused_by"]
         ),
         (&json!("forbidden_stream"), &json!(false), &json!("cluster"))
@@ -105,7 +105,7 @@ async fn a_refused_post_is_explained_by_its_stream_and_tells_no_secret() {
     assert_eq!(bed.request("POST", "/whip/cam", &headers, b"v=0").await.status, 422);
     let explained = get(&bed, "/api/streams/cam/explain").await;
     assert_eq!(explained["diagnosis"], "offer_refused", "{explained}");
-    assert_eq!(explained["refused"][0]["has_token"], true);
+    assert_eq!(explained["refused"][0]["proven"], true);
     assert_eq!(explained["refused"].as_array().unwrap().len(), 2);
     // A session that lives says more than what others were refused.
     bed.publish("cam").await;
@@ -127,6 +127,44 @@ async fn a_refused_patch_is_told_and_is_no_reason_why_there_is_no_session() {
     bed.publish("cam").await;
     let explained = get(&bed, "/api/streams/cam/explain").await;
     assert_eq!(explained["refused"][0]["method"], "PATCH");
+}
+
+#[tokio::test]
+async fn a_token_that_has_expired_proves_nothing() {
+    let bed = Bed::start().await;
+    let expired = bed.authority.mint(
+        &["cam".parse().unwrap()],
+        Scope::Publish,
+        Duration::from_secs(60),
+        SystemTime::now() - Duration::from_secs(3600),
+    );
+    let bearer = format!("Bearer {}", expired.unwrap());
+    let headers = [("authorization", bearer.as_str()), ("content-type", "application/sdp")];
+    assert_eq!(bed.request("POST", "/whip/cam", &headers, b"v=0").await.status, 401);
+    let explained = get(&bed, "/api/streams/cam/explain").await;
+    assert_eq!(explained["diagnosis"], "token_expired", "{explained}");
+    assert_eq!(explained["refused"][0]["proven"], false, "an old token is anybody's");
+}
+
+#[tokio::test]
+async fn what_a_worker_tells_of_another_session_is_passed_over() {
+    let bed = Bed::start().await;
+    let published = bed.publish("cam").await;
+    let _lease = bed.hello_as(1, 1).await;
+    let claim = |stream| {
+        let claims = Behaviour::Claims(stream);
+        bed.worker.state().behaviour.insert(1, claims);
+    };
+    claim("other");
+    let by_stream = get(&bed, "/api/streams/cam/explain").await;
+    claim("cam");
+    let by_sid = get(&bed, &format!("/api/sessions/{}/explain", published.sid())).await;
+    for explained in [by_stream, by_sid] {
+        assert_eq!(explained["session"]["sid"], published.sid());
+    }
+    // Of what it may say it says a bounded part.
+    let claimed = get(&bed, "/api/streams/cam/explain").await;
+    assert_eq!(claimed["session"]["timeline"].as_array().unwrap().len(), 64);
 }
 
 #[tokio::test]

@@ -43,6 +43,22 @@ async fn l3_l4_l5_a_flood_is_429_with_retry_after() {
     );
 }
 
+/// Its signature is checked each time.
+#[tokio::test]
+async fn l3_a_token_for_another_stream_is_charged_too() {
+    let bed = Bed::with(&["--request-rate", "1"]).await;
+    for (token, path, status) in [("one", "/whip/cam", 403), ("two", "/whip/..", 400)] {
+        let authorization = format!("Bearer {}", bed.mint(&[token]));
+        let headers = [SDP, ("Authorization", authorization.as_str())];
+        // A burst of ten, and one a second; a machine that is slower than that for so long is none.
+        let mut statuses = Vec::new();
+        while statuses.len() < 200 && statuses.last() != Some(&429) {
+            statuses.push(bed.request("POST", path, &headers, b"").await.status);
+        }
+        assert_eq!((statuses[0], statuses.last()), (status, Some(&429)), "{path}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn l7_a_slow_body_is_408() {
     let bed = Bed::start().await;

@@ -290,7 +290,17 @@ impl WorkerService for Worker {
     ) -> Result<Response<ExplainSessionResponse>, Status> {
         self.step().await?;
         let request = request.into_inner();
-        self.behave(request.owner.as_ref())?;
+        if let Some(Behaviour::Claims(stream)) = self.behave(request.owner.as_ref())? {
+            let claimed = Session {
+                session_id: vec![9; 16],
+                stream: stream.to_owned(),
+                created_at_ms: u64::MAX,
+                ..Session::default()
+            };
+            let mut told = crate::explain::well(claimed);
+            told.timeline = told.timeline.into_iter().cycle().take(1000).collect();
+            return Ok(Response::new(told));
+        }
         let state = self.state();
         let asked = |(sid, live): &(&Vec<u8>, &Live)| match &request.subject {
             Some(Subject::SessionId(id)) => *sid == id,

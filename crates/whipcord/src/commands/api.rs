@@ -143,9 +143,15 @@ impl Api {
     }
 }
 
-/// Without control characters: a worker or whoever answers must not write to the operator's terminal what that takes for commands.
+/// Without control characters and those that turn a line's direction (UAX #9): a worker or whoever answers must not write to the
+/// operator's terminal what that takes for commands, or what reads as another text.
 pub(super) fn printable(text: &str) -> String {
-    text.chars().filter(|character| !character.is_control()).collect()
+    let is_bidi =
+        |character| matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let shown = text
+        .chars()
+        .filter(|character| !character.is_control() && !is_bidi(*character));
+    shown.collect()
 }
 
 /// What fits into a sentence.

@@ -125,7 +125,7 @@ fn timeline(session: &Value) -> Vec<String> {
 fn refusal(refused: &Value) -> String {
     let ago = refused["seconds_ago"].as_f64().unwrap_or_default();
     let [method, reason] = ["method", "reason"].map(|name| text(&refused[name]));
-    let stranger = if refused["has_token"] == false {
+    let stranger = if refused["proven"] == false {
         "; it proved nothing by a token"
     } else {
         ""
@@ -165,7 +165,7 @@ mod tests {
                 "left_out": 0,
             },
             "refused": [{
-                "method": "POST", "reason": "expired_token", "sentence": "its token has expired", "seconds_ago": 12.0, "has_token": false,
+                "method": "POST", "reason": "expired_token", "sentence": "its token has expired", "seconds_ago": 12.0, "proven": false,
             }],
             "refused_by": "gateway", "unanswered": ["worker-1"],
         });

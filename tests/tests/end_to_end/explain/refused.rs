@@ -51,12 +51,12 @@ fn what_one_gateway_refused_another_one_explains() {
 
     let told = diagnosed(&cluster, 1, "live/over", "token_expired", || {});
     assert_eq!(
-        (&told["refused"][0]["has_token"], &told["session"]),
-        (&true.into(), &().into())
+        (&told["refused"][0]["proven"], &told["session"]),
+        (&false.into(), &().into())
     );
     assert!(!told.to_string().contains(&over), "{told}");
     let told = diagnosed(&cluster, 1, "live/guess", "token_invalid", || {});
-    assert_eq!(told["refused"][0]["has_token"], false);
+    assert_eq!(told["refused"][0]["proven"], false);
     diagnosed(&cluster, 1, "live/codec", "codec_refused", || {});
     let text = cluster.explain(1, "live/codec", &[]).unwrap();
     assert!(text.starts_with("The offer was refused: it has no codec"), "{text}");

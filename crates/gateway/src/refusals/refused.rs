@@ -116,7 +116,7 @@ impl Refused {
         }
     }
 
-    pub(super) fn sentence(self) -> &'static str {
+    pub(crate) fn sentence(self) -> &'static str {
         match self {
             Self::Codec => "the offer was refused: it has no codec that is accepted here",
             Self::Offer => "the offer was refused, because of what it has in it or lacks",
@@ -144,7 +144,7 @@ impl Refused {
         }
     }
 
-    pub(super) fn action(self) -> &'static str {
+    pub(crate) fn action(self) -> &'static str {
         match self {
             Self::Codec => "Set the encoder to H.264 and Opus, or to another codec of the worker's --codecs.",
             Self::Offer => {
