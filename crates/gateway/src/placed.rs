@@ -10,11 +10,13 @@ use std::{
 };
 
 use tokio::time::Instant;
-use whipcord_directory::{REFUSALS_KEPT, Session};
+use whipcord_directory::Session;
 use whipcord_identity::Owner;
 
 use crate::explain::Subject;
 
+/// As long as workers and gateways know what they tell: it stands beside that in an explanation.
+const KEPT: Duration = Duration::from_secs(3600);
 /// Of some 150 bytes each, 0.6 MB: an hour of one POST a second. Beyond that the oldest goes first.
 const PLACED_MAX: usize = 4096;
 
@@ -25,7 +27,7 @@ impl Placed {
     pub(crate) fn note(&self, session: &Session) {
         let now = Instant::now();
         let mut placed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        while placed.len() >= PLACED_MAX || placed.front().is_some_and(|(at, _)| now - *at >= REFUSALS_KEPT) {
+        while placed.len() >= PLACED_MAX || placed.front().is_some_and(|(at, _)| now - *at >= KEPT) {
             placed.pop_front();
         }
         placed.push_back((now, session.clone()));
@@ -40,7 +42,7 @@ impl Placed {
         };
         let (at, session) = placed.iter().rev().find(|(_, session)| is_meant(session))?;
         let age = at.elapsed();
-        (age < REFUSALS_KEPT).then(|| (session.owner.clone(), age))
+        (age < KEPT).then(|| (session.owner.clone(), age))
     }
 }
 
@@ -73,7 +75,7 @@ mod tests {
         placed.note(&session(2, "cam"));
         assert_eq!(of(stream()), Some(2));
         assert_eq!(of(Subject::Session(session(1, "cam").sid)), Some(1));
-        tokio::time::advance(REFUSALS_KEPT).await;
+        tokio::time::advance(KEPT).await;
         assert_eq!(of(stream()), None);
         (3..10_000).for_each(|number| placed.note(&session(number, "other")));
         assert_eq!(placed.0.lock().unwrap().len(), PLACED_MAX);

@@ -4,6 +4,9 @@
 
 use crate::codec::{self, Codec};
 
+/// Of an offer none of whose codecs is accepted: who sums refusals up tells it apart.
+pub const NO_CODEC: &str = "no_codec";
+
 /// Sections are counted from 1, in the order of their `m=` lines.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -148,7 +151,7 @@ impl Refusal {
             Self::NoCredentials => "no_credentials",
             Self::NoFingerprint => "no_fingerprint",
             Self::WeakFingerprint => "weak_fingerprint",
-            Self::NoCodec { .. } => "no_codec",
+            Self::NoCodec { .. } => NO_CODEC,
         }
     }
 }

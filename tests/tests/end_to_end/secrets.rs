@@ -275,7 +275,7 @@ fn no_secret_of_a_request_is_in_what_a_cluster_tells_of_itself() {
                 .ask(&format!("ZRANGE whipcord:1:{{whipcord}}:refused:{set} 0 -1"))
         };
         let refused = [ask(1), ask(0)].map(|answer| answer.texts().join("\n")).join("\n");
-        refused.contains("POST/token_invalid").then_some(refused)
+        refused.contains("POST/invalid_token").then_some(refused)
     });
     let explain = |arguments| cluster.explain(0, "planted-leak", arguments).unwrap();
     let explanation = explain(&["--json"]) + &explain(&[]);

@@ -43,7 +43,7 @@ pub(super) fn conclude(known: Known<'_>) -> Option<Conclusion> {
             unanswered.push(worker);
             (Diagnosis::WorkerDied, None)
         }
-        (None, None, None) if !unanswered.is_empty() => (Diagnosis::WorkerAway, None),
+        (None, None, None) if !unanswered.is_empty() => (Diagnosis::Unanswered, None),
         (None, None, None) if !known.dead.is_empty() => {
             unanswered = known.dead;
             (Diagnosis::WorkerDied, None)
@@ -118,17 +118,17 @@ mod tests {
         let table = [
             (&stream, Some(&lives), None, vec![own(1)], "no_stun"),
             (&stream, Some(&ended), None, vec![own(11)], "no_stun"),
-            (&stream, Some(&ended), None, vec![own(9)], "no_capacity"),
+            (&stream, Some(&ended), None, vec![own(9)], "no_worker"),
             (&session, Some(&ended), None, vec![own(9)], "no_stun"),
             (&stream, Some(&ended), None, vec![strangers(1)], "no_stun"),
-            (&stream, Some(&ended), None, vec![strangers(1), own(9)], "no_capacity"),
+            (&stream, Some(&ended), None, vec![strangers(1), own(9)], "no_worker"),
             (&stream, Some(&ended), None, vec![patch.clone()], "no_stun"),
             (&stream, None, gone.clone(), vec![strangers(1)], "worker_died"),
             (&stream, None, gone.clone(), vec![own(11)], "worker_died"),
-            (&stream, None, gone.clone(), vec![own(9)], "no_capacity"),
+            (&stream, None, gone.clone(), vec![own(9)], "no_worker"),
             (&session, None, gone, vec![], "worker_died"),
             (&stream, None, None, vec![strangers(1), own(2)], "request_refused"),
-            (&stream, None, None, vec![patch.clone(), own(2)], "no_capacity"),
+            (&stream, None, None, vec![patch.clone(), own(2)], "no_worker"),
         ];
         for (n, (subject, session, orphaned, refused, word)) in table.into_iter().enumerate() {
             let known = Known {
@@ -150,7 +150,12 @@ mod tests {
         let placed_at = worker("worker-3");
         let gone = Some((placed_at.clone(), Duration::from_secs(10)));
         let table = [
-            (None, vec![&away], vec![&dead], Some(("worker_away", vec![&away]))),
+            (
+                None,
+                vec![&away],
+                vec![&dead],
+                Some(("workers_unanswered", vec![&away])),
+            ),
             (None, vec![], vec![&dead], Some(("worker_died", vec![&dead]))),
             (
                 gone,

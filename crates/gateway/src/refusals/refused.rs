@@ -2,6 +2,8 @@
 //!
 //! Pure. Made of the one list of errors; nothing that a stranger wrote is in it.
 
+use whipcord_whip::refusal::NO_CODEC;
+
 use crate::{auth, problem::Error};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,7 +30,7 @@ pub(crate) enum Refused {
 }
 
 impl Refused {
-    const ALL: [Self; 19] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::Codec,
         Self::Offer,
         Self::TokenMissing,
@@ -52,7 +54,7 @@ impl Refused {
 
     pub(crate) fn of(error: &Error) -> Self {
         match error {
-            Error::Refused(refusal) if refusal.reason == "no_codec" => Self::Codec,
+            Error::Refused(refusal) if refusal.reason == NO_CODEC => Self::Codec,
             Error::Refused(_) => Self::Offer,
             Error::Auth(auth::Error::Missing) => Self::TokenMissing,
             Error::Auth(auth::Error::Malformed | auth::Error::Invalid | auth::Error::Claims) => Self::TokenInvalid,
@@ -92,24 +94,25 @@ impl Refused {
         Self::ALL.into_iter().find(|refused| refused.word() == word)
     }
 
+    /// The reason in the encoder's answer, where it is of one error.
     pub(crate) fn word(self) -> &'static str {
         match self {
-            Self::Codec => "codec_refused",
+            Self::Codec => NO_CODEC,
             Self::Offer => "offer_refused",
-            Self::TokenMissing => "token_missing",
-            Self::TokenInvalid => "token_invalid",
-            Self::TokenEarly => "token_early",
-            Self::TokenExpired => "token_expired",
-            Self::TokenForbidsStream => "token_forbids_stream",
+            Self::TokenMissing => "no_token",
+            Self::TokenInvalid => "invalid_token",
+            Self::TokenEarly => "early_token",
+            Self::TokenExpired => "expired_token",
+            Self::TokenForbidsStream => "forbidden_stream",
             Self::Request => "request_refused",
-            Self::SessionGone => "session_gone",
+            Self::SessionGone => "no_such_session",
             Self::OtherIceSession => "other_ice_session",
-            Self::StreamHeld => "stream_held",
+            Self::StreamHeld => "held",
             Self::StreamFull => "stream_full",
-            Self::StreamLost => "stream_lost",
+            Self::StreamLost => "lost_stream",
             Self::Superseded => "superseded",
             Self::TooManyRequests => "too_many_requests",
-            Self::NoCapacity => "no_capacity",
+            Self::NoCapacity => "no_worker",
             Self::WorkerAway => "worker_did_not_answer",
             Self::DirectoryAway => "directory_away",
             Self::Internal => "internal",
@@ -184,6 +187,11 @@ impl Refused {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use whipcord_identity::StreamName;
+    use whipcord_proto::worker::Refusal;
+
     use super::*;
 
     #[test]
@@ -193,5 +201,34 @@ mod tests {
             assert!(refused.sentence().len() > 20 && refused.action().ends_with('.'));
         }
         assert_eq!(Refused::parse("a_later_versions"), None);
+    }
+
+    #[test]
+    fn of_one_error_it_has_the_word_that_the_encoder_is_answered() {
+        let stream: StreamName = "cam".parse().unwrap();
+        let no_codec = Refusal::from(&whipcord_whip::Refusal::NoCodec {
+            section: 1,
+            accepted: Vec::new(),
+        });
+        let errors = [
+            Error::Refused(no_codec),
+            Error::Auth(auth::Error::Missing),
+            Error::Auth(auth::Error::Invalid),
+            Error::Auth(auth::Error::Early),
+            Error::Forbidden(stream),
+            Error::NoSuchSession,
+            Error::Held,
+            Error::StreamFull,
+            Error::LostStream,
+            Error::Superseded,
+            Error::NoWorker,
+            Error::DirectoryAway,
+            Error::TooManyRequests {
+                retry_after: Duration::ZERO,
+            },
+        ];
+        for error in errors {
+            assert_eq!(Refused::of(&error).word(), error.reason());
+        }
     }
 }

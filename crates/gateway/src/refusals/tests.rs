@@ -118,10 +118,10 @@ async fn strangers_together_take_no_bearers_place_and_there_is_a_most() {
 #[test]
 fn a_kind_survives_the_way_to_another_gateway() {
     let kind = Kind::new(&Method::POST, &Error::NoWorker).unwrap();
-    assert_eq!(kind.to_text(), "POST/no_capacity/no_worker");
+    assert_eq!(kind.to_text(), "POST/no_worker/no_worker");
     assert_eq!(Kind::parse(&kind.to_text()), Some(kind));
     assert_eq!(Kind::new(&Method::GET, &Error::NoWorker), None);
-    for broken in ["", "POST", "POST/later/x", "GET/no_capacity/x"] {
+    for broken in ["", "POST", "POST/later/x", "GET/no_worker/x"] {
         assert_eq!(Kind::parse(broken), None, "{broken}");
     }
     assert_eq!(word("\u{1b}[2Jno_codec\n"), "no_codec".to_owned());

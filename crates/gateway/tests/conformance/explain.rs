@@ -88,7 +88,7 @@ async fn a_refused_post_is_explained_by_its_stream_and_tells_no_secret() {
     let headers = [("authorization", bearer.as_str()), ("content-type", "application/sdp")];
     assert_eq!(bed.request("POST", "/whip/cam", &headers, b"v=0").await.status, 403);
     let explained = get(&bed, "/api/streams/cam/explain").await;
-    assert_eq!(explained["diagnosis"], "token_forbids_stream", "{explained}");
+    assert_eq!(explained["diagnosis"], "forbidden_stream", "{explained}");
     assert_eq!(explained["session"], json!(null));
     assert_eq!(
         (
@@ -142,7 +142,7 @@ async fn a_token_that_has_expired_proves_nothing() {
     let headers = [("authorization", bearer.as_str()), ("content-type", "application/sdp")];
     assert_eq!(bed.request("POST", "/whip/cam", &headers, b"v=0").await.status, 401);
     let explained = get(&bed, "/api/streams/cam/explain").await;
-    assert_eq!(explained["diagnosis"], "token_expired", "{explained}");
+    assert_eq!(explained["diagnosis"], "expired_token", "{explained}");
     assert_eq!(explained["refused"][0]["proven"], false, "an old token is anybody's");
 }
 
@@ -177,7 +177,7 @@ async fn workers_that_do_not_answer_are_named_and_not_waited_for() {
     let explained = get(&bed, unknown).await;
     assert_eq!(
         (&explained["diagnosis"], &explained["unanswered"]),
-        (&json!("worker_away"), &json!(["worker-1"]))
+        (&json!("workers_unanswered"), &json!(["worker-1"]))
     );
     let found = get(&bed, &format!("/api/sessions/{}/explain", published.sid())).await;
     assert_eq!(

@@ -49,15 +49,15 @@ fn what_one_gateway_refused_another_one_explains() {
     let codec = offer_codec(&origin, "live/codec", cluster.token(), "THEORA");
     assert!(matches!(codec, Err(Failure::Refused(422))), "{codec:?}");
 
-    let told = diagnosed(&cluster, 1, "live/over", "token_expired", || {});
+    let told = diagnosed(&cluster, 1, "live/over", "expired_token", || {});
     assert_eq!(
         (&told["refused"][0]["proven"], &told["session"]),
         (&false.into(), &().into())
     );
     assert!(!told.to_string().contains(&over), "{told}");
-    let told = diagnosed(&cluster, 1, "live/guess", "token_invalid", || {});
+    let told = diagnosed(&cluster, 1, "live/guess", "invalid_token", || {});
     assert_eq!(told["refused"][0]["proven"], false);
-    diagnosed(&cluster, 1, "live/codec", "codec_refused", || {});
+    diagnosed(&cluster, 1, "live/codec", "no_codec", || {});
     let text = cluster.explain(1, "live/codec", &[]).unwrap();
     assert!(text.starts_with("The offer was refused: it has no codec"), "{text}");
     assert_eq!(cluster.explain(1, "live/nothing", &[]), None);
@@ -65,7 +65,7 @@ fn what_one_gateway_refused_another_one_explains() {
     // Without Redis each knows its own, and says so.
     cluster.kill_redis();
     assert_eq!(refused("live/late", "guessed"), 401);
-    let own = diagnosed(&cluster, 0, "live/late", "token_invalid", || {});
+    let own = diagnosed(&cluster, 0, "live/late", "invalid_token", || {});
     assert_eq!(own["refused_by"], "gateway");
     assert_eq!(cluster.explain(1, "live/late", &[]), None);
     // Sessions are asked of their workers.

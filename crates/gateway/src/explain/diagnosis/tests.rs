@@ -37,7 +37,6 @@ fn before(change: fn(&mut Facts)) -> Facts {
     facts
 }
 
-/// With so many datagrams of DTLS.
 fn unconnected(datagrams: u64) -> Facts {
     Facts {
         stun: Some(seconds(50)),
@@ -46,19 +45,37 @@ fn unconnected(datagrams: u64) -> Facts {
     }
 }
 
-/// Each of a session of 100 s.
+fn window(packets: u64, lost: u64, pictures_backward: u64) -> Facts {
+    Facts {
+        window: Window {
+            packets,
+            lost,
+            pictures_backward,
+        },
+        ..well()
+    }
+}
+
+fn waiting(wait: u64, seen: bool) -> Facts {
+    Facts {
+        keyframe_wait: Some(seconds(wait)),
+        keyframe_seen: seen,
+        ..well()
+    }
+}
+
+/// Of a session of 100 s: one row per diagnosis, and its neighbours on the other side of each limit.
 #[track_caller]
-fn assert_each<const N: usize>(table: [(Facts, Diagnosis); N]) {
+fn check<const N: usize>(table: [(Facts, Diagnosis); N]) {
     for (facts, expected) in table {
         assert_eq!(diagnose(&facts, seconds(100)), expected, "{facts:?}");
     }
 }
 
-/// One row per diagnosis, and its neighbours on the other side of each limit.
 #[test]
-fn every_step_of_the_way_has_its_diagnosis() {
+fn each_step_of_the_way_has_its_diagnosis() {
     use Diagnosis as D;
-    assert_each([
+    check([
         (well(), D::Delivering),
         (Facts::default(), D::NoStun { waited: seconds(100) }),
         (
@@ -73,6 +90,13 @@ fn every_step_of_the_way_has_its_diagnosis() {
         (unconnected(0), D::NoDtls),
         (unconnected(1), D::DtlsUnfinished),
         (before(|facts| facts.media = None), D::NoMedia { waited: seconds(99) }),
+    ]);
+}
+
+#[test]
+fn media_has_its_diagnosis() {
+    use Diagnosis as D;
+    check([
         (
             before(|facts| facts.silent = SILENT),
             D::EncoderSilent { silent: seconds(5) },
@@ -88,26 +112,6 @@ fn every_step_of_the_way_has_its_diagnosis() {
         (before(|facts| facts.disk = Disk::Full), D::DiskFull),
         (before(|facts| facts.disk = Disk::Refuses), D::DiskRefuses),
         (before(|facts| facts.disk = Disk::None), D::Delivering),
-    ]);
-}
-
-#[test]
-fn media_that_comes_has_its_diagnosis() {
-    use Diagnosis as D;
-    let window = |packets, lost, pictures_backward| Facts {
-        window: Window {
-            packets,
-            lost,
-            pictures_backward,
-        },
-        ..well()
-    };
-    let waiting = |wait, seen| Facts {
-        keyframe_wait: Some(seconds(wait)),
-        keyframe_seen: seen,
-        ..well()
-    };
-    assert_each([
         (
             waiting(12, true),
             D::NoKeyframe {
@@ -136,9 +140,9 @@ fn media_that_comes_has_its_diagnosis() {
 }
 
 #[test]
-fn every_end_has_its_diagnosis() {
+fn each_end_has_its_diagnosis() {
     use Diagnosis as D;
-    assert_each([
+    check([
         (ended_by(End::Deleted), D::Deleted),
         (ended_by(End::ClosedByPeer), D::ClosedByPeer),
         (ended_by(End::Replaced), D::Replaced),
@@ -156,6 +160,13 @@ fn every_end_has_its_diagnosis() {
             },
             D::EncoderGone { silent: seconds(30) },
         ),
+    ]);
+}
+
+#[test]
+fn an_end_before_it_was_connected_has_its_diagnosis() {
+    use Diagnosis as D;
+    check([
         (
             Facts {
                 end: Some(End::NoStun),
