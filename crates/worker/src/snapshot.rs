@@ -59,8 +59,6 @@ pub(crate) struct Snapshot {
 pub(crate) struct Signs {
     /// Of the active video that has waited longest for a keyframe: since its last one, or since its media began.
     pub(crate) keyframe_wait: Option<Duration>,
-    /// There was one, of any track.
-    pub(crate) keyframe_seen: bool,
     /// Pictures that were sent after one that is shown later.
     pub(crate) pictures_backward: u64,
 }

@@ -176,7 +176,7 @@ fn course(story: &Story, info: &Info, snapshot: &Snapshot) -> Course {
             _ => None,
         },
         keyframe_wait_ms: snapshot.signs.keyframe_wait.map(milliseconds),
-        keyframe_seen: snapshot.signs.keyframe_seen,
+        keyframe_seen: snapshot.keyframes > 0,
         window_ms: milliseconds(window.length),
         window_packets: window.packets,
         window_lost: window.lost,

@@ -19,7 +19,8 @@ const WINDOW: Duration = Duration::from_secs(10);
 /// Samples kept: one each 5 s, so that the oldest is at least [`WINDOW`] old.
 const SAMPLES_MAX: usize = 4;
 
-/// Media that has not come for so long has stopped: a still picture comes each second or two.
+/// Media that has not come for so long has stopped, and not paused for a moment (`PAUSE` of stall): twice that and a second more, which is
+/// also how often one looks, so that encoders which send a still picture each two seconds do not fill a timeline of 32 moments.
 const STOPPED: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]

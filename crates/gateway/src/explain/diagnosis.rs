@@ -67,7 +67,7 @@ pub(crate) enum Diagnosis {
 
 /// What a session in order may take for a step of its way, on a slow path and a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Encoders send a still picture once or twice a second, and sound each 20 ms.
+/// When workers' timelines say that media stopped: an explanation names both.
 const SILENT: Duration = Duration::from_secs(5);
 /// Nobody can see anything before the first keyframe. Encoders begin with one.
 const FIRST_KEYFRAME: Duration = Duration::from_secs(5);

@@ -11,11 +11,7 @@ use whipcord_media::{
 };
 use whipcord_peer::{Packet, event::TrackId};
 
-use super::size::Size;
-
-/// A track that brought nothing for so long is not active: twice the distance of pictures where a browser has nothing new to
-/// show.
-const ACTIVE: Duration = Duration::from_secs(2);
+use super::{size::Size, stall::PAUSE};
 
 /// A timestamp so far back, 10 s of 90 kHz, is another clock's and not a late packet's.
 const OTHER_CLOCK: i32 = 900_000;
@@ -186,7 +182,7 @@ impl Meter {
 
     fn is_active(&self, now: Instant) -> bool {
         self.heard
-            .is_some_and(|heard| now.saturating_duration_since(heard) < ACTIVE)
+            .is_some_and(|heard| now.saturating_duration_since(heard) < PAUSE)
     }
 
     /// Computes rates; once a second.

@@ -212,7 +212,6 @@ impl Session {
             silent: now.saturating_duration_since(heard.unwrap_or(self.started)),
             signs: Signs {
                 keyframe_wait: self.meters.iter().filter_map(|meter| meter.keyframe_wait(now)).max(),
-                keyframe_seen: self.meters.iter().any(|meter| meter.keyframe().is_some()),
                 pictures_backward: self.meters.iter().map(Meter::pictures_backward).sum(),
             },
         }

@@ -4,8 +4,9 @@
 
 use std::time::{Duration, Instant};
 
-/// Longer than between two pictures of a browser that has nothing new to show (1 s), and than Opus is silent in DTX (0.4 s).
-const STALLED: Duration = Duration::from_secs(2);
+/// Media that has not come for so long pauses: a track is not active, and what comes after it was a stall. Twice the distance of pictures of
+/// a browser that has nothing new to show (1 s), and more than Opus is silent in DTX (0.4 s).
+pub(super) const PAUSE: Duration = Duration::from_secs(2);
 
 /// One kind of a session's media.
 #[derive(Debug, Default)]
@@ -20,7 +21,7 @@ impl Stall {
     pub(super) fn look(&mut self, heard: Option<Instant>, now: Instant) {
         if let Some(last) = heard
             && self.after != heard
-            && now.saturating_duration_since(last) > STALLED
+            && now.saturating_duration_since(last) > PAUSE
         {
             self.times += 1;
             self.after = heard;

@@ -3,13 +3,15 @@
 use std::{fs, time::SystemTime};
 
 use aws_lc_rs::hmac;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::Value;
 use whipcord_tests::{
     cluster::Cluster,
-    http,
+    eventually, http,
     load::{Failure, Session, offer_codec},
 };
 
-use super::diagnosed;
+use super::{SOON, diagnosed};
 use crate::faults::{OFFER, headers};
 
 /// A token for the stream, signed with the cluster's secret, that was over an hour ago.
@@ -17,22 +19,11 @@ fn expired(cluster: &Cluster, stream: &str) -> String {
     let secret = fs::read(cluster.folder().join("token.secret")).unwrap();
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let claims = format!(r#"{{"streams":["{stream}"],"exp":{}}}"#, now.as_secs() - 3600);
-    let signed = [r#"{"alg":"HS256","typ":"JWT"}"#, &claims].map(|part| base64url(part.as_bytes()));
+    let signed = [r#"{"alg":"HS256","typ":"JWT"}"#, &claims].map(|part| URL_SAFE_NO_PAD.encode(part));
     let signed = signed.join(".");
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.trim_ascii());
     let tag = hmac::sign(&key, signed.as_bytes());
-    format!("{signed}.{}", base64url(tag.as_ref()))
-}
-
-/// RFC 4648 §5, without padding.
-fn base64url(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let groups = bytes.chunks(3).flat_map(|group| {
-        let bits = group.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
-        let letters = [18, 12, 6, 0].map(|shift| ALPHABET[(bits >> shift) as usize & 63]);
-        letters.into_iter().take(group.len() + 1)
-    });
-    groups.map(char::from).collect()
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(tag))
 }
 
 #[test]
@@ -61,6 +52,16 @@ fn what_one_gateway_refused_another_one_explains() {
     let text = cluster.explain(1, "live/codec", &[]).unwrap();
     assert!(text.starts_with("The offer was refused: it has no codec"), "{text}");
     assert_eq!(cluster.explain(1, "live/nothing", &[]), None);
+
+    // What Redis lost is told again by whoever refused it.
+    cluster.tell_redis("FLUSHALL");
+    diagnosed(&cluster, 1, "live/guess", "invalid_token", || {});
+    // By then the workers have told again, too.
+    eventually("Redis is said to know all", SOON, || {
+        let told = cluster.explain(1, "live/guess", &["--json"])?;
+        let told: Value = serde_json::from_str(&told).ok()?;
+        (told["refused_by"] == "cluster").then_some(())
+    });
 
     // Without Redis each knows its own, and says so.
     cluster.kill_redis();

@@ -163,11 +163,12 @@ impl Sink {
         video.and_then(|source| source.layers.recorded())
     }
 
-    /// Tells how far it is, with so many bytes in the file.
+    /// Tells what the disk does with it.
     pub(super) fn report_disk(&self, disk: progress::Disk) {
         self.progress.set_disk(disk);
     }
 
+    /// Tells how far it is, with so many bytes in the file.
     pub(super) fn report(&self, bytes: u64) {
         self.progress.set_bytes(bytes);
         self.progress.set(self.recording.stats());
