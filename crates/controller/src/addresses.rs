@@ -113,10 +113,11 @@ fn by_service(pod: &Pod, node: &str, rule: Rule, world: World<'_>) -> Result<Vec
         .services
         .iter()
         .filter(|(_, service)| service.selects(&pod.labels));
-    // One that leads to this pod alone, whatever others there are beside it.
+    // One that leads to this pod alone, whatever others there are beside it: a headless one does too, where there is one worker.
     let own = selecting
         .clone()
-        .find(|(_, service)| is_for_one(&service.selector, world));
+        .filter(|(_, service)| is_for_one(&service.selector, world))
+        .min_by_key(|(_, service)| service.kind == Kind::Inside);
     let Some((name, service)) = own else {
         let shared = selecting.next().map(|(name, _)| Unknown::Shared(name.clone()));
         return Err(shared.unwrap_or(Unknown::NoService));

@@ -177,4 +177,10 @@ fn a_service_counts_where_it_leads_to_this_worker_alone() {
     );
     let inside = Platform::new(None).with(service("pod", "w-0", Kind::Inside, Vec::new()));
     assert_eq!(by_service(&inside), "Service s0 is neither LoadBalancer nor NodePort");
+    let outside = inside.with(service("pod", "w-0", Kind::LoadBalancer, reached()));
+    assert_eq!(
+        by_service(&outside),
+        "203.0.113.9:8189",
+        "one inside, as for metrics, leads nowhere"
+    );
 }
