@@ -30,7 +30,7 @@ watched:
 	tests/install test
 	tests/run watched
 
-# The Helm chart: its renders, against an API server, and on a cluster of two nodes with encoders outside; as root. For a part: make k8s ARGS=chart|api|cluster
+# The Helm chart: its renders, against an API server, the controller against one, and on a cluster of two nodes with encoders outside; as root. For a part: make k8s ARGS=chart|api|controller|cluster
 k8s:
 	tests/k8s/run $(ARGS)
 
