@@ -35,6 +35,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 #[command(mut_arg("recordings", |arg| arg.default_value("recordings").help("Folder for {stream}/{session}.mp4")))]
+#[command(mut_arg("advertise", |arg| arg.help("IP address in answers (repeatable; default: the interfaces')")))]
 #[command(mut_arg("cluster_id", |arg| arg.hide(true)))]
 #[command(mut_arg("without_directory", |arg| arg.hide(true)))]
 #[command(mut_arg("placement", |arg| arg.hide(true)))]

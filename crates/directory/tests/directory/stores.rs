@@ -17,19 +17,20 @@ macro_rules! rules {
             })*
         }
 
-        /// All of them on one server, each in a cluster of its own, which thereby do not meet.
+        /// All of them at once on one server, each in a cluster of its own, which thereby do not meet.
         #[tokio::test]
         async fn valkey_keeps_the_same_rules() {
             if !is_installed("valkey-server") {
                 return;
             }
             let server = Server::with("valkey-server", &[]).await;
-            let directory = |cluster: &str, timing| {
-                let cluster = cluster.replace('_', "-").parse().unwrap();
+            let clusters = std::cell::Cell::new(0);
+            let directory = |timing| {
+                clusters.set(clusters.get() + 1);
+                let cluster = format!("rule-{}", clusters.get()).parse().unwrap();
                 Directory::redis_with(&server.config(), &cluster, timing).unwrap()
             };
-            $(println!("{}", stringify!($name));
-            $name(&directory(stringify!($name), crate::bed::$timing)).await;)*
+            tokio::join!($(Box::pin(async { $name(&directory(crate::bed::$timing)).await })),*);
         }
     };
 }
