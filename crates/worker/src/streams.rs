@@ -79,7 +79,7 @@ impl StreamSeries {
         }
     }
 
-    /// All of them, as text. However many ask, it is made once a [`FRESH`].
+    /// All of them, as text. However many ask, it is made once a second.
     pub async fn text(&self) -> String {
         let mut shown = self.shown.lock().await;
         if let Some((at, text)) = shown.as_ref()
